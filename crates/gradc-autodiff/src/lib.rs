@@ -1,0 +1,1 @@
+//! Reverse-mode differentiation as a graph-to-graph transformation

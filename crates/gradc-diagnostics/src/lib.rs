@@ -1,0 +1,1 @@
+//! Source spans, stable diagnostic codes and their rendering to text

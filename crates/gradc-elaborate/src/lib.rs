@@ -1,0 +1,1 @@
+//! From syntax trees to typed graphs: names, dims, layers and the prelude

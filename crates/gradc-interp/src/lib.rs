@@ -1,0 +1,1 @@
+//! The reference interpreter: evaluates any gradc graph, plainly

@@ -1,0 +1,1 @@
+//! What compiled gradc code calls: matrix multiplication and scalar fallbacks, with a C ABI

@@ -1,0 +1,1 @@
+//! Fusion into kernels, the loop IR, liveness and the memory plan

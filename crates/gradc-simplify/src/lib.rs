@@ -1,0 +1,1 @@
+//! E-graph simplification of gradc graphs: rules, facts, cost and extraction

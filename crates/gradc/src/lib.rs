@@ -1,0 +1,1 @@
+//! The gradc compiler as a library: Program, Model, compiled steps
