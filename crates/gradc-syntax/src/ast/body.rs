@@ -21,12 +21,7 @@ impl Block {
     pub fn new(statements: Vec<Statement>, value: Option<Expr>, span: Span) -> Self {
         let tallest = statements.iter().map(Statement::height);
         let height = tallest.chain(value.iter().map(Expr::height)).max();
-        Self {
-            height: height.unwrap_or(0) + 1,
-            statements,
-            value: value.map(Box::new),
-            span,
-        }
+        Self { height: height.unwrap_or(0) + 1, statements, value: value.map(Box::new), span }
     }
 
     /// The most expressions, statements and blocks on a path from here to a leaf, at least 1.
@@ -125,9 +120,7 @@ impl Statement {
             | StatementKind::Metric { value, .. }
             | StatementKind::Expr(value) => value.height(),
             StatementKind::Output { value, .. } => value.as_ref().map_or(0, Expr::height),
-            StatementKind::For {
-                start, end, body, ..
-            } => start.height().max(end.height()).max(body.height()),
+            StatementKind::For { start, end, body, .. } => start.height().max(end.height()).max(body.height()),
             StatementKind::Error => 0,
         };
         below + 1

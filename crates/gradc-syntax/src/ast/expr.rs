@@ -107,20 +107,11 @@ impl ExprKind {
             ExprKind::List(elements) => tallest(elements.iter().map(Expr::height)),
             ExprKind::Unary { operand, .. } => operand.height,
             ExprKind::Binary { left, right, .. } => left.height.max(right.height),
-            ExprKind::Call { callee, arguments } => {
-                tallest(arguments.iter().map(Argument::height)).max(callee.height)
-            }
-            ExprKind::Index { base, subscripts } => {
-                tallest(subscripts.iter().map(Subscript::height)).max(base.height)
-            }
+            ExprKind::Call { callee, arguments } => tallest(arguments.iter().map(Argument::height)).max(callee.height),
+            ExprKind::Index { base, subscripts } => tallest(subscripts.iter().map(Subscript::height)).max(base.height),
             ExprKind::Field { base, .. } => base.height,
-            ExprKind::If {
-                branches,
-                otherwise,
-            } => {
-                let heights = branches
-                    .iter()
-                    .map(|branch| branch.condition.height.max(branch.body.height));
+            ExprKind::If { branches, otherwise } => {
+                let heights = branches.iter().map(|branch| branch.condition.height.max(branch.body.height()));
                 tallest(heights.chain(otherwise.iter().map(Block::height)))
             }
         }
@@ -284,9 +275,6 @@ impl BinaryOp {
 
     /// Whether it compares: these do not associate, `a < b < c` is an error.
     pub fn is_comparison(self) -> bool {
-        matches!(
-            self,
-            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge
-        )
+        matches!(self, BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge)
     }
 }
