@@ -1,0 +1,314 @@
+//! The operator registry. One operator is one file here and one [`OpDef`]; [`ALL`] lists them.
+//!
+//! To add one, see docs/add-an-operator.md.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use smallvec::SmallVec;
+
+use crate::attr::{AttrSpec, Attrs};
+use crate::scalar::{ScalarBuilder, ScalarValue};
+use crate::tensor::Tensor;
+use crate::{DType, TensorType};
+
+mod derivative;
+mod elementwise;
+mod infer;
+mod registry;
+
+pub use derivative::{Jvp, Vjp};
+pub use registry::{ALL, find};
+
+macro_rules! operators {
+    ($($file:ident)*) => { $(pub mod $file;)* };
+}
+
+operators! {
+    add
+    broadcast
+    div
+    eq
+    exp
+    full
+    gt
+    log
+    matmul
+    max
+    mul
+    neg
+    reduce_sum
+    reshape
+    select
+    sub
+    transpose
+}
+
+/// What an operator does to its operands' elements, as far as passes need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// A value made from attributes alone: `full`, `iota`.
+    Source,
+    /// Each element of the result depends on the elements at the same index of operands of the same shape.
+    Elementwise,
+    /// Combines the elements along the axes of the attribute `axes`, which the result does not have.
+    Reduce,
+    /// Sums of products: matrix multiplication.
+    Contract,
+    /// Each element of the result is an element of an operand (or a fixed fill), at an index known at compile time.
+    Movement,
+    /// Elements are read or written at indices that an operand holds.
+    Indexed,
+}
+
+/// How many operands an operator takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Just this many.
+    Exactly(usize),
+    /// Any number from this on.
+    AtLeast(usize),
+}
+
+impl Arity {
+    /// Whether `count` operands are right.
+    pub fn admits(self, count: usize) -> bool {
+        match self {
+            Arity::Exactly(n) => count == n,
+            Arity::AtLeast(n) => count >= n,
+        }
+    }
+}
+
+/// How the text form writes an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// `name(a, b, attr=value)`
+    Call,
+    /// `a + b`
+    Infix(&'static str),
+    /// `-a`
+    Prefix(&'static str),
+}
+
+/// Why operands do not fit an operator. Elaboration has checked what users write, so later this is a bug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeError(pub String);
+
+impl fmt::Display for TypeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TypeError {}
+
+/// How the elements of the result are computed, plainly: the meaning of the operator.
+#[derive(Clone, Copy)]
+pub enum Evaluate {
+    /// One element from the operands' elements; truth values are 0 and 1. The caller rounds the result to its element
+    /// type. `int` replaces `real` where the result is `i32` and exact arithmetic in `f64` does not wrap as it must.
+    Scalar {
+        /// On numbers.
+        real: fn(&[f64]) -> f64,
+        /// On 32-bit integers.
+        int: Option<fn(&[i32]) -> i32>,
+    },
+    /// All elements in row-major order, from attributes, operands and the type of the result.
+    Tensor(fn(&Attrs, &[&Tensor], &TensorType) -> Vec<f64>),
+}
+
+/// The derivative of an operator.
+#[derive(Clone, Copy)]
+pub enum Derivative {
+    /// Rules that write the derivative into the graph, closed over the operators.
+    Rules {
+        /// Reverse mode: from the cotangent of the result to those of the operands.
+        vjp: fn(&mut Vjp<'_>),
+        /// Forward mode: from the tangents of the operands to that of the result.
+        jvp: fn(&mut Jvp<'_>),
+    },
+    /// No derivative flows, for this reason: the result is piecewise constant, or that is the operator's purpose.
+    None(&'static str),
+}
+
+/// Algebraic facts about one operator, for the simplifier. All hold for every value, NaN included, unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Algebra {
+    /// `f(a, b) = f(b, a)`.
+    pub commutative: bool,
+    /// `f(f(a, b), c) = f(a, f(b, c))` over the reals.
+    pub associative: bool,
+    /// `f(a, e) = a`, bit for bit.
+    pub right_identity: Option<f64>,
+    /// `f(f(a)) = a`.
+    pub involution: bool,
+    /// `f(f(a)) = f(a)`, or `f(a, a) = a` for two operands.
+    pub idempotent: bool,
+    /// `f(−a) = −f(a)`.
+    pub odd: bool,
+    /// `f(−a) = f(a)`.
+    pub even: bool,
+}
+
+impl Algebra {
+    /// Nothing is known.
+    pub const NONE: Algebra = Algebra {
+        commutative: false,
+        associative: false,
+        right_identity: None,
+        involution: false,
+        idempotent: false,
+        odd: false,
+        even: false,
+    };
+}
+
+/// Where an operator is smooth, for tests that sample it.
+#[derive(Clone, Copy, Debug)]
+pub struct Domain {
+    /// For each operand (the last one stands for all further ones), an interval on which the operator is smooth and
+    /// well conditioned, away from kinks and poles.
+    pub smooth: &'static [(f64, f64)],
+    /// Points of the first operand at which the derivative jumps or does not exist.
+    pub kinks: &'static [f64],
+    /// Whether the derivative jumps where two operands or elements are equal.
+    pub kink_at_ties: bool,
+}
+
+impl Domain {
+    /// Smooth everywhere; sampled from −2 to 2.
+    pub const SMOOTH: Domain = Domain { smooth: &[(-2.0, 2.0)], kinks: &[], kink_at_ties: false };
+
+    /// Smooth for positive operands; sampled from ½ to 3.
+    pub const POSITIVE: Domain = Domain { smooth: &[(0.5, 3.0)], kinks: &[0.0], kink_at_ties: false };
+}
+
+/// One way to apply an operator, for tests that go through the registry.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The attributes.
+    pub attrs: Attrs,
+    /// The operands' types.
+    pub operands: Vec<TensorType>,
+}
+
+/// Everything that is known about one operator alone.
+pub struct OpDef {
+    /// Name in the text form, and in errors.
+    pub name: &'static str,
+    /// What it does to elements.
+    pub class: Class,
+    /// How many operands.
+    pub arity: Arity,
+    /// Which attributes, in order.
+    pub attrs: &'static [AttrSpec],
+    /// How it is written.
+    pub notation: Notation,
+    /// The type of the result, or why there is none.
+    pub infer: fn(&Attrs, &[&TensorType]) -> Result<TensorType, TypeError>,
+    /// What it means.
+    pub evaluate: Evaluate,
+    /// Its derivative.
+    pub derivative: Derivative,
+    /// For elementwise operators: the same meaning as scalar operations of the loop IR.
+    pub lower: Option<fn(&mut dyn ScalarBuilder, &[ScalarValue]) -> ScalarValue>,
+    /// Algebraic facts.
+    pub algebra: Algebra,
+    /// Where to sample it.
+    pub domain: Domain,
+    /// Ways to apply it at size `n`, for any `n` including 0, with float operands of the given element type where it
+    /// takes floats.
+    pub cases: fn(n: usize, float: DType) -> Vec<Case>,
+    /// The manual: what it computes, with conventions at kinks, ties, NaN and empty axes.
+    pub doc: &'static str,
+}
+
+impl OpDef {
+    /// This operator without attributes.
+    pub fn op(&'static self) -> Op {
+        Op { def: self, attrs: Attrs::NONE }
+    }
+
+    /// This operator with attributes, in the order of its specifications.
+    pub fn with(&'static self, attrs: Attrs) -> Op {
+        Op { def: self, attrs }
+    }
+}
+
+impl fmt::Debug for OpDef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// An operator with its attributes: what a node applies. Compared and ordered by name and attributes.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// The operator.
+    pub def: &'static OpDef,
+    /// Its attributes.
+    pub attrs: Attrs,
+}
+
+impl Op {
+    /// Whether this is an application of `def`, whatever the attributes.
+    pub fn is(&self, def: &'static OpDef) -> bool {
+        std::ptr::eq(self.def, def)
+    }
+
+    /// The type of the result: attributes are checked against their specifications, then the type rule is run.
+    pub fn infer(&self, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
+        self.check_attrs()?;
+        if !self.def.arity.admits(operands.len()) {
+            return Err(TypeError(format!("{} does not take {} operands", self.def.name, operands.len())));
+        }
+        let ty = (self.def.infer)(&self.attrs, operands)?;
+        if crate::Shape::checked_elements(&ty.shape).is_none() {
+            return Err(TypeError(format!("{} gives {ty}, which is too large", self.def.name)));
+        }
+        Ok(ty)
+    }
+
+    fn check_attrs(&self) -> Result<(), TypeError> {
+        let specs = self.def.attrs;
+        let agree = self.attrs.iter().count() == specs.len()
+            && self
+                .attrs
+                .iter()
+                .zip(specs)
+                .all(|((name, value), spec)| *name == spec.name && value.kind() == spec.kind);
+        if agree {
+            return Ok(());
+        }
+        let expected: SmallVec<[&str; 4]> = specs.iter().map(|spec| spec.name).collect();
+        Err(TypeError(format!("{} takes the attributes ({})", self.def.name, expected.join(", "))))
+    }
+}
+
+impl PartialEq for Op {
+    fn eq(&self, other: &Op) -> bool {
+        self.is(other.def) && self.attrs == other.attrs
+    }
+}
+
+impl Eq for Op {}
+
+impl Hash for Op {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.def.name.hash(state);
+        self.attrs.hash(state);
+    }
+}
+
+impl PartialOrd for Op {
+    fn partial_cmp(&self, other: &Op) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Op {
+    fn cmp(&self, other: &Op) -> std::cmp::Ordering {
+        self.def.name.cmp(other.def.name).then_with(|| self.attrs.cmp(&other.attrs))
+    }
+}
