@@ -1,1 +1,4 @@
-//! Fusion into kernels, the loop IR, liveness and the memory plan
+//! Fusion into kernels, the loop IR, liveness and the memory plan.
+
+pub mod kernel;
+pub mod plan;
