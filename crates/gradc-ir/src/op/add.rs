@@ -1,6 +1,6 @@
 //! `a + b`
 
-use super::elementwise::{binary_cases, lower_to, number};
+use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -28,7 +28,7 @@ pub static ADD: OpDef = OpDef {
     // Adding +0 turns −0 into +0; only −0 is an identity to the bit.
     algebra: Algebra { commutative: true, associative: true, right_identity: Some(-0.0), ..Algebra::NONE },
     domain: Domain::SMOOTH,
-    cases: binary_cases,
+    cases: binary_number_cases,
     doc: "The sum of two tensors, element by element. Integers wrap.",
 };
 

@@ -2,16 +2,12 @@
 
 use super::{Case, Evaluate};
 use crate::attr::Attrs;
-use crate::scalar::{ScalarBuilder, ScalarOp, ScalarValue};
 use crate::{DType, TensorType};
-
-/// The type of [`super::OpDef::lower`].
-pub(super) type Lower = fn(&mut dyn ScalarBuilder, &[ScalarValue]) -> ScalarValue;
 
 /// The lowering of an operator that is one scalar operation.
 macro_rules! lower_to {
     ($op:ident) => {
-        Some((|builder, operands| builder.op(crate::scalar::ScalarOp::$op, operands)) as crate::op::elementwise::Lower)
+        Some((|builder, _, operands| builder.op(crate::scalar::ScalarOp::$op, operands)) as crate::op::Lower)
     };
 }
 pub(super) use lower_to;
@@ -26,14 +22,46 @@ pub(super) const fn number(real: fn(&[f64]) -> f64, int: fn(&[i32]) -> i32) -> E
     Evaluate::Scalar { real, int: Some(int) }
 }
 
-/// Cases of one operand.
+/// Cases of one float operand.
 pub(super) fn unary_cases(n: usize, float: DType) -> Vec<Case> {
-    shapes(n).map(|shape| case(vec![TensorType::new(float, shape.as_slice())])).collect()
+    cases(n, 1, &[float])
 }
 
-/// Cases of two operands of one type.
+/// Cases of one operand of any numeric type.
+pub(super) fn unary_number_cases(n: usize, float: DType) -> Vec<Case> {
+    cases(n, 1, &[float, DType::I32])
+}
+
+/// Cases of one operand of truth values.
+pub(super) fn unary_bool_cases(n: usize, _: DType) -> Vec<Case> {
+    cases(n, 1, &[DType::Bool])
+}
+
+/// Cases of two float operands.
 pub(super) fn binary_cases(n: usize, float: DType) -> Vec<Case> {
-    shapes(n).map(|shape| case(vec![TensorType::new(float, shape.as_slice()); 2])).collect()
+    cases(n, 2, &[float])
+}
+
+/// Cases of two operands of any numeric type.
+pub(super) fn binary_number_cases(n: usize, float: DType) -> Vec<Case> {
+    cases(n, 2, &[float, DType::I32])
+}
+
+/// Cases of two operands of truth values.
+pub(super) fn binary_bool_cases(n: usize, _: DType) -> Vec<Case> {
+    cases(n, 2, &[DType::Bool])
+}
+
+/// Cases of two operands of any type.
+pub(super) fn comparison_cases(n: usize, float: DType) -> Vec<Case> {
+    cases(n, 2, &[float, DType::I32, DType::Bool])
+}
+
+/// Cases of `arity` operands of one type, in every small rank for the first element type and in one for the others.
+fn cases(n: usize, arity: usize, dtypes: &[DType]) -> Vec<Case> {
+    let of = |dtype: DType, shape: &[usize]| case(vec![TensorType::new(dtype, shape); arity]);
+    let others = dtypes[1..].iter().map(|&dtype| of(dtype, &[2, n]));
+    shapes(n).map(|shape| of(dtypes[0], &shape)).chain(others).collect()
 }
 
 /// A case without attributes.
@@ -49,15 +77,4 @@ pub(super) fn shapes(n: usize) -> impl Iterator<Item = Vec<usize>> {
 /// `f(x) ? 1 : 0`, for comparisons.
 pub(super) fn truth(value: bool) -> f64 {
     f64::from(u8::from(value))
-}
-
-/// A constant-and-operation pair that lowerings often need.
-pub(super) fn with_constant(
-    builder: &mut dyn ScalarBuilder,
-    op: ScalarOp,
-    operand: ScalarValue,
-    constant: f64,
-) -> ScalarValue {
-    let constant = builder.constant(constant);
-    builder.op(op, &[operand, constant])
 }

@@ -1,6 +1,6 @@
 //! `a == b`
 
-use super::elementwise::{binary_cases, lower_to, real, truth};
+use super::elementwise::{comparison_cases, lower_to, real, truth};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -17,7 +17,7 @@ pub static EQ: OpDef = OpDef {
     lower: lower_to!(Eq),
     algebra: Algebra { commutative: true, ..Algebra::NONE },
     domain: Domain { kink_at_ties: true, ..Domain::SMOOTH },
-    cases: binary_cases,
+    cases: comparison_cases,
     doc: "Whether `a` equals `b`, element by element; false where either is NaN. −0 equals +0.",
 };
 

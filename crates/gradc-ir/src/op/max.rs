@@ -1,6 +1,6 @@
 //! `max(a, b)`
 
-use super::elementwise::{binary_cases, lower_to, number};
+use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -28,9 +28,9 @@ pub static MAX: OpDef = OpDef {
     lower: lower_to!(Max),
     algebra: Algebra { commutative: true, associative: true, idempotent: true, ..Algebra::NONE },
     domain: Domain { kink_at_ties: true, ..Domain::SMOOTH },
-    cases: binary_cases,
+    cases: binary_number_cases,
     doc: "The greater of two tensors, element by element. NaN if either is NaN; `max(-0, +0)` is +0. Where the two \
-          are equal, each receives half of the derivative.",
+          are equal, each receives half of the derivative; where either is NaN, neither receives any.",
 };
 
 /// IEEE 754-2019 `maximum`.
@@ -47,11 +47,16 @@ pub(crate) fn maximum(a: f64, b: f64) -> f64 {
 /// What `a` receives of `g` in `max(a, b)`: all where it is greater, half at a tie.
 fn share_of_greater(graph: &mut Graph, a: ValueId, b: ValueId, g: ValueId) -> ValueId {
     let greater = graph.gt(a, b);
+    share_of_chosen(graph, greater, a, b, g)
+}
+
+/// What `a` receives of `g` in the choice between `a` and `b`: all where it is `chosen`, half at a tie.
+pub(super) fn share_of_chosen(graph: &mut Graph, chosen: ValueId, a: ValueId, b: ValueId, g: ValueId) -> ValueId {
     let tie = graph.eq(a, b);
     let half = graph.scale(g, 0.5);
     let zero = graph.full_like(g, 0.0);
     let otherwise = graph.select(tie, half, zero);
-    graph.select(greater, g, otherwise)
+    graph.select(chosen, g, otherwise)
 }
 
 impl Graph {

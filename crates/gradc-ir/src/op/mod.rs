@@ -25,22 +25,51 @@ macro_rules! operators {
 }
 
 operators! {
+    abs
     add
+    and
     broadcast
+    cast
+    concat
     div
     eq
+    erf
     exp
+    expm1
     full
+    gather
+    ge
     gt
+    iota
+    le
     log
+    log1p
+    lt
     matmul
     max
+    min
     mul
+    ne
     neg
+    not
+    one_hot
+    or
+    pad
+    pow
+    reduce_max
+    reduce_min
     reduce_sum
     reshape
+    rsqrt
+    scatter_add
     select
+    sigmoid
+    sign
+    slice
+    sqrt
+    stop_gradient
     sub
+    tanh
     transpose
 }
 
@@ -118,6 +147,9 @@ pub enum Evaluate {
     Tensor(fn(&Attrs, &[&Tensor], &TensorType) -> Vec<f64>),
 }
 
+/// Writes an elementwise operator with the given attributes as scalar operations on the given operands.
+pub type Lower = fn(&mut dyn ScalarBuilder, &Attrs, &[ScalarValue]) -> ScalarValue;
+
 /// The derivative of an operator.
 #[derive(Clone, Copy)]
 pub enum Derivative {
@@ -168,7 +200,8 @@ impl Algebra {
 #[derive(Clone, Copy, Debug)]
 pub struct Domain {
     /// For each operand (the last one stands for all further ones), an interval on which the operator is smooth and
-    /// well conditioned, away from kinks and poles.
+    /// well conditioned, away from kinks and poles. Integers are sampled from the whole numbers of the interval, both
+    /// ends included; truth values take no notice of it.
     pub smooth: &'static [(f64, f64)],
     /// Points of the first operand at which the derivative jumps or does not exist.
     pub kinks: &'static [f64],
@@ -212,7 +245,7 @@ pub struct OpDef {
     /// Its derivative.
     pub derivative: Derivative,
     /// For elementwise operators: the same meaning as scalar operations of the loop IR.
-    pub lower: Option<fn(&mut dyn ScalarBuilder, &[ScalarValue]) -> ScalarValue>,
+    pub lower: Option<Lower>,
     /// Algebraic facts.
     pub algebra: Algebra,
     /// Where to sample it.

@@ -1,6 +1,6 @@
 //! `a * b`
 
-use super::elementwise::{binary_cases, lower_to, number};
+use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -28,7 +28,7 @@ pub static MUL: OpDef = OpDef {
     lower: lower_to!(Mul),
     algebra: Algebra { commutative: true, associative: true, right_identity: Some(1.0), ..Algebra::NONE },
     domain: Domain::SMOOTH,
-    cases: binary_cases,
+    cases: binary_number_cases,
     doc: "The product of two tensors, element by element. Integers wrap.",
 };
 

@@ -1,6 +1,6 @@
 //! `-a`
 
-use super::elementwise::{lower_to, number, unary_cases};
+use super::elementwise::{lower_to, number, unary_number_cases};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -23,7 +23,7 @@ pub static NEG: OpDef = OpDef {
     lower: lower_to!(Neg),
     algebra: Algebra { involution: true, odd: true, ..Algebra::NONE },
     domain: Domain::SMOOTH,
-    cases: unary_cases,
+    cases: unary_number_cases,
     doc: "The negation of a tensor: the sign bit of a float is flipped, that of zero and NaN too. Integers wrap.",
 };
 

@@ -49,10 +49,11 @@ pub(super) fn fold(attrs: &Attrs, x: &Tensor, ty: &TensorType, empty: f64, f: im
 
 /// Cases of a reduction.
 pub(super) fn reduce_cases(n: usize, float: DType) -> Vec<Case> {
-    let case = |shape: &[usize], axes: &[usize]| Case {
+    let of = |dtype: DType, shape: &[usize], axes: &[usize]| Case {
         attrs: Attrs::new([("axes", Attr::from(axes))]),
-        operands: vec![TensorType::new(float, shape)],
+        operands: vec![TensorType::new(dtype, shape)],
     };
+    let case = |shape: &[usize], axes: &[usize]| of(float, shape, axes);
     vec![
         case(&[n], &[0]),
         case(&[3, n], &[1]),
@@ -61,6 +62,7 @@ pub(super) fn reduce_cases(n: usize, float: DType) -> Vec<Case> {
         case(&[2, n, 3], &[0, 2]),
         case(&[2, 3, n], &[1]),
         case(&[2, n, 2], &[0, 1, 2]),
+        of(DType::I32, &[3, n], &[1]),
     ]
 }
 

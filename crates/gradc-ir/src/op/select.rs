@@ -44,11 +44,12 @@ fn infer_select(_: &Attrs, operands: &[&TensorType]) -> Result<TensorType, TypeE
 }
 
 fn cases(n: usize, float: DType) -> Vec<Case> {
-    let operands = |shape: Vec<usize>| {
-        let ty = TensorType::new(float, shape.as_slice());
-        vec![ty.with_dtype(DType::Bool), ty.clone(), ty]
+    let of = |dtype: DType, shape: &[usize]| {
+        let ty = TensorType::new(dtype, shape);
+        case(vec![ty.with_dtype(DType::Bool), ty.clone(), ty])
     };
-    shapes(n).map(|shape| case(operands(shape))).collect()
+    let others = [DType::I32, DType::Bool].into_iter().map(|dtype| of(dtype, &[2, n]));
+    shapes(n).map(|shape| of(float, &shape)).chain(others).collect()
 }
 
 impl Graph {

@@ -1,6 +1,6 @@
 //! `a - b`
 
-use super::elementwise::{binary_cases, lower_to, number};
+use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -27,7 +27,7 @@ pub static SUB: OpDef = OpDef {
     lower: lower_to!(Sub),
     algebra: Algebra { right_identity: Some(0.0), ..Algebra::NONE },
     domain: Domain::SMOOTH,
-    cases: binary_cases,
+    cases: binary_number_cases,
     doc: "The difference of two tensors, element by element. Integers wrap.",
 };
 
