@@ -216,23 +216,23 @@ impl fmt::Display for Attr {
                 }
                 f.write_str("]")
             }
-            Attr::Float(value) => write_number(f, value.get()),
+            Attr::Float(value) => write_number(f, value.get(), DType::F64),
             Attr::DType(value) => write!(f, "{value}"),
         }
     }
 }
 
-/// Writes `value` as the shortest decimal that reads back as the same bits; infinities and NaN are `inf`, `-inf`
-/// and `nan`. Large and small magnitudes use an exponent.
-pub fn write_number(f: &mut impl fmt::Write, value: f64) -> fmt::Result {
+/// Writes `value`, a number of type `dtype`, as the shortest decimal that reads back as the same number of that type;
+/// infinities and NaN are `inf`, `-inf` and `nan`. Large and small magnitudes use an exponent.
+pub fn write_number(f: &mut impl fmt::Write, value: f64, dtype: DType) -> fmt::Result {
     let magnitude = value.abs();
-    if value.is_nan() {
-        f.write_str("nan")
-    } else if value.is_infinite() {
-        f.write_str(if value > 0.0 { "inf" } else { "-inf" })
-    } else if magnitude != 0.0 && !(1e-4..1e9).contains(&magnitude) {
-        write!(f, "{value:e}")
-    } else {
-        write!(f, "{value}")
+    let exponent = magnitude != 0.0 && !(1e-4..1e9).contains(&magnitude);
+    match (value.is_finite(), dtype, exponent) {
+        (false, ..) if value.is_nan() => f.write_str("nan"),
+        (false, ..) => f.write_str(if value > 0.0 { "inf" } else { "-inf" }),
+        (_, DType::F32, true) => write!(f, "{:e}", value as f32),
+        (_, DType::F32, false) => write!(f, "{}", value as f32),
+        (_, _, true) => write!(f, "{value:e}"),
+        (_, _, false) => write!(f, "{value}"),
     }
 }

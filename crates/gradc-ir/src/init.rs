@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::DType;
 use crate::attr::{FloatBits, write_number};
 
 /// A recipe for the first value of a parameter. Sampling is done by whoever holds a random number generator; the
@@ -70,7 +71,7 @@ impl fmt::Display for Init {
         write!(f, "{name}(")?;
         for (i, argument) in arguments.into_iter().enumerate() {
             f.write_str(if i > 0 { ", " } else { "" })?;
-            write_number(f, argument)?;
+            write_number(f, argument, DType::F64)?;
         }
         f.write_str(")")
     }

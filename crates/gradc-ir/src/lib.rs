@@ -26,11 +26,11 @@ pub mod dtype;
 pub mod graph;
 pub mod init;
 pub mod op;
-pub mod print;
-pub mod read;
+
 pub mod scalar;
 pub mod shape;
 pub mod tensor;
+pub mod text;
 pub mod verify;
 
 pub use attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};

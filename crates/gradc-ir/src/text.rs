@@ -1,0 +1,44 @@
+//! The text form of graphs. [`print`](print()) and [`read`](read()) are inverse: what is read and printed again is the
+//! same text, and an emitted graph can be given back to gradc as input.
+//!
+//! ```text
+//! graph logistic {
+//!     input x : f32[8, 3]
+//!     param w : f32[3, 1] = normal(0, 0.5)
+//!
+//!     // forward (* = the gradient uses it)
+//!     z = x @ w : f32[8, 1]
+//!   * p = sigmoid(z) : f32[8, 1]
+//!
+//!     output p = p
+//! }
+//! ```
+//!
+//! One line is one operator. Elementwise operators write constants as literals; a literal has the type of its
+//! neighbour. Values are named after the source, under the path of their layer; values without a name are `t1`, `t2`…
+//! within their layer.
+
+mod names;
+mod print;
+mod read;
+mod scan;
+
+pub use names::Names;
+pub use print::print;
+pub use read::{ReadError, read};
+
+use crate::{Class, DType, Notation, Op, TensorType, op};
+
+/// The type that a literal stands for as operand `position` of `op`, when `known` are the types of the operands that
+/// are not literals, by position. The printer writes a constant as a literal only where this gives its type back.
+fn literal_type(op: &Op, position: usize, known: &[Option<&TensorType>], result: &TensorType) -> Option<TensorType> {
+    if op.def.class != Class::Elementwise || matches!(op.def.notation, Notation::Prefix(_)) {
+        return None;
+    }
+    let condition = op.is(&op::select::SELECT).then_some(0);
+    if condition == Some(position) {
+        return Some(result.with_dtype(DType::Bool));
+    }
+    let mut alike = known.iter().enumerate().filter(|(other, _)| condition != Some(*other)).filter_map(|(_, ty)| *ty);
+    Some(result.with_dtype(alike.next().map_or(result.dtype, |ty| ty.dtype)))
+}

@@ -1,0 +1,310 @@
+//! Graph to text.
+
+use std::fmt::Write;
+
+use smallvec::SmallVec;
+
+use super::{Names, literal_type};
+use crate::attr::{AttrSource, write_number};
+use crate::{Attr, DType, Graph, LeafKind, NodeKind, Notation, Op, Role, TensorType, ValueId};
+
+/// The text of a graph: its leaves, the values that its results depend on in the order of the graph, and its results.
+///
+/// Values that outputs, loss and metrics depend on come first; then what only gradients depend on; then what only
+/// updates do. A forward value that a later section uses is marked with a star.
+pub fn print(graph: &Graph) -> String {
+    Printer::new(graph).print()
+}
+
+const INDENT: &str = "    ";
+const STARRED: &str = "  * ";
+
+/// The part of the text that a value stands in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Section {
+    Forward,
+    Backward,
+    Update,
+}
+
+struct Printer<'g> {
+    graph: &'g Graph,
+    sections: Vec<Option<Section>>,
+    /// Whether a value has a line of its own: all but constants that stand as literals wherever they are used.
+    lined: Vec<bool>,
+    names: Names,
+    text: String,
+}
+
+impl<'g> Printer<'g> {
+    fn new(graph: &'g Graph) -> Printer<'g> {
+        let sections = sections(graph);
+        let lined = lined(graph, &sections);
+        let printed = |section| {
+            let (sections, lined) = (&sections, &lined);
+            graph.values().filter(move |v| lined[v.index()] && sections[v.index()] == Some(section))
+        };
+        let order = printed(Section::Forward).chain(printed(Section::Backward)).chain(printed(Section::Update));
+        let names = Names::new(graph, order.collect::<Vec<_>>());
+        Printer { graph, sections, lined, names, text: String::new() }
+    }
+
+    fn print(mut self) -> String {
+        let _ = writeln!(self.text, "graph {} {{", self.graph.name());
+        let leaves: Vec<ValueId> = self.graph.values().filter(|&v| self.graph.leaf(v).is_some()).collect();
+        leaves.into_iter().for_each(|leaf| self.leaf(leaf));
+        self.section(Section::Forward, "forward");
+        self.section(Section::Backward, "backward");
+        self.section(Section::Update, "update");
+        self.results();
+        self.text.push_str("}\n");
+        self.text
+    }
+
+    fn leaf(&mut self, value: ValueId) {
+        let node = self.graph.node(value);
+        let NodeKind::Leaf { kind, init } = &node.kind else { return };
+        let _ = write!(self.text, "{INDENT}{} {} : {}", kind.keyword(), self.names.get(value), node.ty);
+        if let Some(init) = init {
+            let _ = write!(self.text, " = {init}");
+        }
+        self.text.push('\n');
+    }
+
+    fn section(&mut self, section: Section, title: &str) {
+        let in_section = |v: &ValueId| self.sections[v.index()] == Some(section) && self.lined[v.index()];
+        let values: Vec<ValueId> =
+            self.graph.values().filter(|v| self.graph.leaf(*v).is_none()).filter(in_section).collect();
+        if values.is_empty() {
+            return;
+        }
+        let starred: Vec<bool> = values.iter().map(|&value| self.used_later(value, section)).collect();
+        let legend = if starred.contains(&true) { " (* = the gradient uses it)" } else { "" };
+        let _ = writeln!(self.text, "\n{INDENT}// {title}{legend}");
+        for (value, starred) in values.into_iter().zip(starred) {
+            self.text.push_str(if starred { STARRED } else { INDENT });
+            self.value(value);
+        }
+    }
+
+    /// Whether the backward section uses a value of the forward section.
+    fn used_later(&self, value: ValueId, section: Section) -> bool {
+        section == Section::Forward
+            && self.graph.users(value).any(|(user, _)| self.sections[user.index()] == Some(Section::Backward))
+    }
+
+    fn value(&mut self, value: ValueId) {
+        let Some(op) = self.graph.op(value) else { return };
+        let _ = write!(self.text, "{} = ", self.names.get(value));
+        let operands: SmallVec<[String; 3]> =
+            (0..self.graph.operands(value).len()).map(|position| self.operand(value, op, position)).collect();
+        match op.def.notation {
+            Notation::Infix(symbol) => {
+                let _ = write!(self.text, "{} {symbol} {}", operands[0], operands[1]);
+            }
+            Notation::Prefix(symbol) => {
+                let _ = write!(self.text, "{symbol}{}", operands[0]);
+            }
+            Notation::Call => {
+                let mut arguments: Vec<String> = operands.into_vec();
+                arguments.extend(written_attrs(op, self.graph.dtype(value)));
+                let _ = write!(self.text, "{}({})", op.def.name, arguments.join(", "));
+            }
+        }
+        let _ = writeln!(self.text, " : {}", self.graph.ty(value));
+    }
+
+    fn operand(&self, user: ValueId, op: &Op, position: usize) -> String {
+        let operand = self.graph.operands(user)[position];
+        if let Some(number) = literal(self.graph, user, position) {
+            let mut text = String::new();
+            let _ = write_number(&mut text, number, self.graph.dtype(operand));
+            return text;
+        }
+        let transposed = op
+            .def
+            .attrs
+            .iter()
+            .any(|spec| spec.source == AttrSource::TransposeOf(position) && op.attrs.bool(spec.name));
+        format!("{}{}", self.names.get(operand), if transposed { "^T" } else { "" })
+    }
+
+    fn results(&mut self) {
+        if self.graph.outputs().is_empty() {
+            return;
+        }
+        self.text.push('\n');
+        for role in Role::ALL {
+            for output in self.graph.outputs_of(role) {
+                let value = self.names.get(output.value);
+                let _ = writeln!(self.text, "{INDENT}{} {} = {value}", role.keyword(), output.name);
+            }
+        }
+    }
+}
+
+fn sections(graph: &Graph) -> Vec<Option<Section>> {
+    let ancestors = |roles: &[Role]| {
+        graph.ancestors(graph.outputs().iter().filter(|o| roles.contains(&o.role)).map(|output| output.value))
+    };
+    let forward = ancestors(&[Role::Output, Role::Loss, Role::Metric]);
+    let backward = ancestors(&[Role::Gradient]);
+    let update = ancestors(&[Role::Update]);
+    let section = |v: ValueId| match (forward[v.index()], backward[v.index()], update[v.index()]) {
+        (true, _, _) => Some(Section::Forward),
+        (_, true, _) => Some(Section::Backward),
+        (_, _, true) => Some(Section::Update),
+        _ => None,
+    };
+    graph.values().map(section).collect()
+}
+
+fn lined(graph: &Graph, sections: &[Option<Section>]) -> Vec<bool> {
+    let live = |v: ValueId| sections[v.index()].is_some();
+    let mut lined: Vec<bool> = graph.values().map(|v| live(v) && graph.as_full(v).is_none()).collect();
+    for output in graph.outputs() {
+        lined[output.value.index()] = true;
+    }
+    for user in graph.values().filter(|&v| live(v)) {
+        for (position, operand) in graph.operands(user).iter().enumerate() {
+            if literal(graph, user, position).is_none() {
+                lined[operand.index()] = true;
+            }
+        }
+    }
+    lined
+}
+
+/// The number that operand `position` of `user` is written as, if it is a constant that a literal can stand for.
+fn literal(graph: &Graph, user: ValueId, position: usize) -> Option<f64> {
+    let (op, operands) = (graph.op(user)?, graph.operands(user));
+    let number = graph.as_full(operands[position])?;
+    let known: SmallVec<[Option<&TensorType>; 4]> =
+        operands.iter().map(|&v| graph.as_full(v).is_none().then(|| graph.ty(v))).collect();
+    let ty = literal_type(op, position, &known, graph.ty(user))?;
+    // One operand at least is written by name, so that a line is never a computation on literals alone.
+    let named = known.iter().any(Option::is_some);
+    (named && ty == *graph.ty(operands[position])).then_some(number)
+}
+
+/// The attributes that are written. Numbers among them have the element type of the result.
+fn written_attrs(op: &Op, dtype: DType) -> impl Iterator<Item = String> + '_ {
+    let shown = move |value: &Attr| match value {
+        Attr::Float(number) => {
+            let mut text = String::new();
+            let _ = write_number(&mut text, number.get(), dtype);
+            text
+        }
+        other => other.to_string(),
+    };
+    op.def.attrs.iter().zip(op.attrs.iter()).filter_map(move |(spec, (name, value))| match spec.source {
+        AttrSource::Written => Some(format!("{name}={}", shown(value))),
+        AttrSource::Positional => Some(shown(value)),
+        AttrSource::ResultShape | AttrSource::ResultDType | AttrSource::TransposeOf(_) => None,
+    })
+}
+
+impl LeafKind {
+    /// The keyword in the text form.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            LeafKind::Input => "input",
+            LeafKind::Param => "param",
+            LeafKind::State => "state",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::print;
+    use crate::text::read;
+
+    /// What is printed, read and printed again stays the same text.
+    fn check(text: &str) {
+        let graph = read(None, text).unwrap_or_else(|error| panic!("{error} at {:?}:\n{text}", error.at));
+        let printed = print(&graph);
+        assert_eq!(printed, text);
+        let again = read(None, &printed).expect("what is printed can be read");
+        assert_eq!(print(&again), text);
+    }
+
+    #[test]
+    fn the_three_sections_round_trip() {
+        check(
+            "\
+graph g {
+    input x : f32[4, 3]
+    param w : f32[3, 2] = normal(0, 0.5)
+    state m : f32[3, 2] = constant(0)
+
+    // forward (* = the gradient uses it)
+  * z = x @ w : f32[4, 2]
+    y = max(z, 0) : f32[4, 2]
+    t1 = z > -0.5 : bool[4, 2]
+    t2 = select(t1, y, -inf) : f32[4, 2]
+    loss = sum(t2, axes=[0, 1]) : f32[]
+
+    // backward
+    d_z = -z : f32[4, 2]
+    d_w = x^T @ d_z : f32[3, 2]
+
+    // update
+    m_next = m * 0.9 : f32[3, 2]
+    w_next = w - m_next : f32[3, 2]
+
+    loss loss = loss
+    grad w = d_w
+    update w = w_next
+    update m = m_next
+}
+",
+        );
+    }
+
+    #[test]
+    fn constants_that_no_literal_can_stand_for_have_lines() {
+        check(
+            "\
+graph g {
+    input c : bool[2]
+
+    // forward
+    t1 = full(0.5) : f32[2]
+    t2 = select(c, nan, 1) : f32[2]
+    t3 = full(1e-10) : f64[]
+    t4 = -t1 : f32[2]
+
+    output a = t2
+    output b = t3
+    output c = t4
+}
+",
+        );
+    }
+
+    #[test]
+    fn names_that_meet_get_numbers_under_their_layer() {
+        use crate::{DType, Graph, Origin, Role, TensorType};
+        let mut graph = Graph::new("g");
+        let x = graph.input("x", TensorType::new(DType::F32, [2]));
+        let mut h = x;
+        for path in ["block.0", "block.1"] {
+            let scope = graph.add_scope(path);
+            graph.set_origin(Origin { scope, ..Origin::default() });
+            h = graph.exp(h);
+            h = graph.neg(h);
+            graph.set_value_name(h, "h");
+        }
+        graph.set_origin(Origin::default());
+        let y = graph.exp(h);
+        graph.set_value_name(y, "x");
+        graph.add_output(Role::Output, "y", y);
+        let text = print(&graph);
+        assert!(text.contains("block.0.t1 = exp(x)"), "{text}");
+        assert!(text.contains("block.1.h = -block.1.t1"), "{text}");
+        assert!(text.contains("x_2 = exp(block.1.h)"), "{text}");
+        let read = read(None, &text).expect("what is printed can be read");
+        assert_eq!(print(&read), text);
+    }
+}
