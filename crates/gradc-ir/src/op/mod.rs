@@ -303,6 +303,24 @@ impl Op {
         Ok(ty)
     }
 
+    /// The reference evaluation: the operator applied to tensors, whose types fit it. Every element is computed in `f64`
+    /// (32-bit arithmetic for integers) and rounded once to the element type of the result.
+    ///
+    /// # Errors
+    /// Where the operands do not fit.
+    pub fn evaluate(&self, operands: &[&Tensor]) -> Result<Tensor, TypeError> {
+        let types: SmallVec<[&TensorType; 4]> = operands.iter().map(|operand| operand.ty()).collect();
+        let ty = self.infer(&types)?;
+        let data = match self.def.evaluate {
+            Evaluate::Scalar { int: Some(int), .. } if ty.dtype == DType::I32 => {
+                element_by_element(operands, ty.shape.elements(), |x| x as i32, |x| f64::from(int(x)))
+            }
+            Evaluate::Scalar { real, .. } => element_by_element(operands, ty.shape.elements(), |x| x, real),
+            Evaluate::Tensor(evaluate) => evaluate(&self.attrs, operands, &ty),
+        };
+        Ok(Tensor::new(ty, data))
+    }
+
     fn check_attrs(&self) -> Result<(), TypeError> {
         let specs = self.def.attrs;
         let agree = self.attrs.iter().count() == specs.len()
@@ -317,6 +335,22 @@ impl Op {
         let expected: SmallVec<[&str; 4]> = specs.iter().map(|spec| spec.name).collect();
         Err(TypeError(format!("{} takes the attributes ({})", self.def.name, expected.join(", "))))
     }
+}
+
+/// What `f` gives for the operands' elements at each position.
+fn element_by_element<T>(
+    operands: &[&Tensor],
+    count: usize,
+    convert: fn(f64) -> T,
+    f: impl Fn(&[T]) -> f64,
+) -> Vec<f64> {
+    let mut elements: SmallVec<[T; 4]> = SmallVec::new();
+    let at = |position: usize| {
+        elements.clear();
+        elements.extend(operands.iter().map(|operand| convert(operand.data()[position])));
+        f(&elements)
+    };
+    (0..count).map(at).collect()
 }
 
 impl PartialEq for Op {
