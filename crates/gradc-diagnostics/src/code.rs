@@ -14,16 +14,8 @@ pub struct Code {
 }
 
 impl Code {
-    pub(crate) const fn new(
-        id: &'static str,
-        title: &'static str,
-        explanation: &'static str,
-    ) -> Self {
-        Self {
-            id,
-            title,
-            explanation,
-        }
+    pub(crate) const fn new(id: &'static str, title: &'static str, explanation: &'static str) -> Self {
+        Self { id, title, explanation }
     }
 
     /// The number that users see and search for, such as `E0101`.

@@ -36,16 +36,40 @@ codes! {
     // Syntax and source files.
     E0101 UNEXPECTED_TOKEN          "something else was expected here";
     E0102 UNKNOWN_CHARACTER         "this character has no meaning in the language";
+    E0103 UNTERMINATED_STRING       "a string is not closed on its line";
+    E0104 UNKNOWN_ESCAPE            "there is no such escape in strings";
+    E0105 MALFORMED_NUMBER          "a number is not written correctly";
+    E0106 NUMBER_TOO_LARGE          "a number does not fit into its type";
+    E0107 RESERVED_WORD             "a reserved word is used as a name";
     E0108 UNCLOSED_DELIMITER        "a bracket is opened and never closed";
+    E0109 UNMATCHED_DELIMITER       "a bracket is closed and was never opened";
+    E0110 ASSIGNMENT_AS_COMPARISON  "`=` and `==` are confused";
+    E0111 CHAINED_COMPARISON        "comparisons are chained";
+    E0112 MISSING_COMMA             "a comma is missing";
+    E0113 STRAY_SEPARATOR           "a comma separates nothing";
+    E0114 STATEMENT_OUTSIDE_BODY    "a statement is at the top level of a file";
+    E0115 NESTED_ITEM               "an item is inside of a body";
+    E0116 UNKNOWN_ATTRIBUTE         "there is no such attribute";
+    E0117 MISPLACED_ATTRIBUTE       "an attribute is not before a function";
+    E0118 TOO_DEEP                  "the program is nested too deeply";
+    E0119 FOREIGN_SYNTAX            "this is written differently here than in other languages";
     E0120 FILE_TOO_LARGE            "the source file is too large";
     E0121 NOT_UTF8                  "the source file is not UTF-8 text";
+    E0122 STATEMENTS_ON_ONE_LINE    "two statements are on one line without `;`";
+    E0123 UNUSED_VALUE              "the value of an expression is not used";
+    E0124 PARAMETER_WITHOUT_INIT    "a parameter has no initial value";
+    E0125 MISSING_TYPE              "a parameter or input has no type";
+    E0126 TYPE_WITHOUT_SHAPE        "a type has no shape";
+    E0127 MISSING_NAME              "an output or metric has no name";
+    E0128 POSITIONAL_AFTER_NAMED    "an argument without a name follows one with a name";
+    E0129 NO_TUPLES                 "there are no tuples";
+    E0130 STRAY_HOLE                "`_` is used outside of a call";
+    E0131 SETTING_WITH_SIGN         "a setting is written with `=` or `:`";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.
 pub fn find(id: &str) -> Option<Code> {
-    ALL.iter()
-        .find(|code| code.id().eq_ignore_ascii_case(id))
-        .copied()
+    ALL.iter().find(|code| code.id().eq_ignore_ascii_case(id)).copied()
 }
 
 #[cfg(test)]
@@ -78,10 +102,7 @@ mod tests {
         for code in ALL {
             let (letter, digits) = code.id().split_at(1);
             assert!(letter == "E" || letter == "W", "{code}");
-            assert!(
-                digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()),
-                "{code}"
-            );
+            assert!(digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()), "{code}");
             assert_eq!(letter == "W", digits.starts_with("07"), "{code}");
         }
     }
@@ -91,11 +112,7 @@ mod tests {
         for code in ALL {
             let text = code.explanation();
             assert!(text.contains("```net\n"), "{code} shows no program");
-            assert_eq!(
-                text.matches("```").count() % 2,
-                0,
-                "{code}: a fence is open"
-            );
+            assert_eq!(text.matches("```").count() % 2, 0, "{code}: a fence is open");
             assert!(text.ends_with('\n'), "{code}");
             assert!(!code.title().ends_with('.'), "{code}");
         }

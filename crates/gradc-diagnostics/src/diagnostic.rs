@@ -70,14 +70,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: Code, message: String) -> Self {
-        Self {
-            severity,
-            code,
-            message,
-            labels: Vec::new(),
-            notes: Vec::new(),
-            helps: Vec::new(),
-        }
+        Self { severity, code, message, labels: Vec::new(), notes: Vec::new(), helps: Vec::new() }
     }
 
     /// Marks the place of the problem. The first primary label is the diagnostic's location.
@@ -93,11 +86,7 @@ impl Diagnostic {
     }
 
     fn label(mut self, span: Span, message: String, primary: bool) -> Self {
-        self.labels.push(Label {
-            span,
-            message,
-            primary,
-        });
+        self.labels.push(Label { span, message, primary });
         self
     }
 
@@ -152,10 +141,6 @@ impl Diagnostic {
 
     /// The location: the first primary label's span, else the first label's.
     pub fn span(&self) -> Option<Span> {
-        self.labels
-            .iter()
-            .find(|label| label.primary)
-            .or_else(|| self.labels.first())
-            .map(|label| label.span)
+        self.labels.iter().find(|label| label.primary).or_else(|| self.labels.first()).map(|label| label.span)
     }
 }

@@ -48,16 +48,10 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level
-        .primary_title(printable(diagnostic.message()))
-        .id(diagnostic.code().id());
+    let title = level.primary_title(printable(diagnostic.message())).id(diagnostic.code().id());
     let mut group = Group::with_title(title);
     for file in files_by_importance(diagnostic) {
-        let labels: Vec<&Label> = diagnostic
-            .labels()
-            .iter()
-            .filter(|label| label.span.file == file)
-            .collect();
+        let labels: Vec<&Label> = diagnostic.labels().iter().filter(|label| label.span.file == file).collect();
         for element in snippets(file, &labels, sources) {
             group = group.element(element);
         }
@@ -73,11 +67,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
 
 /// The files of the labels: that of the location first, the others in the order of their labels.
 fn files_by_importance(diagnostic: &Diagnostic) -> Vec<FileId> {
-    let mut files: Vec<FileId> = diagnostic
-        .span()
-        .map(|span| span.file)
-        .into_iter()
-        .collect();
+    let mut files: Vec<FileId> = diagnostic.span().map(|span| span.file).into_iter().collect();
     for label in diagnostic.labels() {
         if !files.contains(&label.span.file) {
             files.push(label.span.file);
@@ -99,10 +89,7 @@ fn snippets<'a>(file: FileId, labels: &[&'a Label], sources: &'a SourceMap) -> V
     }
     let mut by_importance = labels.to_vec();
     by_importance.sort_by_key(|label| !label.primary);
-    by_importance
-        .iter()
-        .flat_map(|label| lone_snippet(file, label, sources))
-        .collect()
+    by_importance.iter().flat_map(|label| lone_snippet(file, label, sources)).collect()
 }
 
 /// The lines in `window`, which are whole lines, with all `labels`.
@@ -119,10 +106,7 @@ fn snippet<'a>(
         let end = (label.span.end as usize).clamp(window.start, window.end) - window.start;
         annotation(label, start..end.max(start))
     });
-    Snippet::source(text)
-        .path(sources.name(file))
-        .line_start(line as usize)
-        .annotations(annotations)
+    Snippet::source(text).path(sources.name(file)).line_start(line as usize).annotations(annotations)
 }
 
 /// One label by itself, with its line cut to what is near it if the line is very long.
@@ -134,31 +118,18 @@ fn lone_snippet<'a>(file: FileId, label: &'a Label, sources: &'a SourceMap) -> V
     }
     let text = sources.text(file);
     let (line_first, line_last) = sources.lines_around(file, start, start);
-    let cut_first = text
-        .floor_char_boundary(start.saturating_sub(CUT_CONTEXT))
-        .max(line_first);
-    let cut_last = text
-        .ceil_char_boundary(start.saturating_add(CUT_CONTEXT))
-        .min(line_last);
+    let cut_first = text.floor_char_boundary(start.saturating_sub(CUT_CONTEXT)).max(line_first);
+    let cut_last = text.ceil_char_boundary(start.saturating_add(CUT_CONTEXT)).min(line_last);
     let shown = text.get(cut_first..cut_last).unwrap_or("");
     let position = sources.line_col(file, label.span.start);
-    let origin = Origin::path(sources.name(file))
-        .line(position.line as usize)
-        .char_column(position.column as usize);
-    let range =
-        start.clamp(cut_first, cut_last) - cut_first..end.clamp(cut_first, cut_last) - cut_first;
-    let snippet = Snippet::source(shown)
-        .line_start(position.line as usize)
-        .annotation(annotation(label, range));
+    let origin = Origin::path(sources.name(file)).line(position.line as usize).char_column(position.column as usize);
+    let range = start.clamp(cut_first, cut_last) - cut_first..end.clamp(cut_first, cut_last) - cut_first;
+    let snippet = Snippet::source(shown).line_start(position.line as usize).annotation(annotation(label, range));
     vec![origin.into(), snippet.into()]
 }
 
 fn annotation(label: &Label, range: Range<usize>) -> annotate_snippets::Annotation<'_> {
-    let kind = if label.primary {
-        AnnotationKind::Primary
-    } else {
-        AnnotationKind::Context
-    };
+    let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
     let text = (!label.message.is_empty()).then(|| printable(&label.message));
     kind.span(range).label(text)
 }
@@ -199,11 +170,7 @@ mod tests {
             };
         }
         let rendered = render(&[diagnostic], &sources, Color::Never);
-        assert_eq!(
-            rendered.trim_end(),
-            expected.trim_matches('\n'),
-            "\n{rendered}"
-        );
+        assert_eq!(rendered.trim_end(), expected.trim_matches('\n'), "\n{rendered}");
     }
 
     #[test]
@@ -252,8 +219,7 @@ error[E0101]: a message
         let mut sources = SourceMap::new();
         let file = sources.add("m.net", text);
         let span = Span::new(file, 200_002, 200_003);
-        let diagnostic =
-            Diagnostic::error(codes::UNEXPECTED_TOKEN, "a message").primary(span, "here");
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED_TOKEN, "a message").primary(span, "here");
         let rendered = render(&[diagnostic], &sources, Color::Never);
         assert!(rendered.len() < 1000, "{rendered}");
         assert!(rendered.contains("m.net:2:200001"), "{rendered}");
@@ -320,8 +286,7 @@ warning[E0101]: a message
     fn colour_is_only_there_on_request() {
         let mut sources = SourceMap::new();
         let file = sources.add("m.net", "a");
-        let diagnostic =
-            Diagnostic::error(codes::UNEXPECTED_TOKEN, "m").primary(Span::new(file, 0, 1), "l");
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED_TOKEN, "m").primary(Span::new(file, 0, 1), "l");
         let diagnostics = [diagnostic];
         assert!(!render(&diagnostics, &sources, Color::Never).contains('\u{1b}'));
         assert!(render(&diagnostics, &sources, Color::Always).contains('\u{1b}'));

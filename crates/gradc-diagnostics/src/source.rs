@@ -39,29 +39,19 @@ impl Span {
         if self.file != other.file {
             return self;
         }
-        Span {
-            file: self.file,
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
     /// The empty span just before this one.
     #[must_use]
     pub fn before(self) -> Span {
-        Span {
-            end: self.start,
-            ..self
-        }
+        Span { end: self.start, ..self }
     }
 
     /// The empty span just after this one.
     #[must_use]
     pub fn after(self) -> Span {
-        Span {
-            start: self.end,
-            ..self
-        }
+        Span { start: self.end, ..self }
     }
 
     /// The number of bytes.
@@ -109,17 +99,10 @@ impl SourceMap {
         let text = text.into();
         let line_starts = std::iter::once(0)
             .chain(
-                text.bytes()
-                    .enumerate()
-                    .filter(|&(_, byte)| byte == b'\n')
-                    .map(|(offset, _)| offset_u32(offset + 1)),
+                text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(offset, _)| offset_u32(offset + 1)),
             )
             .collect();
-        self.files.push(Source {
-            name: name.into(),
-            text,
-            line_starts,
-        });
+        self.files.push(Source { name: name.into(), text, line_starts });
         FileId(offset_u32(self.files.len() - 1))
     }
 
@@ -130,11 +113,7 @@ impl SourceMap {
     /// A located diagnostic if there are more than [`MAX_SOURCE_BYTES`] bytes or if they are not
     /// UTF-8. The file is in the map all the same, so that the diagnostic can be rendered: an
     /// oversized one as an empty text, one that is not UTF-8 with `U+FFFD` for what cannot be read.
-    pub fn add_bytes(
-        &mut self,
-        name: impl Into<String>,
-        bytes: Vec<u8>,
-    ) -> Result<FileId, Box<Diagnostic>> {
+    pub fn add_bytes(&mut self, name: impl Into<String>, bytes: Vec<u8>) -> Result<FileId, Box<Diagnostic>> {
         if bytes.len() > MAX_SOURCE_BYTES {
             let file = self.add(name, "");
             return Err(Box::new(Self::too_large(file, bytes.len())));
@@ -152,10 +131,7 @@ impl SourceMap {
                 let span = Span::new(file, offset_u32(start), offset_u32(end));
                 Err(Box::new(
                     Diagnostic::error(codes::NOT_UTF8, "this file is not UTF-8 text")
-                        .primary(
-                            span,
-                            format!("byte {start} is 0x{bad:02X}, which is not valid here"),
-                        )
+                        .primary(span, format!("byte {start} is 0x{bad:02X}, which is not valid here"))
                         .help("save the file as UTF-8; if it is data or weights, pass it with `--data` or `--weights`"),
                 ))
             }
@@ -164,15 +140,10 @@ impl SourceMap {
 
     /// The diagnostic for a file of more than [`MAX_SOURCE_BYTES`] bytes, labelled at its start.
     pub fn too_large(file: FileId, bytes: usize) -> Diagnostic {
-        Diagnostic::error(
-            codes::FILE_TOO_LARGE,
-            format!("this file is too large: {bytes} bytes"),
-        )
-        .primary(Span::new(file, 0, 0), "")
-        .note(format!(
-            "a source file may have at most {MAX_SOURCE_BYTES} bytes"
-        ))
-        .help("use `for` and `layer` for parts that repeat, or split the file and `import` the pieces")
+        Diagnostic::error(codes::FILE_TOO_LARGE, format!("this file is too large: {bytes} bytes"))
+            .primary(Span::new(file, 0, 0), "")
+            .note(format!("a source file may have at most {MAX_SOURCE_BYTES} bytes"))
+            .help("use `for` and `layer` for parts that repeat, or split the file and `import` the pieces")
     }
 
     /// All files, in the order in which they were added.
@@ -192,9 +163,7 @@ impl SourceMap {
 
     /// The text that the span covers; empty if the span does not fit its file.
     pub fn slice(&self, span: Span) -> &str {
-        self.text(span.file)
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or("")
+        self.text(span.file).get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
     /// Line and column of a byte offset. An offset past the end is taken as the end.
@@ -206,10 +175,7 @@ impl SourceMap {
         let line = self.line_of(source, offset);
         let start = source.line_starts[line] as usize;
         let before = source.text.get(start..offset).unwrap_or("");
-        Position {
-            line: offset_u32(line + 1),
-            column: offset_u32(before.chars().count() + 1),
-        }
+        Position { line: offset_u32(line + 1), column: offset_u32(before.chars().count() + 1) }
     }
 
     /// The bytes of the lines from the one of `start` to the one of `end`, without the last newline.
@@ -219,19 +185,13 @@ impl SourceMap {
         };
         let first = self.line_of(source, start.min(source.text.len()));
         let last = self.line_of(source, end.min(source.text.len()));
-        let stop = source
-            .line_starts
-            .get(last + 1)
-            .map_or(source.text.len(), |next| *next as usize - 1);
+        let stop = source.line_starts.get(last + 1).map_or(source.text.len(), |next| *next as usize - 1);
         (source.line_starts[first] as usize, stop)
     }
 
     /// The index of the line that holds `offset`.
     fn line_of(&self, source: &Source, offset: usize) -> usize {
-        source
-            .line_starts
-            .partition_point(|start| *start as usize <= offset)
-            .saturating_sub(1)
+        source.line_starts.partition_point(|start| *start as usize <= offset).saturating_sub(1)
     }
 
     fn source(&self, file: FileId) -> Option<&Source> {

@@ -9,10 +9,7 @@ const LONGEST: usize = 64;
 /// replacement or swap of neighbours for every three characters of `name` (always at least one,
 /// and none for names of a single character). Among equally close ones the first wins, so the
 /// order of the candidates must not come from a hash map.
-pub fn did_you_mean<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted: Vec<char> = name.chars().take(LONGEST + 1).collect();
     if wanted.len() < 2 || wanted.len() > LONGEST {
         return None;
@@ -74,11 +71,7 @@ mod tests {
         check("rleu", &["relu", "elu", "selu"], Some("relu"));
         check("sofmax", &["softmax", "log_softmax"], Some("softmax"));
         check("dens", &["mean", "dense"], Some("dense"));
-        check(
-            "glorot_unifrom",
-            &["glorot_normal", "glorot_uniform"],
-            Some("glorot_uniform"),
-        );
+        check("glorot_unifrom", &["glorot_normal", "glorot_uniform"], Some("glorot_uniform"));
         check("xs", &["x"], Some("x"));
     }
 

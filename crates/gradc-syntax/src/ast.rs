@@ -56,7 +56,12 @@ pub enum Item {
     /// `train { … }`
     Train(Train),
     /// Something that could not be parsed, which has been reported.
-    Error(Span),
+    Error {
+        /// The name that it would have declared, if that could be read: its uses are not errors.
+        name: Option<Name>,
+        /// What was skipped.
+        span: Span,
+    },
 }
 
 impl Item {
@@ -68,7 +73,7 @@ impl Item {
             Item::Function(function) => function.span,
             Item::Model(model) => model.span,
             Item::Train(train) => train.span,
-            Item::Error(span) => *span,
+            Item::Error { span, .. } => *span,
         }
     }
 }

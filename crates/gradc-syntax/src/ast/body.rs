@@ -105,7 +105,10 @@ pub enum StatementKind {
     /// An `if` that is not the last in its block, and stands there for the statements in it.
     Expr(Expr),
     /// Something that could not be parsed, which has been reported.
-    Error,
+    Error {
+        /// The name that it would have declared, if that could be read: its uses are not errors.
+        name: Option<Name>,
+    },
 }
 
 impl Statement {
@@ -121,7 +124,7 @@ impl Statement {
             | StatementKind::Expr(value) => value.height(),
             StatementKind::Output { value, .. } => value.as_ref().map_or(0, Expr::height),
             StatementKind::For { start, end, body, .. } => start.height().max(end.height()).max(body.height()),
-            StatementKind::Error => 0,
+            StatementKind::Error { .. } => 0,
         };
         below + 1
     }

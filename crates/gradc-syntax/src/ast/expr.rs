@@ -9,7 +9,7 @@ use super::{Block, Name};
 pub struct Expr {
     /// Which one.
     pub kind: ExprKind,
-    /// The whole expression; parentheses around it do not count.
+    /// The whole expression, with parentheses around it.
     pub span: Span,
     height: u32,
 }

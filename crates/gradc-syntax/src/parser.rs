@@ -1,0 +1,331 @@
+//! From tokens to the tree.
+//!
+//! Recursive descent, one function for each construct. A function that cannot go on reports why and
+//! returns [`Reported`], which climbs to the statement or item it is in; that one skips to where the
+//! next begins (see [`recover`]) and puts an error node into the tree. One mistake gives one
+//! diagnostic: a second one at the same token is not reported.
+//!
+//! What stands in for recursion limits: [`Parser::nested`] counts how deep the parser itself is in
+//! brackets, blocks and prefix operators; [`Parser::node`] bounds the height of the finished tree,
+//! which also grows where the parser loops, as in `a + a + …`.
+
+mod delimited;
+mod expr;
+mod item;
+mod recover;
+mod statement;
+mod train;
+mod types;
+
+use gradc_diagnostics::{Diagnostic, FileId, Span, codes};
+
+use crate::ast::{Expr, ExprKind, MAX_HEIGHT, Name, StringLiteral};
+use crate::literal;
+use crate::reports::Reports;
+use crate::token::{Token, TokenKind};
+
+/// How deep brackets, blocks and prefix operators may nest.
+const MAX_NESTING: u32 = 200;
+
+/// The construct could not be parsed, and a diagnostic says so.
+#[derive(Debug, Clone, Copy)]
+struct Reported;
+
+/// A construct, or nothing but a diagnostic that has been reported.
+type Parse<T> = Result<T, Reported>;
+
+/// A delimiter that is open where the parser is.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    kind: TokenKind,
+    span: Span,
+}
+
+/// Where a statement or item begins: its first token, and how many delimiters are open around it.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: usize,
+    depth: usize,
+}
+
+/// The state of parsing one file.
+pub(crate) struct Parser<'a> {
+    file: FileId,
+    text: &'a str,
+    /// Ends with [`TokenKind::End`], which is never passed.
+    tokens: Vec<Token>,
+    /// The index of the next token.
+    at: usize,
+    /// The delimiters around the next token, outermost first.
+    open: Vec<Open>,
+    nesting: u32,
+    reports: Reports,
+    /// The index of the token at which the last error was reported.
+    reported_at: Option<usize>,
+}
+
+impl<'a> Parser<'a> {
+    pub(crate) fn new(file: FileId, text: &'a str, tokens: Vec<Token>) -> Self {
+        Self { file, text, tokens, at: 0, open: Vec::new(), nesting: 0, reports: Reports::default(), reported_at: None }
+    }
+
+    pub(crate) fn into_reports(self) -> Reports {
+        self.reports
+    }
+
+    // ---- tokens ----
+
+    /// The next token.
+    fn token(&self) -> Token {
+        self.token_after(0)
+    }
+
+    /// The token that is `distance` after the next one.
+    fn token_after(&self, distance: usize) -> Token {
+        let last = self.tokens.len() - 1;
+        self.tokens[(self.at + distance).min(last)]
+    }
+
+    fn kind(&self) -> TokenKind {
+        self.token().kind
+    }
+
+    fn is(&self, kind: TokenKind) -> bool {
+        self.kind() == kind
+    }
+
+    /// Goes past the next token, unless it is the end of the file.
+    fn bump(&mut self) -> Token {
+        let token = self.token();
+        if token.kind != TokenKind::End {
+            self.at += 1;
+        }
+        token
+    }
+
+    /// Goes past the next token if it is of this kind.
+    fn eat(&mut self, kind: TokenKind) -> Option<Token> {
+        (self.is(kind) && kind != TokenKind::End).then(|| self.bump())
+    }
+
+    /// Goes past a token of this kind. `expected` names it in the words of the message, such as
+    /// ``"`=` after the name"``.
+    fn expect(&mut self, kind: TokenKind, expected: &str) -> Parse<Token> {
+        match self.eat(kind) {
+            Some(token) => Ok(token),
+            None => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn span_of(&self, token: Token) -> Span {
+        Span::new(self.file, token.start, token.end)
+    }
+
+    /// The place of the next token.
+    fn span(&self) -> Span {
+        self.span_of(self.token())
+    }
+
+    /// The empty span after the token before the next one.
+    fn after_previous(&self) -> Span {
+        match self.at.checked_sub(1) {
+            Some(previous) => self.span_of(self.tokens[previous]).after(),
+            None => self.span().before(),
+        }
+    }
+
+    /// From `start` to the end of what has been parsed.
+    fn since(&self, start: Span) -> Span {
+        start.to(self.after_previous())
+    }
+
+    fn text_of(&self, token: Token) -> &'a str {
+        self.text.get(token.start as usize..token.end as usize).unwrap_or("")
+    }
+
+    /// Whether the next token begins a line, where lines matter: not inside of `( )` and `[ ]`.
+    fn at_line_break(&self) -> bool {
+        self.token().first_of_line && !self.in_brackets()
+    }
+
+    /// Whether the innermost open delimiter makes line breaks meaningless.
+    fn in_brackets(&self) -> bool {
+        matches!(self.open.last(), Some(Open { kind: TokenKind::LeftParen | TokenKind::LeftBracket, .. }))
+    }
+
+    /// Whether nothing more of a statement or one-line item can follow.
+    fn at_line_end(&self) -> bool {
+        self.at_line_break() || matches!(self.kind(), TokenKind::Semicolon | TokenKind::RightBrace | TokenKind::End)
+    }
+
+    /// Whether the next token is the word `dim` where it begins an item: it also is the name of a
+    /// function.
+    fn at_dim_item(&self) -> bool {
+        let token = self.token();
+        let next = self.token_after(1);
+        token.kind == TokenKind::Ident
+            && self.text_of(token) == "dim"
+            && !next.first_of_line
+            && (next.kind == TokenKind::Ident || next.kind.is_keyword())
+    }
+
+    fn at_item(&self) -> bool {
+        self.kind().is_item_keyword() || self.at_dim_item()
+    }
+
+    // ---- diagnostics ----
+
+    /// Reports, unless something was reported at this token already.
+    fn report(&mut self, build: impl FnOnce() -> Diagnostic) -> Reported {
+        let known = self.reported_at == Some(self.at) || self.is(TokenKind::Broken);
+        self.reported_at = Some(self.at);
+        if !known {
+            self.reports.add(build);
+        }
+        Reported
+    }
+
+    /// Reports that the next token cannot stand here.
+    fn unexpected(&mut self, expected: &str) -> Reported {
+        if let Some((span, word, help)) = self.foreign_word() {
+            let message = format!("there is no `{word}` in the language");
+            return self.report(|| Diagnostic::error(codes::FOREIGN_SYNTAX, message).primary(span, "").help(help));
+        }
+        let (span, found) = self.found();
+        self.report(|| {
+            Diagnostic::error(codes::UNEXPECTED_TOKEN, format!("expected {expected}, found {found}"))
+                .primary(span, format!("expected {expected}"))
+        })
+    }
+
+    /// What is here, in words, and where to point: at the next token, or after the last one if the
+    /// line ends here.
+    fn found(&self) -> (Span, String) {
+        let token = self.token();
+        if token.kind == TokenKind::End {
+            return (self.after_previous(), "the end of the file".to_owned());
+        }
+        if self.at_line_break() && self.at > 0 {
+            return (self.after_previous(), "the end of the line".to_owned());
+        }
+        (self.span_of(token), self.describe(token))
+    }
+
+    fn describe(&self, token: Token) -> String {
+        let text = self.text_of(token);
+        let shown: String = match text.char_indices().nth(40) {
+            Some((cut, _)) => format!("{}…", &text[..cut]),
+            None => text.to_owned(),
+        };
+        match token.kind {
+            TokenKind::Number | TokenKind::BadNumber => format!("the number `{shown}`"),
+            TokenKind::Ident => format!("the name `{shown}`"),
+            TokenKind::String => "a string".to_owned(),
+            TokenKind::End => "the end of the file".to_owned(),
+            kind if kind.is_keyword() => format!("the keyword `{shown}`"),
+            _ => format!("`{shown}`"),
+        }
+    }
+
+    /// The word of another language that explains why the next token cannot stand here: it is this
+    /// word, or the word is just before it.
+    fn foreign_word(&self) -> Option<(Span, &'a str, &'static str)> {
+        let before = self.at.checked_sub(1).map(|index| self.tokens[index]);
+        let after_word = before.filter(|_| !self.token().first_of_line);
+        [Some(self.token()), after_word].into_iter().flatten().filter(|token| token.kind == TokenKind::Ident).find_map(
+            |token| {
+                let word = self.text_of(token);
+                let help = instead_of_word(word)?;
+                Some((self.span_of(token), word, help))
+            },
+        )
+    }
+
+    // ---- what is everywhere ----
+
+    /// Runs `parse` one level deeper, or reports that this is too deep.
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
+        if self.nesting >= MAX_NESTING {
+            let span = self.span();
+            return Err(self.report(|| too_deep(span, "this is nested too deeply")));
+        }
+        self.nesting += 1;
+        let result = parse(self);
+        self.nesting -= 1;
+        result
+    }
+
+    /// An expression node, unless it makes the tree too high.
+    fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
+        let expr = Expr::new(kind, span);
+        // The statements and blocks that it may be in have room too, see `MAX_HEIGHT`.
+        if expr.height() >= MAX_HEIGHT {
+            return Err(self.report(|| too_deep(span, "this expression has too many parts")));
+        }
+        Ok(expr)
+    }
+
+    /// The name of a construct. `of` says whose, as in `"the name of the layer"`. A reserved word
+    /// is reported and then taken as the name.
+    fn name(&mut self, of: &str) -> Parse<Name> {
+        let token = self.token();
+        let reserved = token.kind.is_keyword() && !self.at_line_break();
+        if token.kind != TokenKind::Ident && !reserved {
+            return Err(self.unexpected(of));
+        }
+        if reserved {
+            let span = self.span();
+            let word = self.text_of(token);
+            self.report(|| reserved_word(word, span, of));
+        }
+        self.bump();
+        Ok(Name { text: self.text_of(token).to_owned(), span: self.span_of(token) })
+    }
+
+    /// The next token, which is a string.
+    fn string_literal(&mut self) -> StringLiteral {
+        let token = self.bump();
+        let source = self.text_of(token);
+        let (file, start) = (self.file, token.start);
+        let reports = &mut self.reports;
+        let value = literal::string(source, |range| {
+            reports.add(|| {
+                let escape = source.get(range.clone()).unwrap_or("");
+                Diagnostic::error(codes::UNKNOWN_ESCAPE, format!("unknown escape `{escape}`"))
+                    .primary(Span::new(file, start + range.start as u32, start + range.end as u32), "")
+                    .help("the escapes are `\\n`, `\\t`, `\\\"` and `\\\\`; in paths write `/`")
+            });
+        });
+        StringLiteral { value, span: self.span_of(token) }
+    }
+}
+
+/// What to write in the place of a word of another language.
+fn instead_of_word(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "and" => "write `&&`",
+        "or" => "write `||`",
+        "not" => "write `!`",
+        "elif" | "elsif" | "elseif" => "write `else if`",
+        "then" | "do" => "a body is written in braces: `if c { … } else { … }`",
+        "return" => "the last expression of a body is its value: write it without `return`",
+        "while" | "loop" => "repeat with `for i in 0..n { … }`, which is unrolled by the compiler",
+        "def" | "func" | "function" | "fun" => "functions are declared with `fn`, layers with `layer`",
+        "class" | "struct" | "module" => "what owns parameters is a `layer`",
+        "var" | "val" | "auto" | "mut" => "names are declared with `let`, and can be bound again with `=`",
+        "lambda" => "declare a `fn` and pass its name",
+        _ => return None,
+    })
+}
+
+fn too_deep(span: Span, message: &str) -> Diagnostic {
+    Diagnostic::error(codes::TOO_DEEP, message)
+        .primary(span, format!("the limit is {MAX_NESTING} levels of nesting, and {MAX_HEIGHT} operators in a row"))
+        .help("name the parts with `let`, or write what repeats as a `for`")
+}
+
+fn reserved_word(word: &str, span: Span, of: &str) -> Diagnostic {
+    Diagnostic::error(codes::RESERVED_WORD, format!("`{word}` is a reserved word and cannot be {of}"))
+        .primary(span, "a reserved word")
+        .help(format!("use another name, such as `{word}_` or `my_{word}`"))
+}

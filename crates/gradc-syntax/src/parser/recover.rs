@@ -1,0 +1,145 @@
+//! Finding the place to go on after an error.
+
+use gradc_diagnostics::Span;
+
+use super::{Mark, Parser};
+use crate::token::TokenKind;
+
+/// The delimiters that are open during a search, counted by kind: a search for a partner that is
+/// not there must not cost anything, however many others are open.
+#[derive(Default)]
+struct Nest {
+    open: Vec<TokenKind>,
+    counts: [usize; 3],
+}
+
+impl Nest {
+    fn slot(kind: TokenKind) -> usize {
+        match kind {
+            TokenKind::LeftParen | TokenKind::RightParen => 0,
+            TokenKind::LeftBracket | TokenKind::RightBracket => 1,
+            _ => 2,
+        }
+    }
+
+    fn push(&mut self, kind: TokenKind) {
+        self.counts[Self::slot(kind)] += 1;
+        self.open.push(kind);
+    }
+
+    /// Closes everything up to the partner of `closer`; does nothing if there is none.
+    fn close(&mut self, closer: TokenKind) {
+        if self.counts[Self::slot(closer)] == 0 {
+            return;
+        }
+        while let Some(kind) = self.open.pop() {
+            self.counts[Self::slot(kind)] -= 1;
+            if kind.closer() == Some(closer) {
+                break;
+            }
+        }
+    }
+
+    fn is_in_braces(&self) -> bool {
+        self.counts[2] > 0
+    }
+}
+
+impl Parser<'_> {
+    /// Where a statement or item begins.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { at: self.at, depth: self.open.len() }
+    }
+
+    /// After an error inside of the statement (or the item of one line) that began at `mark`: skips
+    /// to where the next one can begin.
+    ///
+    /// That is the end of the line on which all delimiters of the statement are closed. If they are
+    /// never closed, it is the next line that begins with a keyword which cannot be inside of them.
+    pub(super) fn recover(&mut self, mark: Mark) {
+        let mut nest = Nest::default();
+        for open in self.open.drain(mark.depth.min(self.open.len())..) {
+            nest.push(open.kind);
+        }
+        loop {
+            let token = self.token();
+            let kind = token.kind;
+            if kind == TokenKind::End {
+                break;
+            }
+            if token.first_of_line && self.at > mark.at {
+                let begins_statement = kind.is_statement_keyword() && !nest.is_in_braces();
+                if begins_statement || self.at_item() || nest.open.is_empty() {
+                    break;
+                }
+            }
+            if kind.closer().is_some() {
+                nest.push(kind);
+            } else if kind == TokenKind::RightBrace && !nest.is_in_braces() {
+                break;
+            } else if kind.is_closer() {
+                nest.close(kind);
+            } else if kind == TokenKind::Semicolon && nest.open.is_empty() {
+                break;
+            }
+            self.bump();
+        }
+    }
+
+    /// After an error in the header of the item that began at `mark`: skips to its body, if there is
+    /// one before the next item begins.
+    pub(super) fn recover_to_body(&mut self, mark: Mark) {
+        self.open.truncate(mark.depth);
+        while !self.at_next_item(mark) && !self.is(TokenKind::LeftBrace) {
+            self.bump();
+        }
+    }
+
+    /// After something that is no item: skips to the next item.
+    pub(super) fn recover_to_item(&mut self, mark: Mark) {
+        let mut nest = Nest::default();
+        self.open.truncate(mark.depth);
+        while !self.is(TokenKind::End) {
+            if self.at_next_item(mark) && !(self.is(TokenKind::At) && nest.is_in_braces()) {
+                break;
+            }
+            let kind = self.bump().kind;
+            if kind.closer().is_some() {
+                nest.push(kind);
+            } else if kind.is_closer() {
+                nest.close(kind);
+            }
+        }
+    }
+
+    /// Whether a line begins here, after `mark`, with what begins an item.
+    fn at_next_item(&self, mark: Mark) -> bool {
+        let begins = self.at_item() || self.is(TokenKind::At);
+        self.is(TokenKind::End) || self.at > mark.at && self.token().first_of_line && begins
+    }
+
+    /// Whether the line that begins with the next token shows that the `{` at `open` was never
+    /// closed: it begins with what cannot be in a body, and is not indented under it.
+    pub(super) fn shows_unclosed(&self, open: Span) -> bool {
+        let token = self.token();
+        token.first_of_line
+            && (self.at_item() || self.is(TokenKind::At))
+            && self.indent_of_line(token.start) <= self.indent_of_line(open.start)
+    }
+
+    /// The column at which the line of this byte offset is indented, counted in bytes; lines that
+    /// are longer than anyone indents count as not indented.
+    fn indent_of_line(&self, offset: u32) -> usize {
+        const LONGEST: usize = 400;
+        let offset = offset as usize;
+        let bytes = self.text.as_bytes();
+        let earliest = offset.saturating_sub(LONGEST);
+        let before = bytes.get(earliest..offset).unwrap_or(&[]);
+        let start = match before.iter().rposition(|&byte| byte == b'\n') {
+            Some(newline) => earliest + newline + 1,
+            None if earliest == 0 => 0,
+            None => return 0,
+        };
+        bytes[start..].iter().take(LONGEST).take_while(|&&byte| byte == b' ' || byte == b'\t').count()
+    }
+}

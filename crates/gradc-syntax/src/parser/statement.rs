@@ -1,0 +1,384 @@
+//! Blocks and statements.
+
+use gradc_diagnostics::{Diagnostic, Span, codes};
+
+use super::{Mark, Open, Parse, Parser, Reported, too_deep};
+use crate::ast::{Block, Expr, ExprKind, MAX_HEIGHT, Name, Statement, StatementKind};
+use crate::token::TokenKind;
+
+/// What a block is the body of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body {
+    /// Of something that has a value: the last expression.
+    WithValue,
+    /// Of a `for`.
+    For,
+    /// Of a `model`.
+    Model,
+}
+
+impl Parser<'_> {
+    /// `{ … }`. Errors inside do not leave it: the only failure is that there is no block, or that
+    /// it is too deep. `expected` describes the missing `{`.
+    pub(super) fn block(&mut self, expected: &str, body: Body) -> Parse<Block> {
+        if !self.is(TokenKind::LeftBrace) {
+            return Err(self.unexpected(expected));
+        }
+        self.nested(|parser| {
+            let start = parser.open();
+            let statements = parser.statements(start);
+            parser.open.pop();
+            let span = parser.since(start);
+            let block = parser.with_value(statements, body, span);
+            if block.height() > MAX_HEIGHT {
+                return Err(parser.report(|| too_deep(span, "this block is nested too deeply")));
+            }
+            Ok(block)
+        })
+    }
+
+    /// The statements up to the closing brace, which is passed, of the block that begins at `start`.
+    fn statements(&mut self, start: Span) -> Vec<Statement> {
+        let open = Open { kind: TokenKind::LeftBrace, span: start };
+        let mut statements = Vec::new();
+        loop {
+            while self.eat(TokenKind::Semicolon).is_some() {}
+            match self.kind() {
+                TokenKind::RightBrace => {
+                    self.bump();
+                    break;
+                }
+                TokenKind::End => {
+                    self.unclosed(open, "`}`");
+                    break;
+                }
+                _ if self.shows_unclosed(start) => {
+                    self.unclosed(open, "`}`");
+                    break;
+                }
+                TokenKind::RightParen | TokenKind::RightBracket => self.unmatched(),
+                _ if self.at_item() => self.nested_item(),
+                _ => {
+                    let mark = self.mark();
+                    let statement = self.statement_or_rest(mark);
+                    statements.push(statement);
+                    self.end_of_statement(mark);
+                }
+            }
+        }
+        statements
+    }
+
+    /// A statement, or after an error what was skipped of it.
+    fn statement_or_rest(&mut self, mark: Mark) -> Statement {
+        let start = self.span();
+        match self.statement(mark) {
+            Ok(kind) => Statement { kind, span: self.since(start) },
+            Err(Reported) => {
+                self.recover(mark);
+                let name = self.declared_name(mark);
+                Statement { kind: StatementKind::Error { name }, span: self.since(start) }
+            }
+        }
+    }
+
+    /// The name that the broken statement or item at `mark` would have declared: the one after its
+    /// keyword.
+    pub(super) fn declared_name(&self, mark: Mark) -> Option<Name> {
+        let keyword = *self.tokens.get(mark.at)?;
+        let token = *self.tokens.get(mark.at + 1)?;
+        let declares =
+            keyword.kind.is_statement_keyword() || keyword.kind.is_item_keyword() || self.text_of(keyword) == "dim";
+        (declares && token.kind == TokenKind::Ident && !token.first_of_line)
+            .then(|| Name { text: self.text_of(token).to_owned(), span: self.span_of(token) })
+    }
+
+    /// Reports a `)`, `]` or `}` that closes nothing, and goes past it.
+    pub(super) fn unmatched(&mut self) {
+        let span = self.span();
+        let sign = self.slice(span).to_owned();
+        self.report(|| {
+            Diagnostic::error(codes::UNMATCHED_DELIMITER, format!("this `{sign}` closes nothing"))
+                .primary(span, "")
+                .help("remove it, or open what it is to close")
+        });
+        self.bump();
+    }
+
+    /// Reports an item inside of a body, and goes past it.
+    fn nested_item(&mut self) {
+        let span = self.span();
+        let word = self.slice(span).to_owned();
+        self.report(|| {
+            Diagnostic::error(codes::NESTED_ITEM, format!("`{word}` cannot be inside of a body"))
+                .primary(span, "")
+                .help("put it at the top level of the file; if it is there, a `}` is missing before it")
+        });
+        let around = std::mem::take(&mut self.open);
+        // The depth still counts: items nest like blocks here.
+        let skipped = self.nested(|parser| {
+            parser.item();
+            Ok(())
+        });
+        self.open = around;
+        if skipped.is_err() {
+            self.bump();
+        }
+    }
+
+    /// Checks that nothing follows a statement on its line.
+    pub(super) fn end_of_statement(&mut self, mark: Mark) {
+        if self.at_line_end() {
+            return;
+        }
+        let kind = self.kind();
+        let begins = kind.starts_operand() || kind.is_statement_keyword();
+        if begins && self.foreign_word().is_none() {
+            let (place, next) = (self.after_previous(), self.span());
+            self.report(|| {
+                Diagnostic::error(codes::STATEMENTS_ON_ONE_LINE, "two statements on one line")
+                    .primary(place, "expected `;` or a new line")
+                    .secondary(next, "the next statement begins here")
+            });
+            return;
+        }
+        if kind.is_closer() {
+            self.unmatched();
+        } else {
+            self.unexpected("an operator or the end of the line");
+        }
+        self.recover(mark);
+    }
+
+    /// Splits off the value of a block, and reports expressions that have no effect.
+    fn with_value(&mut self, mut statements: Vec<Statement>, body: Body, span: Span) -> Block {
+        let mut value = None;
+        if let Body::WithValue = body {
+            value = statements.pop_if(|last| matches!(last.kind, StatementKind::Expr(_))).and_then(|last| {
+                match last.kind {
+                    StatementKind::Expr(expr) => Some(expr),
+                    _ => None,
+                }
+            });
+        }
+        for statement in &statements {
+            self.check_effect(statement, body);
+        }
+        statements.retain(|statement| match &statement.kind {
+            StatementKind::Expr(expr) => matches!(expr.kind, ExprKind::If { .. }),
+            _ => true,
+        });
+        Block::new(statements, value, span)
+    }
+
+    /// Reports an expression whose value goes nowhere.
+    fn check_effect(&mut self, statement: &Statement, body: Body) {
+        let StatementKind::Expr(expr) = &statement.kind else {
+            return;
+        };
+        if matches!(expr.kind, ExprKind::If { .. } | ExprKind::Error) {
+            return;
+        }
+        let help = match body {
+            Body::Model => "a model has no value: write `output name = …` or `loss …`",
+            Body::For => "a `for` has no value: bind it to a name, as in `h = f(h)`",
+            Body::WithValue => {
+                "only the last expression of a body is its value: bind this one with `let`, or remove it"
+            }
+        };
+        let span = expr.span;
+        self.reports
+            .add(|| Diagnostic::error(codes::UNUSED_VALUE, "this value is not used").primary(span, "").help(help));
+    }
+
+    // ---- statements ----
+
+    /// One statement. It is in the block in which `mark` is.
+    pub(super) fn statement(&mut self, mark: Mark) -> Parse<StatementKind> {
+        let next = self.token_after(1);
+        let assigned = next.kind == TokenKind::Assign;
+        match self.kind() {
+            TokenKind::Loss if assigned => self.loss_with_assign(mark),
+            TokenKind::Ident | TokenKind::Input | TokenKind::Output | TokenKind::Metric if assigned => {
+                self.assign(mark)
+            }
+            TokenKind::Let => self.let_(mark),
+            TokenKind::Param => self.param(mark),
+            TokenKind::For => self.for_(),
+            TokenKind::Input => self.input(),
+            TokenKind::Output => self.output(mark),
+            TokenKind::Metric => self.metric(mark),
+            TokenKind::Loss => {
+                self.bump();
+                let value = self.expr_or_rest(mark);
+                Ok(StatementKind::Loss { value })
+            }
+            _ => self.expr().map(StatementKind::Expr),
+        }
+    }
+
+    fn let_(&mut self, mark: Mark) -> Parse<StatementKind> {
+        self.bump();
+        if self.is(TokenKind::LeftParen) {
+            let span = self.span();
+            return Err(self.report(|| super::expr::tuple(span)));
+        }
+        let name = self.name("the name after `let`")?;
+        self.assign_sign("`=` and a value")?;
+        let value = self.expr_or_rest(mark);
+        Ok(StatementKind::Let { name, value })
+    }
+
+    fn assign(&mut self, mark: Mark) -> Parse<StatementKind> {
+        let name = self.name("the name of a value")?;
+        self.bump();
+        let value = self.expr_or_rest(mark);
+        Ok(StatementKind::Assign { name, value })
+    }
+
+    /// `=`; `==` in its place is reported and taken as `=`.
+    pub(super) fn assign_sign(&mut self, expected: &str) -> Parse<()> {
+        if self.is(TokenKind::EqEq) {
+            let span = self.span();
+            self.report(|| {
+                Diagnostic::error(codes::ASSIGNMENT_AS_COMPARISON, "`==` compares")
+                    .primary(span, "")
+                    .help("a value is given to a name with `=`")
+            });
+            self.bump();
+            return Ok(());
+        }
+        self.expect(TokenKind::Assign, expected).map(|_| ())
+    }
+
+    /// `loss = value`, where `loss value` is meant.
+    fn loss_with_assign(&mut self, mark: Mark) -> Parse<StatementKind> {
+        let span = self.span();
+        self.report(|| {
+            Diagnostic::error(codes::RESERVED_WORD, "`loss` is a reserved word and cannot be the name of a value")
+                .primary(span, "a reserved word")
+                .help("the loss of a model is declared without `=`: `loss cross_entropy(logits, label)`")
+        });
+        self.bump();
+        self.bump();
+        let value = self.expr_or_rest(mark);
+        Ok(StatementKind::Loss { value })
+    }
+
+    fn param(&mut self, mark: Mark) -> Parse<StatementKind> {
+        self.bump();
+        let name = self.name("the name of the parameter")?;
+        if self.eat(TokenKind::Colon).is_none() {
+            return Err(self.missing_type("parameter", &name, ": [n, units] = glorot_uniform"));
+        }
+        let ty = self.ty("the type of the parameter, such as `[n, units]`")?;
+        if self.at_line_end() {
+            let span = self.after_previous();
+            let label = format!("expected `=` and the initial value of `{}`", name.text);
+            self.report(|| {
+                Diagnostic::error(codes::PARAMETER_WITHOUT_INIT, "a parameter needs an initial value")
+                    .primary(span, label)
+                    .help("write an initializer, such as `= zeros` or `= glorot_uniform`, or a number")
+            });
+            let init = Expr::new(ExprKind::Error, span);
+            return Ok(StatementKind::Param { name, ty, init });
+        }
+        self.assign_sign("`=` and the initial value of the parameter")?;
+        let init = self.expr_or_rest(mark);
+        Ok(StatementKind::Param { name, ty, init })
+    }
+
+    fn input(&mut self) -> Parse<StatementKind> {
+        self.bump();
+        let name = self.name("the name of the input")?;
+        if self.eat(TokenKind::Colon).is_none() {
+            return Err(self.missing_type("input", &name, ": f32[batch, 64]"));
+        }
+        let ty = self.ty("the type of the input, such as `f32[batch, 64]`")?;
+        Ok(StatementKind::Input { name, ty })
+    }
+
+    fn missing_type(&mut self, what: &str, name: &Name, example: &str) -> Reported {
+        let (span, word) = (name.span, name.text.as_str());
+        self.report(|| {
+            Diagnostic::error(codes::MISSING_TYPE, format!("the {what} `{word}` has no type"))
+                .primary(span, "expected `:` and a type after this")
+                .help(format!("as in `{word}{example}`"))
+        })
+    }
+
+    fn for_(&mut self) -> Parse<StatementKind> {
+        self.bump();
+        let variable = match self.eat(TokenKind::Underscore) {
+            Some(token) => Name { text: "_".to_owned(), span: self.span_of(token) },
+            None => self.name("the variable after `for`")?,
+        };
+        self.expect(TokenKind::In, "`in` after the variable")?;
+        let start = self.expr()?;
+        if self.is(TokenKind::LeftBrace) {
+            let span = start.span;
+            self.report(|| {
+                Diagnostic::error(codes::UNEXPECTED_TOKEN, "expected a range")
+                    .primary(span, "expected `..` and the upper end after this")
+                    .help("`for i in 0..n` counts from 0 to n - 1")
+            });
+            return Err(Reported);
+        }
+        self.expect(TokenKind::DotDot, "`..` and the upper end of the range")?;
+        let end = self.expr()?;
+        let body = self.block("`{` after the range", Body::For)?;
+        Ok(StatementKind::For { variable, start, end, body })
+    }
+
+    fn output(&mut self, mark: Mark) -> Parse<StatementKind> {
+        self.bump();
+        if self.at_unnamed_value() {
+            return self.unnamed("output", "output probs = softmax(logits)", mark);
+        }
+        let name = self.name("the name of the output")?;
+        let value = self.eat(TokenKind::Assign).map(|_| self.expr_or_rest(mark));
+        Ok(StatementKind::Output { name, value })
+    }
+
+    fn metric(&mut self, mark: Mark) -> Parse<StatementKind> {
+        self.bump();
+        if self.at_unnamed_value() {
+            return self.unnamed("metric", "metric top = accuracy(logits, label)", mark);
+        }
+        let name = self.name("the name of the metric")?;
+        self.assign_sign("`=` and the value of the metric")?;
+        let value = self.expr_or_rest(mark);
+        Ok(StatementKind::Metric { name, value })
+    }
+
+    /// Whether an expression that is more than a name stands where the name of one is expected.
+    fn at_unnamed_value(&self) -> bool {
+        let (token, next) = (self.token(), self.token_after(1));
+        if token.first_of_line {
+            return false;
+        }
+        let plain = next.kind == TokenKind::Assign
+            || next.kind == TokenKind::EqEq
+            || next.kind == TokenKind::End
+            || next.first_of_line
+            || matches!(next.kind, TokenKind::Semicolon | TokenKind::RightBrace)
+            || next.kind.starts_operand();
+        match token.kind {
+            TokenKind::Ident => !plain,
+            TokenKind::LeftParen | TokenKind::LeftBracket | TokenKind::Minus => true,
+            kind => kind.starts_operand() && kind != TokenKind::Underscore,
+        }
+    }
+
+    /// Reports an output or metric that is not named, and goes past its value.
+    fn unnamed(&mut self, what: &str, example: &str, mark: Mark) -> Parse<StatementKind> {
+        let span = self.span();
+        self.report(|| {
+            Diagnostic::error(codes::MISSING_NAME, format!("this {what} has no name"))
+                .primary(span, "expected a name and `=` before this")
+                .help(format!("as in `{example}`"))
+        });
+        self.expr_or_rest(mark);
+        Ok(StatementKind::Error { name: None })
+    }
+}
