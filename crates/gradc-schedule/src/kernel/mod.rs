@@ -1,23 +1,37 @@
 //! The loop IR: what a kernel is before it is machine code.
 //!
 //! A [`Kernel`] is a nest of counted loops over scalar arithmetic on a few buffers. Every extent, stride and offset is
-//! a constant. One source of truth: it is printed by `--emit=kernels`, run by [`evaluate`](super::kernel::evaluate),
+//! a constant. One source of truth: it is printed by `--emit=kernels`, run by [`evaluate()`],
 //! and every back end emits machine code from it and nothing else.
 //!
 //! # Meaning
 //!
-//! - A loop runs its body for each value of its index from 0 to its extent. A loop marked [`LoopKind::Vector`] promises
-//!   that its iterations may be run several at a time: all its loads and stores move by 0 or 1 element per iteration
-//!   or are stated as strided, it contains no loop, and its accumulators are reductions that may be split into lanes.
+//! - A loop runs its body for each value of its index from 0 to its extent. Each loop of a kernel has an index of its
+//!   own.
+//! - A loop marked [`LoopKind::Vector`] promises that its iterations may be run several at a time, in order: it contains
+//!   no loop and no scatter-add; the address of every store in it moves by 1 element per iteration, that of a load by
+//!   any stride (0, 1, or a stride that is gathered element by element); the index register of a [`Expr::LoadIndexed`]
+//!   in it is defined outside of it; an element that it both loads and stores, it loads and stores in the same iteration,
+//!   the load first; and its accumulators may be split into lanes.
 //! - [`Stmt::Let`] defines a register once per iteration of the loops around it. A register is visible in the rest of
 //!   its body and in the loops inside it.
-//! - An accumulator ([`Stmt::Accumulate`]) is declared with its start before a loop, combined in the loop, and read
-//!   after it. The order of combination is fixed for a given target: lanes first, then lane by lane.
-//! - Addresses are affine in loop indices ([`Affine`]), counted in elements, and within the buffer's bounds; an indexed
-//!   address has been checked by a comparison whose `Select` guards it, with the index clamped into bounds.
+//! - An accumulator ([`Stmt::Accumulator`]) is declared with its start before a loop, combined by [`Stmt::Accumulate`] in
+//!   that loop or in loops inside it, and read after it. The order of combination is fixed for a given target: lanes
+//!   first, then lane by lane.
+//! - A reduction over axes that are not innermost has its accumulators in memory: a loop stores the start to each
+//!   element, and the inner loop loads, combines and stores.
+//! - Addresses are affine in loop indices ([`Affine`]), counted in elements, and within the buffer's bounds in every
+//!   iteration that runs; the index of an indexed address is clamped so that it is.
+//! - A kernel's buffers do not overlap.
 
+mod affine;
 mod evaluate;
 mod print;
+mod verify;
+
+pub use evaluate::{Storage, evaluate};
+pub use print::print;
+pub use verify::{KernelError, verify};
 
 use gradc_ir::{DType, ScalarOp};
 use smallvec::SmallVec;
@@ -31,6 +45,8 @@ pub struct Reg(pub u32);
 pub struct LoopVar(pub u32);
 
 /// `offset + Σ stride · index`, in elements.
+///
+/// Terms are in order of their index, so that equal functions are equal values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Affine {
     /// The constant part.
@@ -44,9 +60,9 @@ pub struct Affine {
 pub enum Access {
     /// Loads only.
     Read,
-    /// Stores only, every element that is later read.
+    /// Stores; what is loaded was stored by this kernel before.
     Write,
-    /// Both: in-place updates and scatter-adds.
+    /// Both: what is loaded may have been there before. In-place updates.
     ReadWrite,
 }
 
