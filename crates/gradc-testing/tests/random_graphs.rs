@@ -1,0 +1,79 @@
+//! What random graphs promise.
+
+use std::collections::BTreeSet;
+
+use gradc_interp::evaluate_all;
+use gradc_ir::verify::verify;
+use gradc_ir::{DType, Graph};
+use gradc_testing::{random_bindings, random_graph};
+
+fn graphs() -> impl Iterator<Item = (u64, Graph)> {
+    (0..300).map(|seed| (seed, random_graph(seed, 4 + seed as usize % 40, DType::F32)))
+}
+
+#[test]
+fn they_are_well_typed_and_have_a_loss() {
+    for (seed, graph) in graphs() {
+        assert_eq!(verify(&graph), Ok(()), "seed {seed}");
+        assert!(graph.loss().is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_operator_occurs() {
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for (_, graph) in graphs() {
+        seen.extend(graph.values().filter_map(|value| graph.op(value)).map(|op| op.def.name));
+    }
+    let all: BTreeSet<&str> = gradc_ir::op::ALL.iter().map(|def| def.name).collect();
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn values_are_finite_and_small() {
+    for (seed, graph) in graphs() {
+        let values = evaluate_all(&graph, &random_bindings(&graph, seed)).unwrap();
+        for value in graph.values() {
+            let bound = if graph.dtype(value).is_float() { 1e4 } else { 2e3 };
+            let fine = values[value].data().iter().all(|x| x.abs() <= bound);
+            assert!(fine, "seed {seed}, value {} {:?}", value.index(), graph.node(value).kind);
+        }
+    }
+}
+
+#[test]
+fn both_precisions_agree() {
+    for (seed, single) in graphs() {
+        let double = single.in_precision(DType::F64);
+        let bindings = random_bindings(&single, seed);
+        let widened: Vec<_> = bindings.iter().map(|(leaf, tensor)| (*leaf, tensor.cast(double.dtype(*leaf)))).collect();
+        let (single_values, double_values) =
+            (evaluate_all(&single, &bindings).unwrap(), evaluate_all(&double, &widened).unwrap());
+        for value in single.values() {
+            let (a, b) = (&single_values[value], &double_values[value]);
+            let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-3 * (1.0 + b.abs());
+            assert!(a.data().iter().zip(b.data()).all(close), "seed {seed}, value {}", value.index());
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_a_graph() {
+    for seed in 0..20 {
+        let print = |graph: &Graph| gradc_ir::text::print(graph);
+        assert_eq!(print(&random_graph(seed, 30, DType::F64)), print(&random_graph(seed, 30, DType::F64)));
+    }
+}
+
+#[test]
+fn their_gradients_are_finite() {
+    for (seed, graph) in graphs().map(|(seed, graph)| (seed, graph.in_precision(DType::F64))) {
+        let wrt: Vec<_> = graph.values().filter(|&v| graph.leaf(v).is_some() && graph.dtype(v).is_float()).collect();
+        let gradient = gradc_autodiff::gradient(&graph, graph.loss().unwrap(), &wrt);
+        assert_eq!(verify(&gradient.graph), Ok(()), "seed {seed}");
+        let values = evaluate_all(&gradient.graph, &random_bindings(&gradient.graph, seed)).unwrap();
+        for cotangent in gradient.cotangents.iter().flatten() {
+            assert!(values[*cotangent].data().iter().all(|x| x.abs() < 1e6), "seed {seed}");
+        }
+    }
+}
