@@ -236,9 +236,14 @@ impl Graph {
         self.node(value).name.as_ref()
     }
 
-    /// The last value with this name.
+    /// The last value with this name, or with this name under the path of its layer.
     pub fn find_value(&self, name: &str) -> Option<ValueId> {
-        self.values().rev().find(|&value| self.node(value).name.as_deref() == Some(name))
+        self.values().rev().find(|&value| {
+            let node = self.node(value);
+            let path = self.scope_path(node.origin.scope);
+            let under_path = || name.strip_prefix(&**path).and_then(|rest| rest.strip_prefix('.'));
+            node.name.as_deref().is_some_and(|own| own == name || Some(own) == under_path())
+        })
     }
 
     /// Names a value that is not a leaf.
