@@ -62,11 +62,27 @@ pub(crate) struct Parser<'a> {
     reports: Reports,
     /// The index of the token at which the last error was reported.
     reported_at: Option<usize>,
+    /// How many errors were met, counting those that were reported before.
+    faults: usize,
+    /// The first `{` whose `}` is indented less than the line it is on: if one is missing
+    /// further out, it is probably missing here.
+    badly_closed: Option<Span>,
 }
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(file: FileId, text: &'a str, tokens: Vec<Token>) -> Self {
-        Self { file, text, tokens, at: 0, open: Vec::new(), nesting: 0, reports: Reports::default(), reported_at: None }
+        Self {
+            file,
+            text,
+            tokens,
+            at: 0,
+            open: Vec::new(),
+            nesting: 0,
+            reports: Reports::default(),
+            reported_at: None,
+            faults: 0,
+            badly_closed: None,
+        }
     }
 
     pub(crate) fn into_reports(self) -> Reports {
@@ -179,6 +195,7 @@ impl<'a> Parser<'a> {
     fn report(&mut self, build: impl FnOnce() -> Diagnostic) -> Reported {
         let known = self.reported_at == Some(self.at) || self.is(TokenKind::Broken);
         self.reported_at = Some(self.at);
+        self.faults += 1;
         if !known {
             self.reports.add(build);
         }

@@ -29,7 +29,7 @@ impl Parser<'_> {
     }
 
     /// Reports that something else stands where `open` could be closed.
-    pub(super) fn unclosed(&mut self, open: Open, expected: &str) -> Reported {
+    fn unclosed(&mut self, open: Open, expected: &str) -> Reported {
         // What cannot stand inside of the delimiter at all shows that it was never closed.
         let kind = self.kind();
         if !kind.is_closer() && !self.at_what_cannot_be_inside() {
@@ -40,16 +40,29 @@ impl Parser<'_> {
                     .secondary(open.span, "inside of this")
             });
         }
+        self.never_closed(open, expected)
+    }
+
+    /// Reports that the file goes on with what shows that `open` was never closed.
+    pub(super) fn never_closed(&mut self, open: Open, expected: &str) -> Reported {
         let sign = match open.kind {
             TokenKind::LeftParen => "(",
             TokenKind::LeftBracket => "[",
             _ => "{",
         };
-        let span = if kind.is_closer() { self.span() } else { self.after_previous() };
+        let span = if self.kind().is_closer() { self.span() } else { self.after_previous() };
+        let inner =
+            self.badly_closed.take_if(|inner| open.kind == TokenKind::LeftBrace && inner.start > open.span.start);
         self.report(|| {
-            Diagnostic::error(codes::UNCLOSED_DELIMITER, format!("this `{sign}` is never closed"))
+            let error = Diagnostic::error(codes::UNCLOSED_DELIMITER, format!("this `{sign}` is never closed"))
                 .primary(span, format!("expected {expected} before this place"))
-                .secondary(open.span, "opened here")
+                .secondary(open.span, "opened here");
+            match inner {
+                Some(inner) => {
+                    error.secondary(inner, "is it this one whose `}` is missing? the next `}` is indented less")
+                }
+                None => error,
+            }
         })
     }
 

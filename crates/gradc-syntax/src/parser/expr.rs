@@ -199,6 +199,7 @@ impl Parser<'_> {
                 self.number(span)
             }
             TokenKind::BadNumber => {
+                self.faults += 1;
                 self.bump();
                 ExprKind::Error
             }
@@ -347,6 +348,7 @@ impl Parser<'_> {
                 (Some(name), _) => named = Some(name.span),
                 (None, Some(named)) => {
                     let span = argument.span;
+                    parser.faults += 1;
                     parser.reports.add(|| {
                         Diagnostic::error(
                             codes::POSITIONAL_AFTER_NAMED,

@@ -51,7 +51,7 @@ impl Parser<'_> {
                     TokenKind::Model => self.model(start),
                     TokenKind::Train => self.train(start).map(Item::Train),
                     _ if self.at_dim_item() => self.definition(mark, start).map(Item::Dim),
-                    _ => Err(self.no_item(mark)),
+                    _ => self.no_item(mark, start),
                 }
             }
         };
@@ -80,56 +80,65 @@ impl Parser<'_> {
     }
 
     /// Reports what stands where an item is expected.
-    fn no_item(&mut self, mark: Mark) -> Reported {
+    fn no_item(&mut self, mark: Mark, start: Span) -> Parse<Item> {
         let token = self.token();
-        let (span, word) = (self.span(), self.text_of(token));
-        let assigned = self.token_after(1).kind == TokenKind::Assign;
-        if token.kind == TokenKind::Ident && assigned {
-            return self.outside(
-                span,
-                &format!("`{word} = …`"),
-                &format!("a value of the whole file is declared with `const {word} = …`, a size with `dim {word} = …`"),
+        let word = self.text_of(token);
+        let assigned = token.kind == TokenKind::Ident && self.token_after(1).kind == TokenKind::Assign;
+        let begins_statement = token.kind.is_statement_keyword() || token.kind == TokenKind::If;
+        if begins_statement || assigned {
+            return Ok(self.statement_outside(mark, start));
+        }
+        let meant = did_you_mean(word, ITEM_WORDS).filter(|_| token.kind == TokenKind::Ident);
+        let Some(meant) = meant else {
+            return Err(
+                self.unexpected("an item: `model`, `layer`, `fn`, `initializer`, `dim`, `const`, `import` or `train`")
             );
-        }
-        if token.kind == TokenKind::Let {
-            return self.outside(
-                span,
-                "`let`",
-                "a value of the whole file is declared with `const`, a size with `dim`",
-            );
-        }
-        if token.kind.is_statement_keyword() || token.kind == TokenKind::If {
-            let home = match token.kind {
-                TokenKind::Param => "a `layer` or a `model`",
-                TokenKind::For | TokenKind::If => "a body",
-                _ => "a `model`",
-            };
-            let reported = self.outside(span, &format!("`{word}`"), &format!("`{word}` belongs into {home}"));
-            // What follows is looked at, so that its own errors are shown, and forgotten.
-            if self.statement(mark).is_err() {
-                self.recover(mark);
-            }
-            return reported;
-        }
-        let meant = did_you_mean(word, ITEM_WORDS);
-        let is_word = token.kind == TokenKind::Ident;
-        if let (Some(meant), true) = (meant, is_word) {
-            return self.report(|| {
-                Diagnostic::error(codes::UNEXPECTED_TOKEN, format!("expected an item, found the name `{word}`"))
-                    .primary(span, "")
-                    .help(format!("did you mean `{meant}`?"))
-            });
-        }
-        self.unexpected("an item: `model`, `layer`, `fn`, `initializer`, `dim`, `const`, `import` or `train`")
+        };
+        Err(self.report(|| {
+            Diagnostic::error(codes::UNEXPECTED_TOKEN, format!("expected an item, found the name `{word}`"))
+                .primary(start, "")
+                .help(format!("did you mean `{meant}`?"))
+        }))
     }
 
-    /// Reports a statement at the top level.
-    fn outside(&mut self, span: Span, what: &str, help: &str) -> Reported {
+    /// Reports a statement at the top level, and goes past it.
+    fn statement_outside(&mut self, mark: Mark, start: Span) -> Item {
+        let token = self.token();
+        let (word, place) = (self.text_of(token), self.span());
+        let (what, help) = match token.kind {
+            TokenKind::Ident => (
+                format!("`{word} = …`"),
+                format!("a value of the whole file is declared with `const {word} = …`, a size with `dim {word} = …`"),
+            ),
+            TokenKind::Let => {
+                ("`let`".to_owned(), "a value of the whole file is declared with `const`, a size with `dim`".to_owned())
+            }
+            kind => {
+                let home = match kind {
+                    TokenKind::Param => "a `layer` or a `model`",
+                    TokenKind::For | TokenKind::If => "a body",
+                    _ => "a `model`",
+                };
+                (
+                    format!("`{word}`"),
+                    format!("`{word}` belongs into {home}: is a `{{` missing, or a `}}` too many above?"),
+                )
+            }
+        };
         self.report(|| {
             Diagnostic::error(codes::STATEMENT_OUTSIDE_BODY, format!("{what} cannot be at the top level of a file"))
-                .primary(span, "")
+                .primary(place, "")
                 .help(help)
-        })
+        });
+        let name = match token.kind {
+            TokenKind::Ident => Some(Name { text: word.to_owned(), span: self.span_of(token) }),
+            _ => self.declared_name(mark),
+        };
+        // It is parsed so that its own errors are shown, and so that its end is found.
+        if self.statement(mark).is_err() {
+            self.recover(mark);
+        }
+        Item::Error { name, span: self.since(start) }
     }
 
     // ---- attributes ----
@@ -222,7 +231,7 @@ impl Parser<'_> {
     /// `dim name = value` or `const name = value`
     fn definition(&mut self, mark: Mark, start: Span) -> Parse<Definition> {
         self.bump();
-        let name = self.name("the name that is defined")?;
+        let name = self.name("the name of a value")?;
         self.assign_sign("`=` and a value")?;
         let value = self.expr_or_rest(mark);
         let span = self.since(start);

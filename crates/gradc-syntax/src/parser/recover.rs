@@ -95,20 +95,28 @@ impl Parser<'_> {
         }
     }
 
-    /// After something that is no item: skips to the next item.
+    /// After something that is no item: skips to the next item, or to a line that can be looked at
+    /// by itself: one after braces, or one that begins with a keyword.
     pub(super) fn recover_to_item(&mut self, mark: Mark) {
         let mut nest = Nest::default();
+        let mut braces = false;
         self.open.truncate(mark.depth);
         while !self.is(TokenKind::End) {
-            if self.at_next_item(mark) && !(self.is(TokenKind::At) && nest.is_in_braces()) {
+            let kind = self.kind();
+            if self.at_next_item(mark) && !(kind == TokenKind::At && nest.is_in_braces()) {
                 break;
             }
-            let kind = self.bump().kind;
+            let begins_line = self.token().first_of_line && self.at > mark.at;
+            if begins_line && nest.open.is_empty() && (braces || kind.is_statement_keyword()) {
+                break;
+            }
             if kind.closer().is_some() {
+                braces |= kind == TokenKind::LeftBrace;
                 nest.push(kind);
             } else if kind.is_closer() {
                 nest.close(kind);
             }
+            self.bump();
         }
     }
 
@@ -127,10 +135,21 @@ impl Parser<'_> {
             && self.indent_of_line(token.start) <= self.indent_of_line(open.start)
     }
 
+    /// Remembers the `{` at `open` if the `}` that is the next token seems to belong to another one.
+    pub(super) fn note_indent(&mut self, open: Span) {
+        let token = self.token();
+        let suspicious = token.first_of_line
+            && self.badly_closed.is_none()
+            && self.indent_of_line(token.start) < self.indent_of_line(open.start);
+        if suspicious {
+            self.badly_closed = Some(open);
+        }
+    }
+
     /// The column at which the line of this byte offset is indented, counted in bytes; lines that
     /// are longer than anyone indents count as not indented.
     fn indent_of_line(&self, offset: u32) -> usize {
-        const LONGEST: usize = 400;
+        const LONGEST: usize = 200;
         let offset = offset as usize;
         let bytes = self.text.as_bytes();
         let earliest = offset.saturating_sub(LONGEST);

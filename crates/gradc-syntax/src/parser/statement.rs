@@ -26,10 +26,10 @@ impl Parser<'_> {
         }
         self.nested(|parser| {
             let start = parser.open();
-            let statements = parser.statements(start);
+            let statements = parser.statements(start, body);
             parser.open.pop();
             let span = parser.since(start);
-            let block = parser.with_value(statements, body, span);
+            let block = with_value(statements, body, span);
             if block.height() > MAX_HEIGHT {
                 return Err(parser.report(|| too_deep(span, "this block is nested too deeply")));
             }
@@ -38,33 +38,42 @@ impl Parser<'_> {
     }
 
     /// The statements up to the closing brace, which is passed, of the block that begins at `start`.
-    fn statements(&mut self, start: Span) -> Vec<Statement> {
+    fn statements(&mut self, start: Span, body: Body) -> Vec<Statement> {
         let open = Open { kind: TokenKind::LeftBrace, span: start };
         let mut statements = Vec::new();
+        // The last statement, if it is an expression that has no effect unless it is the value.
+        let mut without_effect: Option<Span> = None;
         loop {
             while self.eat(TokenKind::Semicolon).is_some() {}
             match self.kind() {
                 TokenKind::RightBrace => {
+                    self.note_indent(start);
                     self.bump();
                     break;
                 }
                 TokenKind::End => {
-                    self.unclosed(open, "`}`");
+                    self.never_closed(open, "`}`");
                     break;
                 }
                 _ if self.shows_unclosed(start) => {
-                    self.unclosed(open, "`}`");
+                    self.never_closed(open, "`}`");
                     break;
                 }
                 TokenKind::RightParen | TokenKind::RightBracket => self.unmatched(),
                 _ if self.at_item() => self.nested_item(),
                 _ => {
+                    self.unused(without_effect, body);
                     let mark = self.mark();
+                    let faults = self.faults;
                     let statement = self.statement_or_rest(mark);
-                    statements.push(statement);
                     self.end_of_statement(mark);
+                    without_effect = (is_without_effect(&statement) && self.faults == faults).then_some(statement.span);
+                    statements.push(statement);
                 }
             }
+        }
+        if !matches!(body, Body::WithValue) {
+            self.unused(without_effect, body);
         }
         statements
     }
@@ -150,35 +159,9 @@ impl Parser<'_> {
         self.recover(mark);
     }
 
-    /// Splits off the value of a block, and reports expressions that have no effect.
-    fn with_value(&mut self, mut statements: Vec<Statement>, body: Body, span: Span) -> Block {
-        let mut value = None;
-        if let Body::WithValue = body {
-            value = statements.pop_if(|last| matches!(last.kind, StatementKind::Expr(_))).and_then(|last| {
-                match last.kind {
-                    StatementKind::Expr(expr) => Some(expr),
-                    _ => None,
-                }
-            });
-        }
-        for statement in &statements {
-            self.check_effect(statement, body);
-        }
-        statements.retain(|statement| match &statement.kind {
-            StatementKind::Expr(expr) => matches!(expr.kind, ExprKind::If { .. }),
-            _ => true,
-        });
-        Block::new(statements, value, span)
-    }
-
     /// Reports an expression whose value goes nowhere.
-    fn check_effect(&mut self, statement: &Statement, body: Body) {
-        let StatementKind::Expr(expr) = &statement.kind else {
-            return;
-        };
-        if matches!(expr.kind, ExprKind::If { .. } | ExprKind::Error) {
-            return;
-        }
+    fn unused(&mut self, expr: Option<Span>, body: Body) {
+        let Some(span) = expr else { return };
         let help = match body {
             Body::Model => "a model has no value: write `output name = …` or `loss …`",
             Body::For => "a `for` has no value: bind it to a name, as in `h = f(h)`",
@@ -186,7 +169,6 @@ impl Parser<'_> {
                 "only the last expression of a body is its value: bind this one with `let`, or remove it"
             }
         };
-        let span = expr.span;
         self.reports
             .add(|| Diagnostic::error(codes::UNUSED_VALUE, "this value is not used").primary(span, "").help(help));
     }
@@ -223,7 +205,7 @@ impl Parser<'_> {
             let span = self.span();
             return Err(self.report(|| super::expr::tuple(span)));
         }
-        let name = self.name("the name after `let`")?;
+        let name = self.name("the name of a value")?;
         self.assign_sign("`=` and a value")?;
         let value = self.expr_or_rest(mark);
         Ok(StatementKind::Let { name, value })
@@ -311,7 +293,7 @@ impl Parser<'_> {
         self.bump();
         let variable = match self.eat(TokenKind::Underscore) {
             Some(token) => Name { text: "_".to_owned(), span: self.span_of(token) },
-            None => self.name("the variable after `for`")?,
+            None => self.name("the name of a variable")?,
         };
         self.expect(TokenKind::In, "`in` after the variable")?;
         let start = self.expr()?;
@@ -381,4 +363,26 @@ impl Parser<'_> {
         self.expr_or_rest(mark);
         Ok(StatementKind::Error { name: None })
     }
+}
+
+/// Whether it is an expression that does nothing but have a value.
+fn is_without_effect(statement: &Statement) -> bool {
+    match &statement.kind {
+        StatementKind::Expr(expr) => !matches!(expr.kind, ExprKind::If { .. } | ExprKind::Error),
+        _ => false,
+    }
+}
+
+/// The block of these statements, with its value split off. Expressions without effect, which have
+/// been reported, are left out.
+fn with_value(mut statements: Vec<Statement>, body: Body, span: Span) -> Block {
+    let mut value = None;
+    if let Body::WithValue = body {
+        let last = statements.pop_if(|last| matches!(last.kind, StatementKind::Expr(_)));
+        if let Some(StatementKind::Expr(expr)) = last.map(|last| last.kind) {
+            value = Some(expr);
+        }
+    }
+    statements.retain(|statement| !is_without_effect(statement));
+    Block::new(statements, value, span)
 }

@@ -33,11 +33,11 @@ impl Parser<'_> {
                     break;
                 }
                 TokenKind::End => {
-                    self.unclosed(open, "`}`");
+                    self.never_closed(open, "`}`");
                     break;
                 }
                 _ if self.shows_unclosed(start) => {
-                    self.unclosed(open, "`}`");
+                    self.never_closed(open, "`}`");
                     break;
                 }
                 TokenKind::RightParen | TokenKind::RightBracket => self.unmatched(),
