@@ -1,0 +1,288 @@
+//! Data sets: files of arrays become one column for each input of a model.
+//!
+//! # Formats
+//!
+//! | file | arrays | which array goes to which input |
+//! |---|---|---|
+//! | `.npz` | its keys | by name: the key that the mapping gives, or the input's own name |
+//! | `.csv`, `.tsv` | its columns | by the names of the columns, see [`CsvError`]; without names, by order |
+//! | `.npy` | one, named after the file | by name, else by shape |
+//! | IDX | one, named after the file | by name, else by shape |
+//! | a directory with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` | `images` and `labels` | by name, else by shape |
+//! | a directory of `.npy` files | one a file, named after it | by name, else by shape |
+//!
+//! Each of the files, except `.npz`, may be gzipped. *By shape* means: each input in the order of declaration takes the
+//! first array that is left, has as many elements an example, and holds integers if the input is `i32` or `bool`, or
+//! else floats or images. A directory laid out like MNIST with a `t10k-` pair has that pair as its held-out set. In
+//! these names there may be `.` before `idx` instead of `-`.
+//!
+//! # Shapes and values
+//!
+//! The first axis of an array counts examples; the others are reshaped to the input's if they have as many elements
+//! (`[28, 28]` to `[784]`). Values convert without loss or not at all, see [`crate::convert`]. The bytes of IDX images
+//! are intensities: a float input reads them as 0 to 1.
+//!
+//! Nothing in a file is trusted: a length that it claims is compared with the bytes that are there before anything is
+//! allocated for it.
+
+mod csv;
+mod error;
+mod idx;
+mod npy;
+mod npz;
+mod raw;
+
+#[cfg(test)]
+mod tests;
+
+pub use csv::CsvError;
+pub use error::{DataError, DataErrorKind, Place};
+pub use idx::IdxError;
+pub use npy::NpyError;
+pub use npz::{NpzError, write_npz};
+
+use crate::array::{Array, ElementType};
+use crate::file;
+use csv::Table;
+use gradc_diagnostics::did_you_mean;
+use idx::ImagesAndLabels;
+use npz::Npz;
+use raw::RawColumn;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a model says about one of its inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputSpec {
+    /// The input's name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: ElementType,
+    /// The shape of one example: the input's shape without its batch axis.
+    pub example_shape: Vec<usize>,
+    /// For class ids and other indices: the first value that is too large.
+    pub below: Option<u64>,
+}
+
+impl InputSpec {
+    /// An input whose values are not bounded.
+    pub fn new(name: impl Into<String>, dtype: ElementType, example_shape: Vec<usize>) -> InputSpec {
+        InputSpec { name: name.into(), dtype, example_shape, below: None }
+    }
+
+    /// The same input with integers from 0 up to, but not, `bound`.
+    #[must_use]
+    pub fn below(mut self, bound: u64) -> InputSpec {
+        self.below = Some(bound);
+        self
+    }
+}
+
+/// For inputs whose data bears another name: the input's name, and the name in the file.
+pub type Mapping = BTreeMap<String, String>;
+
+/// Examples: for each input one array, whose first axis counts the examples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    columns: BTreeMap<String, Array>,
+    examples: usize,
+}
+
+impl Dataset {
+    /// A data set of arrays that are already in memory: one array for each input, in the order of the inputs.
+    ///
+    /// # Errors
+    /// Where an array does not fit its input, or two have different numbers of examples.
+    pub fn from_arrays(inputs: &[InputSpec], arrays: Vec<Array>) -> Result<Dataset, DataErrorKind> {
+        if let Some(input) = inputs.get(arrays.len()) {
+            return Err(DataErrorKind::missing(&input.name, &input.name, std::iter::empty()));
+        }
+        let columns = inputs.iter().zip(arrays).map(|(input, array)| RawColumn {
+            key: input.name.clone(),
+            array,
+            intensities: false,
+        });
+        raw::assemble(inputs, columns.collect(), &[])
+    }
+
+    /// How many examples there are; at least one.
+    pub fn examples(&self) -> usize {
+        self.examples
+    }
+
+    /// The columns by the names of the inputs, in alphabetical order. Each has the input's element type and the shape
+    /// `[examples, ..example_shape]`.
+    pub fn columns(&self) -> &BTreeMap<String, Array> {
+        &self.columns
+    }
+
+    /// The column of an input.
+    pub fn column(&self, input: &str) -> Option<&Array> {
+        self.columns.get(input)
+    }
+}
+
+/// What a file or a directory holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The examples to learn from, or all there are.
+    pub train: Dataset,
+    /// The examples that the data set itself holds out.
+    pub test: Option<Dataset>,
+}
+
+/// Loads a data set for the inputs of a model. The format is told from the first bytes and the name; see the
+/// [module](self) for the formats, and for which array goes to which input.
+///
+/// # Errors
+/// Where the file cannot be read, is damaged, or does not fit the inputs.
+pub fn load(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Loaded, DataError> {
+    check_mapping(inputs, mapping).map_err(|kind| kind.at(path))?;
+    if path.is_dir() {
+        return load_directory(path, inputs, mapping);
+    }
+    let train = load_file(path, inputs, mapping).map_err(|kind| kind.at(path))?;
+    Ok(Loaded { train, test: None })
+}
+
+fn check_mapping(inputs: &[InputSpec], mapping: &Mapping) -> Result<(), DataErrorKind> {
+    let names = || inputs.iter().map(|input| input.name.as_str());
+    match mapping.keys().find(|name| !names().any(|input| input == name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(DataErrorKind::UnknownInput {
+            name: name.clone(),
+            inputs: names().map(str::to_owned).collect(),
+            suggestion: did_you_mean(name, names()).map(str::to_owned),
+        }),
+    }
+}
+
+/// How the arrays of a file are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Npz,
+    Npy,
+    Idx,
+    Text { delimiter: u8 },
+}
+
+impl Format {
+    /// What the name of a file says, apart from `.gz`.
+    fn of_name(path: &Path) -> Option<Format> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        match ending {
+            "npz" => Some(Format::Npz),
+            "npy" => Some(Format::Npy),
+            "csv" => Some(Format::Text { delimiter: b',' }),
+            "tsv" => Some(Format::Text { delimiter: b'\t' }),
+            _ if ending.starts_with("idx") || name.contains("-idx") => Some(Format::Idx),
+            _ => None,
+        }
+    }
+
+    /// What the first bytes of a file say.
+    fn of_bytes(bytes: &[u8]) -> Option<Format> {
+        if bytes.starts_with(npy::MAGIC) {
+            Some(Format::Npy)
+        } else if idx::is_idx(bytes) {
+            Some(Format::Idx)
+        } else {
+            None
+        }
+    }
+}
+
+fn load_file(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Dataset, DataErrorKind> {
+    let named = Format::of_name(path);
+    if named == Some(Format::Npz) || file::starts_with(path, b"PK\x03\x04")? {
+        return load_npz(path, inputs, mapping);
+    }
+    let bytes = file::read(path)?;
+    let format = named.or_else(|| Format::of_bytes(&bytes)).ok_or(DataErrorKind::UnknownFormat)?;
+    if let Format::Text { delimiter } = format {
+        let table = Table::read(&bytes, delimiter)?;
+        let columns = table.bind(inputs, mapping)?;
+        return raw::assemble(inputs, columns, table.lines());
+    }
+    let column = array_column(path, format, &bytes)?;
+    raw::assemble(inputs, raw::bind_by_shape(vec![column], inputs, mapping)?, &[])
+}
+
+/// The one array of an npy or IDX file, named after the file.
+fn array_column(path: &Path, format: Format, bytes: &[u8]) -> Result<RawColumn, DataErrorKind> {
+    let array = match format {
+        Format::Idx => idx::read(bytes)?,
+        _ => npy::read(bytes, bytes.len() as u64)?,
+    };
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let key = name.strip_suffix(".npy").unwrap_or(name).to_owned();
+    Ok(RawColumn { key, intensities: format == Format::Idx && raw::are_intensities(&array), array })
+}
+
+fn load_npz(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Dataset, DataErrorKind> {
+    let (file, _) = file::open(path)?;
+    let mut npz = Npz::open(file)?;
+    let mut columns = Vec::new();
+    for input in inputs {
+        let key = mapping.get(&input.name).unwrap_or(&input.name);
+        let Some(array) = npz.read(key) else {
+            let keys: Vec<&str> = npz.keys().collect();
+            return Err(DataErrorKind::missing(&input.name, key, keys.iter().copied()));
+        };
+        columns.push(RawColumn { key: key.clone(), array: array?, intensities: false });
+    }
+    raw::assemble(inputs, columns, &[])
+}
+
+fn load_directory(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Loaded, DataError> {
+    if let Some(files) = idx::mnist_files(path) {
+        let load = |pair: &ImagesAndLabels| load_pair(pair, path, inputs, mapping);
+        let test = files.test.as_ref().map(load).transpose()?;
+        return Ok(Loaded { train: load(&files.train)?, test });
+    }
+    let columns = npy_columns(path)?;
+    let train = raw::bind_by_shape(columns, inputs, mapping)
+        .and_then(|columns| raw::assemble(inputs, columns, &[]))
+        .map_err(|kind| kind.at(path))?;
+    Ok(Loaded { train, test: None })
+}
+
+fn load_pair(
+    pair: &ImagesAndLabels,
+    directory: &Path,
+    inputs: &[InputSpec],
+    mapping: &Mapping,
+) -> Result<Dataset, DataError> {
+    let column = |key: &str, path: &Path| {
+        let array = file::read(path)
+            .map_err(DataErrorKind::from)
+            .and_then(|bytes| Ok(idx::read(&bytes)?))
+            .map_err(|kind| kind.at(path))?;
+        Ok(RawColumn { key: key.to_owned(), intensities: raw::are_intensities(&array), array })
+    };
+    let columns = vec![column("images", &pair.images)?, column("labels", &pair.labels)?];
+    raw::bind_by_shape(columns, inputs, mapping)
+        .and_then(|columns| raw::assemble(inputs, columns, &[]))
+        .map_err(|kind| kind.at(directory))
+}
+
+/// The arrays of a directory of npy files, in the order of their names.
+fn npy_columns(directory: &Path) -> Result<Vec<RawColumn>, DataError> {
+    let at_directory = |error| DataErrorKind::File(file::FileError::read(directory, error)).at(directory);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(at_directory)? {
+        let path = entry.map_err(at_directory)?.path();
+        if Format::of_name(&path) == Some(Format::Npy) {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(DataErrorKind::UnknownDirectory.at(directory));
+    }
+    paths.sort();
+    let column = |path: &Path| array_column(path, Format::Npy, &file::read(path)?);
+    paths.iter().map(|path| column(path).map_err(|kind| kind.at(path))).collect()
+}

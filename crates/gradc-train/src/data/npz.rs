@@ -1,0 +1,189 @@
+//! NumPy's `.npz` format: a zip archive of npy files, `<key>.npy` each.
+
+use super::npy::{self, NpyError};
+use crate::array::Array;
+use crate::file::{self, FileError, MOST_UNPACKED};
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+/// What is wrong with an npz archive.
+#[derive(Debug)]
+pub enum NpzError {
+    /// It is not a zip archive, or a damaged one.
+    Archive(ZipError),
+    /// An array in it cannot be used.
+    Array {
+        /// The array's key.
+        key: String,
+        /// What is wrong with it.
+        error: NpyError,
+    },
+    /// An array in it unpacks to more than gradc reads.
+    TooLarge {
+        /// The array's key.
+        key: String,
+        /// The bytes that it claims.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for NpzError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NpzError::Archive(error) => write!(f, "is not an npz archive that can be read: {error}"),
+            NpzError::Array { key, error } => write!(f, "array `{key}` {error}"),
+            NpzError::TooLarge { key, bytes } => {
+                write!(f, "array `{key}` unpacks to {} GiB, more than is read", bytes >> 30)
+            }
+        }
+    }
+}
+
+impl std::error::Error for NpzError {}
+
+/// An opened archive; arrays are read when they are asked for.
+pub(super) struct Npz {
+    archive: ZipArchive<BufReader<File>>,
+    /// The arrays in the order of the file: the key, and the number of the entry.
+    entries: Vec<(String, usize)>,
+}
+
+impl Npz {
+    pub(super) fn open(file: File) -> Result<Npz, NpzError> {
+        let archive = ZipArchive::new(BufReader::new(file)).map_err(NpzError::Archive)?;
+        let key = |index| archive.name_for_index(index)?.ok()?.strip_suffix(".npy").map(|key| (key.to_owned(), index));
+        let entries = (0..archive.len()).filter_map(key).collect();
+        Ok(Npz { archive, entries })
+    }
+
+    /// The keys, in the order of the file.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// Reads the array of a key, if there is one.
+    pub(super) fn read(&mut self, key: &str) -> Option<Result<Array, NpzError>> {
+        let &(_, index) = self.entries.iter().find(|(name, _)| name == key)?;
+        Some(self.read_entry(key, index))
+    }
+
+    fn read_entry(&mut self, key: &str, index: usize) -> Result<Array, NpzError> {
+        let entry = self.archive.by_index(index).map_err(NpzError::Archive)?;
+        let bytes = entry.size();
+        if bytes > MOST_UNPACKED {
+            return Err(NpzError::TooLarge { key: key.to_owned(), bytes });
+        }
+        npy::read(entry, bytes).map_err(|error| NpzError::Array { key: key.to_owned(), error })
+    }
+}
+
+/// Writes arrays to an npz file, compressed, in the order given. The file appears whole or not at all, and the same
+/// arrays give the same bytes.
+///
+/// # Errors
+/// Where the file cannot be written, or two arrays have one name.
+pub fn write_npz(path: &Path, arrays: &[(&str, &Array)]) -> Result<(), FileError> {
+    file::write_atomically(path, |writer| {
+        let mut archive = ZipWriter::new(&mut *writer);
+        for (name, array) in arrays {
+            let bytes = array.elements().len() as u64 * array.dtype().size() as u64;
+            let options = SimpleFileOptions::default()
+                .compression_method(CompressionMethod::Deflated)
+                .last_modified_time(DateTime::DEFAULT)
+                .large_file(bytes >= u64::from(u32::MAX) / 2);
+            archive.start_file(format!("{name}.npy"), options)?;
+            npy::write(&mut archive, array)?;
+        }
+        archive.finish()?.flush()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tempfile::tempdir;
+
+    fn sample() -> (Array, Array) {
+        let x = Array::new(vec![3, 2], vec![0.0_f32, 0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
+        (x, Array::from_vec(vec![0_i32, 1, 2]))
+    }
+
+    /// Reads every array of an archive with these bytes.
+    fn read_all(bytes: &[u8]) -> Result<Vec<(String, Array)>, NpzError> {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("x.npz");
+        std::fs::write(&path, bytes).unwrap();
+        let mut npz = Npz::open(File::open(&path).unwrap())?;
+        let keys: Vec<String> = npz.keys().map(str::to_owned).collect();
+        keys.into_iter().map(|key| npz.read(&key).unwrap().map(|array| (key, array))).collect()
+    }
+
+    fn written() -> Vec<u8> {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("x.npz");
+        let (x, y) = sample();
+        write_npz(&path, &[("x", &x), ("grad.dense.0.w", &y)]).unwrap();
+        std::fs::read(&path).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_in_order() {
+        let (x, y) = sample();
+        assert_eq!(read_all(&written()).unwrap(), [("x".to_owned(), x), ("grad.dense.0.w".to_owned(), y)]);
+    }
+
+    #[test]
+    fn the_same_arrays_give_the_same_bytes() {
+        assert_eq!(written(), written());
+    }
+
+    #[test]
+    fn two_arrays_of_one_name_are_an_error_and_leave_no_file() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("x.npz");
+        let (x, y) = sample();
+        assert!(write_npz(&path, &[("x", &x), ("x", &y)]).is_err());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_truncated_archive_is_an_error_wherever_it_ends() {
+        let bytes = written();
+        for length in 0..bytes.len() {
+            assert!(read_all(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_damaged_array_is_named() {
+        let mut bytes = written();
+        let at = bytes.windows(5).position(|window| window == b"x.npy").unwrap() + 12;
+        bytes[at] ^= 0xff;
+        let error = read_all(&bytes).unwrap_err();
+        assert!(matches!(&error, NpzError::Array { key, .. } if key == "x"), "{error:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read_all(&bytes);
+        }
+
+        #[test]
+        fn changed_bytes_never_panic(changes in proptest::collection::vec((any::<u16>(), any::<u8>()), 1..8)) {
+            let mut bytes = written();
+            for (at, value) in changes {
+                let at = usize::from(at) % bytes.len();
+                bytes[at] = value;
+            }
+            let _ = read_all(&bytes);
+        }
+    }
+}

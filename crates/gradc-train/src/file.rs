@@ -1,0 +1,219 @@
+//! Reading files whole, with limits, and writing them so that they are never half there.
+
+use flate2::read::MultiGzDecoder;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// What a compressed file may unpack to. Deflate packs up to a thousand bytes into one, so a small file can be a
+/// bomb; no data set that is held in memory comes near this.
+pub(crate) const MOST_UNPACKED: u64 = 16 << 30;
+
+/// A file that could not be read or written.
+#[derive(Debug)]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub kind: FileErrorKind,
+}
+
+/// What can go wrong with a file, whatever it holds.
+#[derive(Debug)]
+pub enum FileErrorKind {
+    /// The system refused to read it.
+    Read(io::Error),
+    /// The system refused to write it.
+    Write(io::Error),
+    /// A device, a pipe or a directory where an ordinary file is needed.
+    NotAFile,
+    /// It unpacks to more than this many bytes.
+    TooLarge {
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.kind {
+            FileErrorKind::Read(error) => write!(f, "cannot read {path}: {error}"),
+            FileErrorKind::Write(error) => write!(f, "cannot write {path}: {error}"),
+            FileErrorKind::NotAFile => write!(f, "{path} is not an ordinary file"),
+            FileErrorKind::TooLarge { limit } => write!(f, "{path} unpacks to more than {} GiB", limit >> 30),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            FileErrorKind::Read(error) | FileErrorKind::Write(error) => Some(error),
+            FileErrorKind::NotAFile | FileErrorKind::TooLarge { .. } => None,
+        }
+    }
+}
+
+impl FileError {
+    pub(crate) fn read(path: &Path, error: io::Error) -> FileError {
+        FileError { path: path.to_owned(), kind: FileErrorKind::Read(error) }
+    }
+
+    fn write(path: &Path, error: io::Error) -> FileError {
+        FileError { path: path.to_owned(), kind: FileErrorKind::Write(error) }
+    }
+}
+
+/// Opens an ordinary file and says how long it is.
+pub(crate) fn open(path: &Path) -> Result<(File, u64), FileError> {
+    let metadata = std::fs::metadata(path).map_err(|error| FileError::read(path, error))?;
+    if !metadata.is_file() {
+        return Err(FileError { path: path.to_owned(), kind: FileErrorKind::NotAFile });
+    }
+    let file = File::open(path).map_err(|error| FileError::read(path, error))?;
+    Ok((file, metadata.len()))
+}
+
+/// Whether a file begins with these bytes.
+pub(crate) fn starts_with(path: &Path, magic: &[u8]) -> Result<bool, FileError> {
+    let (file, _) = open(path)?;
+    let mut start = Vec::new();
+    file.take(magic.len() as u64).read_to_end(&mut start).map_err(|error| FileError::read(path, error))?;
+    Ok(start == magic)
+}
+
+/// The bytes of a file, unpacked if they begin as gzip does.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_up_to(path, MOST_UNPACKED)
+}
+
+fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let (file, length) = open(path)?;
+    let mut reader = BufReader::new(file);
+    let mut bytes = Vec::new();
+    let gzip =
+        io::BufRead::fill_buf(&mut reader).map_err(|error| FileError::read(path, error))?.starts_with(&GZIP_MAGIC);
+    let outcome = if gzip {
+        MultiGzDecoder::new(reader).take(limit + 1).read_to_end(&mut bytes)
+    } else {
+        reader.take(length).read_to_end(&mut bytes)
+    };
+    outcome.map_err(|error| FileError::read(path, error))?;
+    if gzip && bytes.len() as u64 > limit {
+        return Err(FileError { path: path.to_owned(), kind: FileErrorKind::TooLarge { limit } });
+    }
+    Ok(bytes)
+}
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Writes a file by way of a temporary one beside it, which takes its name only when it is whole and on the disk: a
+/// reader sees the old file or the new one, and an interruption leaves the old one.
+pub(crate) fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), FileError> {
+    attempt_write(path, write).map_err(|error| FileError::write(path, error))
+}
+
+fn attempt_write(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let temporary = create_beside(directory)?;
+    let mut writer = BufWriter::new(temporary.as_file().try_clone()?);
+    write(&mut writer)?;
+    writer.flush()?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+fn create_beside(directory: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gradc-");
+    // Temporary files are private by default; this one becomes an ordinary file, for the umask to restrict.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use tempfile::tempdir;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("w");
+        write_atomically(&path, |writer| writer.write_all(b"old")).unwrap();
+        let error = write_atomically(&path, |writer| {
+            writer.write_all(b"half of the n")?;
+            Err(io::Error::other("disk full"))
+        });
+        assert_eq!(error.unwrap_err().to_string(), format!("cannot write {}: disk full", path.display()));
+        assert_eq!(read(&path).unwrap(), b"old");
+        assert_eq!(names(directory.path()), ["w"]);
+        write_atomically(&path, |writer| writer.write_all(b"new")).unwrap();
+        assert_eq!(read(&path).unwrap(), b"new");
+        assert_eq!(names(directory.path()), ["w"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_written_file_is_as_readable_as_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempdir().unwrap();
+        let (ours, plain) = (directory.path().join("a"), directory.path().join("b"));
+        write_atomically(&ours, |writer| writer.write_all(b"x")).unwrap();
+        std::fs::write(&plain, b"x").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn gzip_is_recognised_by_its_first_bytes() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("anything");
+        let mut encoder = GzEncoder::new(File::create(&path).unwrap(), Compression::default());
+        encoder.write_all(b"hello").unwrap();
+        encoder.finish().unwrap();
+        assert_eq!(read(&path).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("bomb.gz");
+        let mut encoder = GzEncoder::new(File::create(&path).unwrap(), Compression::best());
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+        encoder.finish().unwrap();
+        assert!(matches!(read_up_to(&path, 1 << 19).unwrap_err().kind, FileErrorKind::TooLarge { .. }));
+        assert_eq!(read_up_to(&path, 1 << 20).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn a_missing_file_and_a_directory_are_errors() {
+        let directory = tempdir().unwrap();
+        assert!(matches!(read(directory.path()).unwrap_err().kind, FileErrorKind::NotAFile));
+        let error = read(&directory.path().join("none")).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read "), "{error}");
+        #[cfg(unix)]
+        assert!(matches!(read(Path::new("/dev/zero")).unwrap_err().kind, FileErrorKind::NotAFile));
+    }
+}
