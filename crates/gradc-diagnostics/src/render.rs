@@ -99,7 +99,7 @@ fn snippet<'a>(
     window: Range<usize>,
     sources: &'a SourceMap,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let text = sources.text(file).get(window.clone()).unwrap_or("");
+    let text = plain_line_ends(sources.text(file).get(window.clone()).unwrap_or(""));
     let line = sources.line_col(file, window.start as u32).line;
     let annotations = labels.iter().map(|label| {
         let start = (label.span.start as usize).clamp(window.start, window.end) - window.start;
@@ -107,6 +107,21 @@ fn snippet<'a>(
         annotation(label, start..end.max(start))
     });
     Snippet::source(text).path(sources.name(file)).line_start(line as usize).annotations(annotations)
+}
+
+/// The text without the returns before its line ends; every offset in it stays the same.
+fn plain_line_ends(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') {
+        // The last line has lost its newline already.
+        let mut plain = text.replace("\r\n", " \n");
+        if plain.ends_with('\r') {
+            plain.pop();
+            plain.push(' ');
+        }
+        Cow::Owned(plain)
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// One label by itself, with its line cut to what is near it if the line is very long.

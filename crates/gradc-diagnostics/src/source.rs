@@ -8,6 +8,9 @@ use crate::{Diagnostic, codes};
 /// keeps the memory for tokens and trees small whatever a file holds.
 pub const MAX_SOURCE_BYTES: usize = 4 << 20;
 
+/// What some editors write at the start of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Names one file of a [`SourceMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u32);
@@ -94,9 +97,13 @@ impl SourceMap {
         Self::default()
     }
 
-    /// Adds a file. `name` is what diagnostics show, usually the path as the user wrote it.
+    /// Adds a file. `name` is what diagnostics show, usually the path as the user wrote it. A byte
+    /// order mark at the start is not part of the text.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        let text = text.into();
+        let mut text = text.into();
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.remove(0);
+        }
         let line_starts = std::iter::once(0)
             .chain(
                 text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(offset, _)| offset_u32(offset + 1)),

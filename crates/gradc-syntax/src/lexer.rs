@@ -134,7 +134,7 @@ fn bad_number(source: &str, span: Span) -> Diagnostic {
     let error = Diagnostic::error(codes::MALFORMED_NUMBER, format!("`{shown}` is not a number")).primary(span, "");
     match suffix {
         "e" | "E" => error.help(format!("the exponent is missing: write `{}e3`", &source[..digits])),
-        _ if suffix.starts_with(['x', 'X', 'b', 'B', 'o', 'O']) && digits == 1 => {
+        _ if source.starts_with('0') && suffix.starts_with(['x', 'X', 'b', 'B', 'o', 'O']) => {
             error.help("numbers are decimal: `16`, `0.5`, `1e-3`")
         }
         _ => error.help("names do not begin with a digit; a product is written `2 * x`"),

@@ -62,6 +62,8 @@ pub(crate) struct Parser<'a> {
     reports: Reports,
     /// The index of the token at which the last error was reported.
     reported_at: Option<usize>,
+    /// The index of the token with which the current statement or item begins.
+    began_at: usize,
     /// How many errors were met, counting those that were reported before.
     faults: usize,
     /// The first `{` whose `}` is indented less than the line it is on: if one is missing
@@ -80,6 +82,7 @@ impl<'a> Parser<'a> {
             nesting: 0,
             reports: Reports::default(),
             reported_at: None,
+            began_at: 0,
             faults: 0,
             badly_closed: None,
         }
@@ -185,8 +188,13 @@ impl<'a> Parser<'a> {
             && (next.kind == TokenKind::Ident || next.kind.is_keyword())
     }
 
+    /// Whether an item begins here, judged by two tokens: the keywords of items are also misused as
+    /// names.
     fn at_item(&self) -> bool {
-        self.kind().is_item_keyword() || self.at_dim_item()
+        let next = self.token_after(1);
+        let follows = matches!(next.kind, TokenKind::Ident | TokenKind::String | TokenKind::LeftBrace);
+        let header = self.kind().is_item_keyword() && !next.first_of_line && (follows || next.kind.is_keyword());
+        header || self.at_dim_item()
     }
 
     // ---- diagnostics ----
@@ -222,7 +230,7 @@ impl<'a> Parser<'a> {
         if token.kind == TokenKind::End {
             return (self.after_previous(), "the end of the file".to_owned());
         }
-        if self.at_line_break() && self.at > 0 {
+        if self.at_line_break() && self.at != self.began_at {
             return (self.after_previous(), "the end of the line".to_owned());
         }
         (self.span_of(token), self.describe(token))
@@ -264,7 +272,7 @@ impl<'a> Parser<'a> {
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
         if self.nesting >= MAX_NESTING {
             let span = self.span();
-            return Err(self.report(|| too_deep(span, "this is nested too deeply")));
+            return Err(self.report(|| nested_too_deeply(span)));
         }
         self.nesting += 1;
         let result = parse(self);
@@ -275,9 +283,9 @@ impl<'a> Parser<'a> {
     /// An expression node, unless it makes the tree too high.
     fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
         let expr = Expr::new(kind, span);
-        // The statements and blocks that it may be in have room too, see `MAX_HEIGHT`.
-        if expr.height() >= MAX_HEIGHT {
-            return Err(self.report(|| too_deep(span, "this expression has too many parts")));
+        if expr.height() > MAX_HEIGHT {
+            let last = self.at.checked_sub(1).map_or(span, |index| self.span_of(self.tokens[index]));
+            return Err(self.report(|| too_many_parts(last)));
         }
         Ok(expr)
     }
@@ -286,8 +294,10 @@ impl<'a> Parser<'a> {
     /// is reported and then taken as the name.
     fn name(&mut self, of: &str) -> Parse<Name> {
         let token = self.token();
-        let reserved = token.kind.is_keyword() && !self.at_line_break();
-        if token.kind != TokenKind::Ident && !reserved {
+        // `in` follows a name: where it stands, the name is missing.
+        let reserved = token.kind.is_keyword() && token.kind != TokenKind::In;
+        let breaks = self.at_line_break() && self.at != self.began_at;
+        if breaks || token.kind != TokenKind::Ident && !reserved {
             return Err(self.unexpected(of));
         }
         if reserved {
@@ -335,10 +345,18 @@ fn instead_of_word(word: &str) -> Option<&'static str> {
     })
 }
 
-fn too_deep(span: Span, message: &str) -> Diagnostic {
-    Diagnostic::error(codes::TOO_DEEP, message)
-        .primary(span, format!("the limit is {MAX_NESTING} levels of nesting, and {MAX_HEIGHT} operators in a row"))
-        .help("name the parts with `let`, or write what repeats as a `for`")
+/// Nested more than [`MAX_NESTING`] deep at `span`.
+fn nested_too_deeply(span: Span) -> Diagnostic {
+    Diagnostic::error(codes::TOO_DEEP, "this is nested too deeply")
+        .primary(span, format!("more than {MAX_NESTING} levels"))
+        .help("name the inner parts with `let`")
+}
+
+/// A tree of more than [`MAX_HEIGHT`] levels, which is completed at `span`.
+fn too_many_parts(span: Span) -> Diagnostic {
+    Diagnostic::error(codes::TOO_DEEP, "this has too many parts")
+        .primary(span, format!("more than {MAX_HEIGHT} levels of operators and blocks"))
+        .help("name parts of it with `let`, or write what repeats as a `for`")
 }
 
 fn reserved_word(word: &str, span: Span, of: &str) -> Diagnostic {

@@ -240,7 +240,7 @@ impl Parser<'_> {
                 });
                 self.bump();
             }
-            kind if kind.is_keyword() && !self.at_line_break() && !self.keyword_begins_anew() => {
+            kind if kind.is_keyword() && !self.keyword_begins_anew() => {
                 let word = self.text_of(token);
                 self.report(|| reserved_word(word, span, "a value"));
             }
@@ -254,7 +254,7 @@ impl Parser<'_> {
     /// misused as a name: it begins a line, or no user would name a value so.
     fn keyword_begins_anew(&self) -> bool {
         let token = self.token();
-        token.first_of_line
+        token.first_of_line && self.at != self.began_at
             || matches!(
                 token.kind,
                 TokenKind::Let | TokenKind::For | TokenKind::In | TokenKind::Else | TokenKind::Param
@@ -291,7 +291,7 @@ impl Parser<'_> {
         }
         if self.is(TokenKind::Comma) {
             let span = start.to(self.span());
-            return Err(self.report(|| tuple(span)));
+            return Err(self.report(|| tuple(span, "more than one value in parentheses")));
         }
         self.close("`)`")?;
         inner.span = self.since(start);
@@ -368,14 +368,17 @@ impl Parser<'_> {
     fn argument(&mut self) -> Parse<Argument> {
         let start = self.span();
         let token = self.token();
-        let named = self.token_after(1).kind == TokenKind::Assign
-            && (token.kind == TokenKind::Ident || token.kind.is_keyword());
-        let name = if named {
-            let name = self.name("the name of an argument")?;
-            self.bump();
-            Some(name)
-        } else {
-            None
+        let word = token.kind == TokenKind::Ident || token.kind.is_keyword();
+        let name = match self.token_after(1).kind {
+            TokenKind::Assign | TokenKind::Colon if word => {
+                let name = self.name("the name of an argument")?;
+                if self.is(TokenKind::Colon) {
+                    self.unexpected("`=` after the name of an argument");
+                }
+                self.bump();
+                Some(name)
+            }
+            _ => None,
         };
         let hole = self.is(TokenKind::Underscore)
             && matches!(self.token_after(1).kind, TokenKind::Comma | TokenKind::RightParen);
@@ -418,9 +421,9 @@ impl Parser<'_> {
     }
 }
 
-/// Parentheses around more than one value.
-pub(super) fn tuple(span: Span) -> Diagnostic {
+/// Parentheses around more than one value or name.
+pub(super) fn tuple(span: Span, label: &str) -> Diagnostic {
     Diagnostic::error(codes::NO_TUPLES, "there are no tuples")
-        .primary(span, "more than one value in parentheses")
+        .primary(span, label)
         .help("a list is written in brackets: `[a, b]`; for several results write several functions")
 }

@@ -224,7 +224,7 @@ impl Parser<'_> {
         }
         let path = self.string_literal();
         let import = Import { path, span: self.since(start) };
-        self.end_of_item(mark);
+        self.end_of_item(mark, "the end of the line");
         Ok(Item::Import(import))
     }
 
@@ -235,16 +235,21 @@ impl Parser<'_> {
         self.assign_sign("`=` and a value")?;
         let value = self.expr_or_rest(mark);
         let span = self.since(start);
-        self.end_of_item(mark);
+        self.end_of_item(mark, "an operator or the end of the line");
         Ok(Definition { name, value, span })
     }
 
-    /// Checks that nothing follows an item of one line.
-    fn end_of_item(&mut self, mark: Mark) {
-        if !self.at_line_end() && !self.at_item() {
-            self.unexpected("an operator or the end of the line");
-            self.recover(mark);
+    /// Checks that nothing follows an item of one line. `expected` says what could.
+    fn end_of_item(&mut self, mark: Mark, expected: &str) {
+        if self.at_line_end() || self.at_item() {
+            return;
         }
+        if self.kind().is_closer() {
+            self.unmatched();
+        } else {
+            self.unexpected(expected);
+        }
+        self.recover(mark);
     }
 
     fn function(&mut self, kind: FunctionKind, attributes: Vec<Attribute>, start: Span) -> Parse<Item> {

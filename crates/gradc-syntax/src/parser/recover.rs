@@ -46,8 +46,9 @@ impl Nest {
 }
 
 impl Parser<'_> {
-    /// Where a statement or item begins.
-    pub(super) fn mark(&self) -> Mark {
+    /// Notes that a statement or item begins here.
+    pub(super) fn mark(&mut self) -> Mark {
+        self.began_at = self.at;
         Mark { at: self.at, depth: self.open.len() }
     }
 

@@ -2,7 +2,7 @@
 
 use gradc_diagnostics::{Diagnostic, Span, codes};
 
-use super::{Mark, Open, Parse, Parser, Reported, too_deep};
+use super::{Mark, Open, Parse, Parser, Reported, too_many_parts};
 use crate::ast::{Block, Expr, ExprKind, MAX_HEIGHT, Name, Statement, StatementKind};
 use crate::token::TokenKind;
 
@@ -31,7 +31,7 @@ impl Parser<'_> {
             let span = parser.since(start);
             let block = with_value(statements, body, span);
             if block.height() > MAX_HEIGHT {
-                return Err(parser.report(|| too_deep(span, "this block is nested too deeply")));
+                return Err(parser.report(|| too_many_parts(start)));
             }
             Ok(block)
         })
@@ -203,7 +203,7 @@ impl Parser<'_> {
         self.bump();
         if self.is(TokenKind::LeftParen) {
             let span = self.span();
-            return Err(self.report(|| super::expr::tuple(span)));
+            return Err(self.report(|| super::expr::tuple(span, "a `let` declares one name")));
         }
         let name = self.name("the name of a value")?;
         self.assign_sign("`=` and a value")?;
@@ -318,7 +318,12 @@ impl Parser<'_> {
             return self.unnamed("output", "output probs = softmax(logits)", mark);
         }
         let name = self.name("the name of the output")?;
-        let value = self.eat(TokenKind::Assign).map(|_| self.expr_or_rest(mark));
+        let value = if matches!(self.kind(), TokenKind::Assign | TokenKind::EqEq) {
+            self.assign_sign("`=`")?;
+            Some(self.expr_or_rest(mark))
+        } else {
+            None
+        };
         Ok(StatementKind::Output { name, value })
     }
 

@@ -97,6 +97,8 @@ impl Parser<'_> {
 
     /// `name = value`
     fn setting_field(&mut self) -> Parse<SettingField> {
+        // A field may stand on a line of its own.
+        self.began_at = self.at;
         let start = self.span();
         let name = self.name("a name")?;
         self.assign_sign("`=` and a value")?;
