@@ -58,13 +58,16 @@ pub(super) fn share_among_extremes(graph: &mut Graph, x: ValueId, y: ValueId, g:
     graph.select(chosen, share, zero)
 }
 
-/// The tangent of `y`, the greatest or least element of `x` along `axes`: the mean of the tangents at ties.
+/// The tangent of `y`, the greatest or least element of `x` along `axes`: the mean of the tangents at ties. The division
+/// is inside the sum, as in the cotangent's rule: over no elements, or where one is NaN, it is 0 and not 0/0.
 pub(super) fn mean_over_extremes(graph: &mut Graph, x: ValueId, y: ValueId, t: ValueId, axes: &[usize]) -> ValueId {
     let (chosen, count) = extremes(graph, x, y, axes);
+    let shape = graph.shape(x).clone();
+    let count = graph.broadcast_back(count, axes, &shape);
+    let share = graph.div(t, count);
     let zero = graph.full_like(x, 0.0);
-    let kept = graph.select(chosen, t, zero);
-    let sum = graph.reduce_sum(kept, axes);
-    graph.div(sum, count)
+    let kept = graph.select(chosen, share, zero);
+    graph.reduce_sum(kept, axes)
 }
 
 impl Graph {

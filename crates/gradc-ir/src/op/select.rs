@@ -32,7 +32,8 @@ pub static SELECT: OpDef = OpDef {
     domain: Domain { smooth: &[(0.0, 1.0), (-2.0, 2.0)], kinks: &[], kink_at_ties: false },
     cases,
     doc: "`a` where the truth value `c` holds, `b` elsewhere. The branch that is not taken has no influence on the \
-          result or its derivative, not even where it is NaN.",
+          result, not even where it is NaN, and receives a derivative of exactly 0. What computed that branch turns the \
+          0 into NaN where its slope is infinite or NaN (`sqrt` at 0): guard its argument too, not only its result.",
 };
 
 fn infer_select(_: &Attrs, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
