@@ -1,14 +1,6 @@
 //! Comma-separated (or tab-separated) numbers, with or without a row of names.
 //!
-//! An input takes, in this order of preference (`key` is the name that the mapping gives for it, or its own):
-//!
-//! 1. the column named `key`, if the input has one element an example;
-//! 2. the columns `key.0`, `key.1`, … or `key[0]`, `key[1]`, …, row-major, as many as it has elements;
-//! 3. the columns that no other input took, in the order of the file. With a row of names only one input may be left
-//!    for this; without one, the inputs that are left share the columns in the order of their declaration.
-//!
-//! Without a row of names the columns are called `0`, `1`, …, so that a mapping can say `label = 0`. The first row is
-//! one of names unless all its fields are numbers. `true` and `false` are 1 and 0.
+//! Which columns an input takes is said in [`super`], under *Tables*.
 
 use super::InputSpec;
 use super::error::DataErrorKind;
@@ -131,7 +123,7 @@ impl Table {
         if !reader.read_byte_record(&mut record).map_err(|error| flaw_of_row(&error))? {
             return Err(CsvError::Empty);
         }
-        let named = record.iter().any(|field| number(field).is_none() && !field.is_empty());
+        let named = record.iter().any(is_name);
         let mut table = Table { columns: columns(&record, named)?, named, lines: Vec::new() };
         if !named {
             table.push(&record, line_of(&record, bytes));
@@ -161,7 +153,7 @@ impl Table {
         &self.lines
     }
 
-    /// The columns for each input, as the [module](self) says.
+    /// The columns for each input, as [`super`] says.
     pub(super) fn bind(
         &self,
         inputs: &[InputSpec],
@@ -293,6 +285,11 @@ fn number(field: &[u8]) -> Option<f64> {
     } else {
         text.parse().ok().filter(|value: &f64| !value.is_nan())
     }
+}
+
+/// Whether a field of the first row is a name. A value that is missing, written as nothing or as NaN, is none.
+fn is_name(field: &[u8]) -> bool {
+    number(field).is_none() && !field.is_empty() && !field.eq_ignore_ascii_case(b"nan")
 }
 
 /// `i` where the name is `key.i` or `key[i]`.

@@ -5,7 +5,7 @@
 //! | file | arrays | which array goes to which input |
 //! |---|---|---|
 //! | `.npz` | its keys | by name: the key that the mapping gives, or the input's own name |
-//! | `.csv`, `.tsv` | its columns | by the names of the columns, see [`CsvError`]; without names, by order |
+//! | `.csv`, `.tsv` | its columns | by the names of the columns, else by order: see *Tables* |
 //! | `.npy` | one, named after the file | by name, else by shape |
 //! | IDX | one, named after the file | by name, else by shape |
 //! | a directory with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` | `images` and `labels` | by name, else by shape |
@@ -15,6 +15,18 @@
 //! first array that is left, has as many elements an example, and holds integers if the input is `i32` or `bool`, or
 //! else floats or images. A directory laid out like MNIST with a `t10k-` pair has that pair as its held-out set. In
 //! these names there may be `.` before `idx` instead of `-`.
+//!
+//! # Tables
+//!
+//! An input takes, in this order of preference (`key` is the name that the mapping gives for it, or its own):
+//!
+//! 1. the column named `key`, if the input has one element an example;
+//! 2. the columns `key.0`, `key.1`, … or `key[0]`, `key[1]`, …, row-major, as many as it has elements;
+//! 3. the columns that no other input took, in the order of the file. With a row of names only one input may be left
+//!    for this; without one, the inputs that are left share the columns in the order of their declaration.
+//!
+//! Without a row of names the columns are called `0`, `1`, …, so that a mapping can say `label = 0`. The first row is
+//! one of names unless all its fields are numbers or missing. `true` and `false` are 1 and 0.
 //!
 //! # Shapes and values
 //!

@@ -66,9 +66,9 @@ impl TrainStep for LinearRegression {
     fn train_batch(&mut self, batch: &Batch, input: StepInput, metrics: &mut [f64]) -> Result<f64, WrongState> {
         let (loss, values, gradient) = self.judge(batch);
         metrics.copy_from_slice(&values);
-        for i in 0..3 {
-            self.velocity[i] = 0.9 * self.velocity[i] + gradient[i];
-            self.parameters[i] -= input.learning_rate as f32 * self.velocity[i];
+        for ((parameter, velocity), slope) in self.parameters.iter_mut().zip(&mut self.velocity).zip(gradient) {
+            *velocity = 0.9 * *velocity + slope;
+            *parameter -= input.learning_rate as f32 * *velocity;
         }
         Ok(if self.spoilt_at == Some(input.step) { f64::NAN } else { loss.into() })
     }

@@ -72,6 +72,8 @@ fn what_is_wrong_is_said_with_its_line() {
     check_error("label,a,b\n1,2,3\n\n1,,4\n", &both, &[], "line 4, column `a`: the value is missing");
     check_error("label,a,b\n1,2,3\n1,2,NaN\n", &both, &[], "line 3, column `b`: `NaN` is not a number");
     check_error("label,a,b\n1,2,setosa\n", &both, &[], "line 2, column `b`: `setosa` is not a number");
+    check_error("1,nan,3\n", &both, &[], "line 1, column `1`: `nan` is not a number");
+    check_error("1,,3\n", &both, &[], "line 1, column `1`: the value is missing");
     check_error("label,a,label\n1,2,3\n", &both, &[], "two columns are named `label`");
     check_error("label,a\n1,2\n", &both, &[], "`pixels` needs 2 columns; left for it: 1");
     check_error("1,2\n", &both, &[], "`pixels` and `label` need 3 columns; left for them: 2");
