@@ -24,7 +24,8 @@ use crate::literal;
 use crate::reports::Reports;
 use crate::token::{Token, TokenKind};
 
-/// How deep brackets, blocks and prefix operators may nest.
+/// How deep the parser goes: a bracket or a prefix operator is one level, a block is two, as it also
+/// adds two levels to the tree.
 const MAX_NESTING: u32 = 200;
 
 /// The construct could not be parsed, and a diagnostic says so.
@@ -59,6 +60,8 @@ pub(crate) struct Parser<'a> {
     /// The delimiters around the next token, outermost first.
     open: Vec<Open>,
     nesting: u32,
+    /// Whether the current item was found to be nested too deeply.
+    depth_reported: bool,
     reports: Reports,
     /// The index of the token at which the last error was reported.
     reported_at: Option<usize>,
@@ -80,6 +83,7 @@ impl<'a> Parser<'a> {
             at: 0,
             open: Vec::new(),
             nesting: 0,
+            depth_reported: false,
             reports: Reports::default(),
             reported_at: None,
             began_at: 0,
@@ -268,15 +272,19 @@ impl<'a> Parser<'a> {
 
     // ---- what is everywhere ----
 
-    /// Runs `parse` one level deeper, or reports that this is too deep.
-    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
-        if self.nesting >= MAX_NESTING {
+    /// Runs `parse` deeper by `levels`, or reports that this is too deep.
+    fn nested<T>(&mut self, levels: u32, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
+        if self.nesting + levels > MAX_NESTING {
+            if std::mem::replace(&mut self.depth_reported, true) {
+                self.faults += 1;
+                return Err(Reported);
+            }
             let span = self.span();
             return Err(self.report(|| nested_too_deeply(span)));
         }
-        self.nesting += 1;
+        self.nesting += levels;
         let result = parse(self);
-        self.nesting -= 1;
+        self.nesting -= levels;
         result
     }
 
@@ -348,7 +356,7 @@ fn instead_of_word(word: &str) -> Option<&'static str> {
 /// Nested more than [`MAX_NESTING`] deep at `span`.
 fn nested_too_deeply(span: Span) -> Diagnostic {
     Diagnostic::error(codes::TOO_DEEP, "this is nested too deeply")
-        .primary(span, format!("more than {MAX_NESTING} levels"))
+        .primary(span, format!("more than {MAX_NESTING} brackets, or {} blocks, inside of each other", MAX_NESTING / 2))
         .help("name the inner parts with `let`")
 }
 

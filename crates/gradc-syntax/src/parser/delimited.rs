@@ -32,7 +32,8 @@ impl Parser<'_> {
     fn unclosed(&mut self, open: Open, expected: &str) -> Reported {
         // What cannot stand inside of the delimiter at all shows that it was never closed.
         let kind = self.kind();
-        if !kind.is_closer() && !self.at_what_cannot_be_inside() {
+        let next_line = self.token().first_of_line && !self.is_closed_later();
+        if !kind.is_closer() && !self.at_what_cannot_be_inside() && !next_line {
             let (span, found) = self.found();
             return self.report(|| {
                 Diagnostic::error(codes::UNEXPECTED_TOKEN, format!("expected {expected}, found {found}"))
@@ -40,7 +41,14 @@ impl Parser<'_> {
                     .secondary(open.span, "inside of this")
             });
         }
-        self.never_closed(open, expected)
+        let reported = self.never_closed(open, expected);
+        if next_line {
+            // Lines matter again, so that this one is looked at by itself.
+            while self.in_brackets() {
+                self.open.pop();
+            }
+        }
+        reported
     }
 
     /// Reports that the file goes on with what shows that `open` was never closed.

@@ -116,7 +116,7 @@ impl Parser<'_> {
     }
 
     fn unary(&mut self) -> Parse<Expr> {
-        self.nested(|parser| {
+        self.nested(1, |parser| {
             let op = match parser.kind() {
                 TokenKind::Minus => UnaryOp::Neg,
                 TokenKind::Bang => UnaryOp::Not,

@@ -28,6 +28,7 @@ impl Parser<'_> {
                 self.unmatched();
                 continue;
             }
+            self.depth_reported = false;
             items.push(self.item());
         }
         File { items, span: Span::new(self.file, 0, self.span().end) }

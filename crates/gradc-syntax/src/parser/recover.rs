@@ -121,6 +121,30 @@ impl Parser<'_> {
         }
     }
 
+    /// Whether the innermost open bracket is closed in what follows. Looks only so far ahead that
+    /// asking for every line of a file is no burden; what is not decided by then counts as closed.
+    pub(super) fn is_closed_later(&self) -> bool {
+        const FARTHEST: usize = 500;
+        let mut nest = Nest::default();
+        for distance in 0..FARTHEST {
+            let token = self.token_after(distance);
+            let kind = token.kind;
+            if kind == TokenKind::End || token.first_of_line && kind.is_statement_keyword() && !nest.is_in_braces() {
+                return false;
+            }
+            if kind.closer().is_some() {
+                nest.push(kind);
+            } else if kind == TokenKind::RightBrace && !nest.is_in_braces() {
+                return false;
+            } else if kind.is_closer() && nest.open.is_empty() {
+                return true;
+            } else if kind.is_closer() {
+                nest.close(kind);
+            }
+        }
+        true
+    }
+
     /// Whether a line begins here, after `mark`, with what begins an item.
     fn at_next_item(&self, mark: Mark) -> bool {
         let begins = self.at_item() || self.is(TokenKind::At);

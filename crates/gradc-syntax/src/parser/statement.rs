@@ -24,7 +24,7 @@ impl Parser<'_> {
         if !self.is(TokenKind::LeftBrace) {
             return Err(self.unexpected(expected));
         }
-        self.nested(|parser| {
+        self.nested(2, |parser| {
             let start = parser.open();
             let statements = parser.statements(start, body);
             parser.open.pop();
@@ -125,7 +125,7 @@ impl Parser<'_> {
         });
         let around = std::mem::take(&mut self.open);
         // The depth still counts: items nest like blocks here.
-        let skipped = self.nested(|parser| {
+        let skipped = self.nested(2, |parser| {
             parser.item();
             Ok(())
         });
@@ -177,9 +177,10 @@ impl Parser<'_> {
 
     /// One statement. It is in the block in which `mark` is.
     pub(super) fn statement(&mut self, mark: Mark) -> Parse<StatementKind> {
-        let next = self.token_after(1);
-        let assigned = next.kind == TokenKind::Assign;
+        let next = self.token_after(1).kind;
+        let assigned = next == TokenKind::Assign;
         match self.kind() {
+            kind if kind.is_statement_keyword() && cannot_follow_keyword(next) => self.expr().map(StatementKind::Expr),
             TokenKind::Loss if assigned => self.loss_with_assign(mark),
             TokenKind::Ident | TokenKind::Input | TokenKind::Output | TokenKind::Metric if assigned => {
                 self.assign(mark)
@@ -368,6 +369,13 @@ impl Parser<'_> {
         self.expr_or_rest(mark);
         Ok(StatementKind::Error { name: None })
     }
+}
+
+/// Whether a statement keyword before this token is misused as the name of a value. What can begin
+/// an operand is not here.
+fn cannot_follow_keyword(next: TokenKind) -> bool {
+    use TokenKind as T;
+    matches!(next, T::Plus | T::Star | T::Slash | T::Percent | T::At | T::StarStar | T::Dot | T::AndAnd | T::OrOr)
 }
 
 /// Whether it is an expression that does nothing but have a value.
