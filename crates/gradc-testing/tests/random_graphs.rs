@@ -1,10 +1,11 @@
 //! What random graphs promise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use gradc_interp::evaluate_all;
+use gradc_interp::{bind, evaluate, evaluate_all};
+use gradc_ir::text::{print, read};
 use gradc_ir::verify::verify;
-use gradc_ir::{DType, Graph};
+use gradc_ir::{DType, Graph, LeafKind, Role, Tensor};
 use gradc_testing::{random_bindings, random_graph};
 
 fn graphs() -> impl Iterator<Item = (u64, Graph)> {
@@ -60,7 +61,6 @@ fn both_precisions_agree() {
 #[test]
 fn a_seed_is_a_graph() {
     for seed in 0..20 {
-        let print = |graph: &Graph| gradc_ir::text::print(graph);
         assert_eq!(print(&random_graph(seed, 30, DType::F64)), print(&random_graph(seed, 30, DType::F64)));
     }
 }
@@ -76,4 +76,30 @@ fn their_gradients_are_finite() {
             assert!(values[*cotangent].data().iter().all(|x| x.abs() < 1e6), "seed {seed}");
         }
     }
+}
+
+#[test]
+fn their_text_reads_back_gradients_too() {
+    for (seed, graph) in graphs() {
+        let wrt: Vec<_> = graph.leaves(LeafKind::Param).collect();
+        let gradient = gradc_autodiff::gradient(&graph, graph.loss().unwrap(), &wrt);
+        let mut graph = gradient.graph;
+        for (leaf, cotangent) in wrt.into_iter().zip(gradient.cotangents) {
+            let name = graph.value_name(leaf).unwrap().clone();
+            cotangent.into_iter().for_each(|cotangent| graph.add_output(Role::Gradient, name.clone(), cotangent));
+        }
+        let text = print(&graph);
+        let back = read(None, &text).unwrap_or_else(|error| panic!("seed {seed}: {error:?}\n{text}"));
+        assert_eq!(print(&back), text, "seed {seed}");
+        let bindings = random_bindings(&graph, seed);
+        let by_name = bindings.iter().map(|(leaf, tensor)| (&**graph.value_name(*leaf).unwrap(), tensor.clone()));
+        let (before, after) = (evaluate(&graph, &bindings), evaluate(&back, &bind(&back, by_name).unwrap()));
+        let (before, after) = (named(&graph, before.unwrap()), named(&back, after.unwrap()));
+        assert_eq!(before, after, "seed {seed}");
+    }
+}
+
+/// Results by role and name.
+fn named(graph: &Graph, tensors: Vec<Tensor>) -> BTreeMap<(Role, String), Tensor> {
+    graph.outputs().iter().map(|output| (output.role, output.name.to_string())).zip(tensors).collect()
 }

@@ -87,10 +87,12 @@ impl<'g> Printer<'g> {
         }
     }
 
-    /// Whether the backward section uses a value of the forward section.
+    /// Whether the backward section uses a value of the forward section by its name; a literal there is no such use.
     fn used_later(&self, value: ValueId, section: Section) -> bool {
-        section == Section::Forward
-            && self.graph.users(value).any(|(user, _)| self.sections[user.index()] == Some(Section::Backward))
+        let by_name = |(user, position): (ValueId, usize)| {
+            self.sections[user.index()] == Some(Section::Backward) && literal(self.graph, user, position).is_none()
+        };
+        section == Section::Forward && self.graph.users(value).any(by_name)
     }
 
     fn value(&mut self, value: ValueId) {
@@ -156,7 +158,27 @@ fn sections(graph: &Graph) -> Vec<Option<Section>> {
         (_, _, true) => Some(Section::Update),
         _ => None,
     };
-    graph.values().map(section).collect()
+    let mut sections: Vec<Option<Section>> = graph.values().map(section).collect();
+    // A constant stands where it is first used by its name, or as a result. Where it is written as a literal does not
+    // count: the reader does not know that this is the same value.
+    let mut named: Vec<Option<Section>> = vec![None; graph.len()];
+    for output in graph.outputs() {
+        let section = match output.role {
+            Role::Output | Role::Loss | Role::Metric => Section::Forward,
+            Role::Gradient => Section::Backward,
+            Role::Update => Section::Update,
+        };
+        let slot = &mut named[output.value.index()];
+        *slot = Some(slot.map_or(section, |earlier| earlier.min(section)));
+    }
+    for constant in graph.values().filter(|&v| graph.as_full(v).is_some()) {
+        let users = graph.users(constant).filter(|&(user, position)| literal(graph, user, position).is_none());
+        let sections_of_users = users.filter_map(|(user, _)| sections[user.index()]);
+        if let Some(first) = sections_of_users.chain(named[constant.index()]).min() {
+            sections[constant.index()] = Some(first);
+        }
+    }
+    sections
 }
 
 fn lined(graph: &Graph, sections: &[Option<Section>]) -> Vec<bool> {
