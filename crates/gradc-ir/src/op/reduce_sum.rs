@@ -55,8 +55,8 @@ pub(super) fn reduce_cases(n: usize, float: DType) -> Vec<Case> {
     };
     let case = |shape: &[usize], axes: &[usize]| of(float, shape, axes);
     vec![
-        case(&[n], &[0]),
         case(&[3, n], &[1]),
+        case(&[n], &[0]),
         case(&[n, 3], &[0]),
         case(&[3, n], &[0]),
         case(&[2, n, 3], &[0, 2]),
