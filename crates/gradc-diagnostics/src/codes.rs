@@ -65,6 +65,87 @@ codes! {
     E0129 NO_TUPLES                 "there are no tuples";
     E0130 STRAY_HOLE                "`_` is used outside of a call";
     E0131 SETTING_WITH_SIGN         "a setting is written with `=` or `:`";
+
+    // Names and calls.
+    E0201 UNKNOWN_NAME              "a name is not known";
+    E0202 NOT_CALLABLE              "something is called that is not a function";
+    E0203 TOO_MANY_ARGUMENTS        "a call has too many arguments";
+    E0204 MISSING_ARGUMENT          "a call lacks an argument";
+    E0205 UNKNOWN_ARGUMENT          "a function has no parameter of this name";
+    E0206 DUPLICATE_ARGUMENT        "an argument is given twice";
+    E0207 DUPLICATE_DEFINITION      "a name is defined twice";
+    E0208 CANNOT_ASSIGN             "this cannot be given another value";
+    E0209 RECURSION                 "functions call each other in a circle";
+    E0210 CYCLIC_DEFINITION         "dims or consts are defined by each other";
+    E0211 LAYER_IN_FN               "a layer is used where nothing owns its parameters";
+    E0212 PARAM_OUTSIDE_LAYER       "`param` outside of a layer or model";
+    E0213 MODEL_STATEMENT           "a statement that only a model has";
+    E0214 UNKNOWN_FIELD             "a tensor has no such field";
+    E0215 NO_VALUE                  "a block that should have a value has none";
+    E0216 CALLS_TOO_DEEP            "calls are nested too deeply";
+    E0217 TOO_MUCH_WORK             "the program asks for too much";
+    E0218 BAD_METRIC                "`@metric` does not name a function";
+
+    // Shapes.
+    E0301 SHAPES_DIFFER             "the shapes of two operands do not fit";
+    E0302 MATMUL_SHAPES             "the shapes of a matrix product do not fit";
+    E0303 RANK_MISMATCH             "a tensor has the wrong number of axes";
+    E0304 DIM_MISMATCH              "an axis has another length than declared";
+    E0305 RESULT_MISMATCH           "a function gives another shape than it declares";
+    E0306 AXIS_OUT_OF_RANGE         "a tensor has no such axis";
+    E0307 DUPLICATE_AXIS            "an axis is named twice";
+    E0308 BAD_RESHAPE               "a reshape changes the number of elements";
+    E0309 BAD_PERMUTATION           "this is no permutation of the axes";
+    E0310 CONCAT_SHAPES             "the parts of a concatenation do not fit";
+    E0311 BAD_BROADCAST             "a tensor cannot be broadcast to this shape";
+    E0312 BAD_PADDING               "these are no counts for `pad`";
+    E0313 INDEX_OUT_OF_RANGE        "an index is out of range";
+    E0314 TOO_MANY_SUBSCRIPTS       "more axes are indexed than there are";
+    E0315 EMPTY_SLICE               "a slice has no elements";
+    E0316 BAD_STEP                  "the step of a slice is not positive";
+    E0317 DIM_NOT_WHOLE             "a dim is not a whole number";
+    E0318 DIM_NOT_POSITIVE          "a dim is zero or negative";
+    E0319 TENSOR_TOO_LARGE          "a tensor is too large";
+    E0320 MISPLACED_REST            "`..` stands for nothing here";
+    E0321 SHARED_SHAPE              "a shared layer is used with different shapes";
+
+    // Types and values.
+    E0401 WRONG_KIND                "a value is of the wrong kind";
+    E0402 DTYPE_MISMATCH            "the element types of two operands differ";
+    E0403 WRONG_DTYPE               "an operator does not take this element type";
+    E0404 UNKNOWN_ELEMENT           "there is no such element type";
+    E0405 LITERAL_DOES_NOT_FIT      "a number does not fit the element type";
+    E0406 CONDITION_NOT_CONSTANT    "something must be known when compiling";
+    E0407 NOT_CONSTANT              "a const is a tensor";
+    E0408 ARITHMETIC                "a number cannot be computed";
+    E0409 NOT_AN_INITIALIZER        "this does not say how a parameter begins";
+    E0410 BAD_RECIPE                "an initializer has impossible arguments";
+    E0411 PARAM_NOT_FLOAT           "a parameter does not hold floats";
+
+    // Models, training blocks and imports.
+    E0501 NOT_SCALAR                "a loss or metric is not a single float";
+    E0502 SEVERAL_LOSSES            "a model has two losses";
+    E0503 DUPLICATE_RESULT          "two results have one name";
+    E0504 MODEL_WITHOUT_RESULT      "a model gives nothing";
+    E0505 NO_SUCH_MODEL             "there is no such model";
+    E0506 UNKNOWN_DIM               "there is no such dim";
+    E0507 BAD_OVERRIDE              "a dim cannot have this value";
+    E0508 IMPORT_NOT_FOUND          "an imported file cannot be read";
+    E0509 IMPORT_CYCLE              "files import each other in a circle";
+    E0510 SEVERAL_TRAIN_BLOCKS      "a model has two `train` blocks";
+    E0511 AMBIGUOUS_TRAIN           "a `train` block does not say which model it is for";
+    E0512 TRAIN_WITHOUT_LOSS        "a model without a loss cannot be trained";
+    E0513 UNKNOWN_SETTING           "there is no such setting";
+    E0514 DUPLICATE_SETTING         "a setting is given twice";
+    E0515 SETTING_ARGUMENT          "a setting has an impossible value";
+    E0516 UNKNOWN_CHOICE            "there is no such optimizer or schedule";
+
+    // Warnings.
+    W0701 UNUSED_LET                "a variable is not used";
+    W0702 UNUSED_PARAMETER          "a parameter of a function is not used";
+    W0703 UNUSED_INPUT              "an input is not used";
+    W0704 UNUSED_PARAM              "a trained parameter is not used";
+    W0705 UNUSED_DIM                "a dim or const is not used";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.

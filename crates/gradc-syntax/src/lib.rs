@@ -1,6 +1,7 @@
 //! Lexer, parser, syntax tree and formatter of the gradc language.
 
 pub mod ast;
+mod format;
 mod lexer;
 mod literal;
 mod parser;
@@ -10,6 +11,7 @@ mod token;
 
 use gradc_diagnostics::{Diagnostic, FileId, MAX_SOURCE_BYTES, SourceMap, Span};
 
+pub use format::format;
 pub use print::print;
 
 use parser::Parser;

@@ -11,6 +11,9 @@ use crate::ast::{
     Setting, Statement, StatementKind, Subscript, SubscriptKind, Train, Type,
 };
 
+/// Lines are not indented more often than this, however deep the tree is.
+const MAX_INDENT: usize = 40;
+
 /// The tree as text, which ends with a newline unless it is empty.
 pub fn print(file: &File) -> String {
     let mut printer = Printer { out: String::new(), indent: 0 };
@@ -33,7 +36,7 @@ impl Printer {
 
     fn line(&mut self) {
         self.out.push('\n');
-        for _ in 0..self.indent {
+        for _ in 0..self.indent.min(MAX_INDENT) {
             self.out.push_str("  ");
         }
     }
