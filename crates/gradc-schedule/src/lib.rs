@@ -1,4 +1,28 @@
 //! Fusion into kernels, the loop IR, liveness and the memory plan.
+//!
+//! [`schedule`] makes a [`Plan`](plan::Plan) of a graph, in stages that each have a module:
+//!
+//! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
+//! 2. `needs`: what each root reads from memory, and at which element;
+//! 3. `groups`: which roots one step computes, and in which pass over its loops;
+//! 4. `memory`: which buffer holds each value, in place where that is safe; `arena`: where these buffers are;
+//! 5. `build`: the loops of each step as a [`Kernel`](kernel::Kernel), of which equal ones are shared.
+//!
+//! What this crate does not know: machine code, threads, and the meaning of operators beyond their scalar lowering and
+//! how they move elements.
 
+mod arena;
+mod build;
+mod groups;
+mod index;
 pub mod kernel;
+mod matrix;
+mod memory;
+mod needs;
+mod places;
 pub mod plan;
+mod reduction;
+mod schedule;
+
+pub use plan::Plan;
+pub use schedule::{Options, schedule};

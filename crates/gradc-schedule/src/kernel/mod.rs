@@ -31,6 +31,7 @@ mod verify;
 
 pub use evaluate::{Storage, evaluate};
 pub use print::print;
+pub(crate) use print::print_definition;
 pub use verify::{KernelError, verify};
 
 use gradc_ir::{DType, ScalarOp};

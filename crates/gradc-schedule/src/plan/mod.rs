@@ -1,5 +1,13 @@
 //! The plan: what a compiled program does, step by step, and where its values live.
 
+mod evaluate;
+mod print;
+mod verify;
+
+pub use evaluate::evaluate;
+pub use print::{Traffic, print, print_kernels, traffic};
+pub use verify::{PlanError, verify};
+
 use gradc_ir::{DType, LeafKind, Role, TensorType};
 
 use crate::kernel::Kernel;
@@ -102,7 +110,8 @@ pub struct Gemm {
     pub accumulate: bool,
 }
 
-/// What a compiled program does. Memory that a step writes is never read before.
+/// What a compiled program does. Buffers in the arena are written before they are read; the caller's slots are in the
+/// order of the interface: leaves (inputs, parameters, state, each in the graph's order), then results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The graph's name.

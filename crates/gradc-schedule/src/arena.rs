@@ -1,0 +1,105 @@
+//! Where buffers are in the arena.
+//!
+//! Steps are gone through in order; a buffer gets the smallest gap that it fits into when it is written first, and leaves
+//! one when it has been used last. With ordered sets of gaps that takes `n log n` time for `n` buffers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::memory::Live;
+use crate::plan::Plan;
+
+/// A buffer to be placed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    /// Its size.
+    pub(crate) bytes: usize,
+    /// When it is in use.
+    pub(crate) live: Live,
+}
+
+/// The offset of each buffer, a multiple of [`Plan::ALIGNMENT`], and the size of the arena. Buffers that are in use at
+/// the same step do not overlap.
+pub(crate) fn layout(requests: &[Request]) -> (Vec<usize>, usize) {
+    let mut offsets = vec![0; requests.len()];
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    // Large ones first within a step: they are the hardest to fit.
+    order.sort_by_key(|&i| (requests[i].live.from, std::cmp::Reverse(requests[i].bytes), i));
+    let mut ends: BTreeSet<(usize, usize)> = BTreeSet::new();
+    let mut gaps = Gaps::default();
+    for i in order {
+        let Request { bytes, live } = requests[i];
+        while let Some(&(end, done)) = ends.first().filter(|(end, _)| *end < live.from) {
+            ends.remove(&(end, done));
+            gaps.give_back(offsets[done], padded(requests[done].bytes));
+        }
+        offsets[i] = gaps.take(padded(bytes));
+        ends.insert((live.to, i));
+    }
+    (offsets, gaps.size)
+}
+
+fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(Plan::ALIGNMENT)
+}
+
+/// The parts of the arena that are free.
+#[derive(Default)]
+struct Gaps {
+    /// Sizes by offset. No two gaps touch.
+    by_offset: BTreeMap<usize, usize>,
+    /// Sizes with offsets.
+    by_size: BTreeSet<(usize, usize)>,
+    /// The end of the last buffer so far placed.
+    size: usize,
+}
+
+impl Gaps {
+    fn take(&mut self, bytes: usize) -> usize {
+        if bytes == 0 {
+            return 0;
+        }
+        if let Some(&(size, offset)) = self.by_size.range((bytes, 0)..).next() {
+            self.remove(offset, size);
+            if size > bytes {
+                self.insert(offset + bytes, size - bytes);
+            }
+            return offset;
+        }
+        // Beyond all others, or into a gap that reaches the end and can grow.
+        let (offset, tail) = match self.by_offset.last_key_value() {
+            Some((&offset, &size)) if offset + size == self.size => (offset, size),
+            _ => (self.size, 0),
+        };
+        if tail > 0 {
+            self.remove(offset, tail);
+        }
+        self.size = offset + bytes;
+        offset
+    }
+
+    fn give_back(&mut self, mut offset: usize, mut bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let before = self.by_offset.range(..offset).next_back().filter(|(before, size)| *before + *size == offset);
+        if let Some((&before, &size)) = before {
+            self.remove(before, size);
+            (offset, bytes) = (before, bytes + size);
+        }
+        if let Some(&size) = self.by_offset.get(&(offset + bytes)) {
+            self.remove(offset + bytes, size);
+            bytes += size;
+        }
+        self.insert(offset, bytes);
+    }
+
+    fn insert(&mut self, offset: usize, size: usize) {
+        self.by_offset.insert(offset, size);
+        self.by_size.insert((size, offset));
+    }
+
+    fn remove(&mut self, offset: usize, size: usize) {
+        self.by_offset.remove(&offset);
+        self.by_size.remove(&(size, offset));
+    }
+}

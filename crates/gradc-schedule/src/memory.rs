@@ -1,0 +1,283 @@
+//! Which buffer holds each value that is kept in memory.
+//!
+//! Leaves have their slots. An update is computed into its leaf's slot where nothing reads the leaf afterwards; a result
+//! into its own. An elementwise value takes the buffer of an operand that is read for the last time by the same step, at
+//! the same element. Everything else has a buffer in the arena for as long as it lives.
+
+use gradc_ir::{Graph, LeafKind, Role, ValueId};
+use rustc_hash::FxHashMap;
+
+use crate::groups::{Groups, Outcome, Work, element, updates};
+use crate::kernel::Affine;
+use crate::places::Places;
+use crate::plan::{Buffer, BufferId, Location, Slot, SlotId, SlotKind};
+
+/// A copy from one value's buffer to another buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy {
+    /// A leaf or a stored root.
+    pub(crate) from: ValueId,
+    /// Its buffer.
+    pub(crate) source: BufferId,
+    /// Where to.
+    pub(crate) target: BufferId,
+}
+
+/// The buffers of a plan.
+pub(crate) struct Memory {
+    /// All of them. Those in the arena have no offset yet.
+    pub(crate) buffers: Vec<Buffer>,
+    /// What caller and program share.
+    pub(crate) interface: Vec<Slot>,
+    /// The buffer of each leaf and each stored root.
+    of: Vec<Option<BufferId>>,
+    /// For each buffer in the arena, the steps from and to which it is in use.
+    pub(crate) lives: Vec<Option<Live>>,
+    /// Copies before the first step.
+    pub(crate) before: Vec<Copy>,
+    /// Copies after the last step.
+    pub(crate) after: Vec<Copy>,
+}
+
+/// The first and the last step that a buffer is in use. Step 0 stands for the copies before all others, so the steps of
+/// [`Groups`] count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Live {
+    /// It is written here first.
+    pub(crate) from: usize,
+    /// It is used here last.
+    pub(crate) to: usize,
+}
+
+impl Memory {
+    /// The buffer of a leaf or a stored root.
+    pub(crate) fn buffer_of(&self, value: ValueId) -> Option<BufferId> {
+        self.of[value.index()]
+    }
+}
+
+/// Gives buffers to the values of a graph.
+pub(crate) fn assign(graph: &Graph, places: &Places<'_>, groups: &Groups) -> Memory {
+    let mut assignment = Assignment {
+        graph,
+        places,
+        groups,
+        readers: readers(graph, groups),
+        kept: vec![false; graph.len()],
+        holds: Vec::new(),
+        memory: Memory {
+            buffers: Vec::new(),
+            interface: Vec::new(),
+            of: vec![None; graph.len()],
+            lives: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+        },
+    };
+    assignment.leaves();
+    assignment.updates();
+    assignment.results();
+    assignment.others();
+    assignment.memory
+}
+
+/// A step that reads a value.
+struct Reader {
+    step: usize,
+    at: Option<Affine>,
+    time: u32,
+}
+
+/// All readers of each root and leaf.
+fn readers(graph: &Graph, groups: &Groups) -> Vec<Vec<Reader>> {
+    let mut readers: Vec<Vec<Reader>> = Vec::new();
+    readers.resize_with(graph.len(), Vec::new);
+    for root in graph.values() {
+        let Some(step) = groups.step_of(root) else { continue };
+        let time = groups.member(root).map_or(0, |member| member.time);
+        for need in &groups.needs[root.index()] {
+            readers[need.value.index()].push(Reader { step, at: need.at.clone(), time });
+        }
+    }
+    readers
+}
+
+struct Assignment<'a, 'g> {
+    graph: &'g Graph,
+    places: &'a Places<'g>,
+    groups: &'a Groups,
+    readers: Vec<Vec<Reader>>,
+    /// Whether a value is copied after the last step.
+    kept: Vec<bool>,
+    /// What each buffer holds last.
+    holds: Vec<ValueId>,
+    memory: Memory,
+}
+
+impl Assignment<'_, '_> {
+    fn leaves(&mut self) {
+        for kind in [LeafKind::Input, LeafKind::Param, LeafKind::State] {
+            for leaf in self.graph.leaves(kind) {
+                let slot = self.slot(leaf, SlotKind::Leaf(kind), self.graph.value_name(leaf).map_or("", |name| name));
+                self.memory.of[leaf.index()] = Some(slot);
+            }
+        }
+    }
+
+    /// Updates in place where that is safe; else by a copy at the end.
+    fn updates(&mut self) {
+        let updates = updates(self.graph);
+        let next: FxHashMap<ValueId, ValueId> = updates.iter().copied().collect();
+        for &(leaf, value) in &updates {
+            let (Some(root), Some(target)) = (self.places.memory(value), self.memory.buffer_of(leaf)) else { continue };
+            if root == leaf {
+                continue;
+            }
+            if self.graph.leaf(root).is_some() {
+                self.leaf_to_leaf(root, target, next.get(&root).is_some_and(|&update| update != root));
+            } else if self.memory.buffer_of(root).is_none() && self.overwrites(root, leaf) {
+                self.memory.of[root.index()] = Some(target);
+            } else {
+                self.kept[root.index()] = true;
+                let source = self.own_buffer(root);
+                self.memory.after.push(Copy { from: root, source, target });
+            }
+        }
+    }
+
+    /// A leaf becomes the value that another one has before the first step.
+    fn leaf_to_leaf(&mut self, from: ValueId, target: BufferId, changes: bool) {
+        let Some(mut source) = self.memory.buffer_of(from) else { return };
+        if changes {
+            let kept = self.arena(from, Live { from: 0, to: self.end() });
+            self.memory.before.push(Copy { from, source, target: kept });
+            source = kept;
+        }
+        self.memory.after.push(Copy { from, source, target });
+    }
+
+    /// Whether `root` may be written to the memory of `old` by its step: whatever reads `old` has done so, at least for
+    /// the element that is written.
+    fn overwrites(&self, root: ValueId, old: ValueId) -> bool {
+        let Some(step) = self.groups.step_of(root) else { return false };
+        let member = self.groups.member(root).filter(|member| member.outcome == Outcome::Now);
+        let at = member.map(|_| element(self.graph, root));
+        self.readers[old.index()].iter().all(|reader| {
+            let same_element = member.is_some_and(|member| reader.at == at && reader.time <= member.time);
+            reader.step < step || reader.step == step && same_element
+        })
+    }
+
+    /// Results are computed into their slots; what is a leaf or has another slot already is copied.
+    fn results(&mut self) {
+        for output in self.graph.outputs().iter().filter(|output| output.role != Role::Update) {
+            let target = self.slot(output.value, SlotKind::Result(output.role), &output.name);
+            let Some(root) = self.places.memory(output.value) else { continue };
+            match self.memory.buffer_of(root) {
+                None => self.memory.of[root.index()] = Some(target),
+                Some(source) if self.graph.leaf(root).is_some() => {
+                    self.memory.before.push(Copy { from: root, source, target });
+                }
+                Some(source) => self.memory.after.push(Copy { from: root, source, target }),
+            }
+        }
+    }
+
+    /// Everything that is stored and has no buffer yet, in the order of steps.
+    fn others(&mut self) {
+        for step in &self.groups.steps {
+            match step {
+                Work::Loops { members, .. } => members.iter().for_each(|member| self.other(member.value)),
+                Work::Product(root) | Work::Assembly(root) => self.other(*root),
+            }
+        }
+    }
+
+    fn other(&mut self, root: ValueId) {
+        if !self.groups.is_stored(root) || self.memory.buffer_of(root).is_some() {
+            return;
+        }
+        match self.dying_operand(root) {
+            Some(buffer) => {
+                let last = self.live(root).to;
+                if let Some(live) = &mut self.memory.lives[buffer.0 as usize] {
+                    live.to = last;
+                }
+                self.memory.of[root.index()] = Some(buffer);
+                self.holds[buffer.0 as usize] = root;
+            }
+            None => {
+                self.own_buffer(root);
+            }
+        }
+    }
+
+    /// The buffer of an operand that `root` can take over.
+    fn dying_operand(&self, root: ValueId) -> Option<BufferId> {
+        let live = self.live(root);
+        let ty = self.graph.ty(root);
+        let needs = self.groups.needs[root.index()].iter();
+        needs.map(|need| need.value).find_map(|operand| {
+            let (buffer, other) = (self.memory.buffer_of(operand)?, self.graph.ty(operand));
+            let ends_here = self.memory.lives[buffer.0 as usize]?.to == live.from;
+            let holds_it = self.holds[buffer.0 as usize] == operand;
+            let fits = other.dtype == ty.dtype && other.shape.elements() == ty.shape.elements();
+            (ends_here && holds_it && fits && self.written_as_one(operand, root) && self.overwrites(root, operand))
+                .then_some(buffer)
+        })
+    }
+
+    /// Whether `operand`, if the step of `root` computes it, is stored before `root` is, element by element.
+    fn written_as_one(&self, operand: ValueId, root: ValueId) -> bool {
+        if self.groups.step_of(operand) != self.groups.step_of(root) {
+            return true;
+        }
+        match (self.groups.member(operand), self.groups.member(root)) {
+            (Some(first), Some(second)) => {
+                let same = element(self.graph, operand) == element(self.graph, root);
+                first.outcome == Outcome::Now && first.level == second.level && first.time < second.time && same
+            }
+            _ => false,
+        }
+    }
+
+    /// A buffer in the arena, for `root` alone.
+    fn own_buffer(&mut self, root: ValueId) -> BufferId {
+        if let Some(buffer) = self.memory.buffer_of(root) {
+            return buffer;
+        }
+        let buffer = self.arena(root, self.live(root));
+        self.memory.of[root.index()] = Some(buffer);
+        buffer
+    }
+
+    /// The steps from the one that computes `root` to the last that reads it.
+    fn live(&self, root: ValueId) -> Live {
+        let from = self.groups.step_of(root).map_or(0, |step| step + 1);
+        let last = self.readers[root.index()].iter().map(|reader| reader.step + 1).max();
+        Live { from, to: if self.kept[root.index()] { self.end() } else { last.unwrap_or(from).max(from) } }
+    }
+
+    /// The step that stands for the copies after all others.
+    fn end(&self) -> usize {
+        self.groups.steps.len() + 1
+    }
+
+    fn arena(&mut self, value: ValueId, live: Live) -> BufferId {
+        let name = self.graph.value_name(value).map_or_else(|| format!("v{}", value.index()), |name| name.to_string());
+        self.memory.lives.push(Some(live));
+        self.holds.push(value);
+        self.memory.buffers.push(Buffer { name, ty: self.graph.ty(value).clone(), location: Location::Arena(0) });
+        BufferId(self.memory.buffers.len() as u32 - 1)
+    }
+
+    fn slot(&mut self, value: ValueId, kind: SlotKind, name: &str) -> BufferId {
+        let ty = self.graph.ty(value).clone();
+        let slot = SlotId(self.memory.interface.len() as u32);
+        self.memory.interface.push(Slot { kind, name: name.into(), ty: ty.clone() });
+        self.memory.lives.push(None);
+        self.holds.push(value);
+        self.memory.buffers.push(Buffer { name: name.into(), ty, location: Location::Slot(slot) });
+        BufferId(self.memory.buffers.len() as u32 - 1)
+    }
+}

@@ -1,0 +1,256 @@
+//! Where values live: which are computed once and which are recomputed wherever they are read.
+//!
+//! A *root* is computed once, by one step; it is kept in memory if another step needs it. Every other value is part of
+//! the expressions that read it and exists in registers only. What is read in a way that needs memory is a root: results,
+//! operands of matrix products, tables that are gathered from, operands of reshapes that move nothing. So is what is read
+//! more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast and does. A
+//! movement that is read more than once is never a root for its cost: its operand is.
+
+use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scatter_add};
+use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
+
+use crate::Options;
+use crate::index::splits;
+use crate::matrix::matrix_view;
+
+/// A value whose expression costs up to this much (in additions; see [`cost_of`]) is recomputed for every reader. It is
+/// what storing and loading again would cost, with two loads of operands from memory.
+const RECOMPUTE_LIMIT: u32 = 8;
+
+/// What loading an element costs.
+const LOAD_COST: u32 = 2;
+
+/// An expression that costs this much or is as deep becomes a root, so that kernels (and recursion over expressions) stay
+/// small.
+const EXPRESSION_COST_LIMIT: u32 = 512;
+const EXPRESSION_DEPTH_LIMIT: u32 = 96;
+
+/// What a value is to the scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// No result depends on it.
+    Dead,
+    /// In the caller's memory.
+    Leaf,
+    /// The elements of another value in the same order: it has the memory of that one.
+    View,
+    /// Part of the expressions that read it.
+    Inline,
+    /// Computed once.
+    Root,
+}
+
+/// The place of each value of a graph.
+pub(crate) struct Places<'g> {
+    graph: &'g Graph,
+    place: Vec<Place>,
+    /// For views, the value in whose memory they are.
+    base: Vec<ValueId>,
+    /// For inline values, what an element costs, and how deep the expression is.
+    expressions: Vec<Expression>,
+    readers: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Expression {
+    cost: u32,
+    depth: u32,
+    /// Whether it can be computed for a position in row-major order: it is elementwise throughout.
+    flat: bool,
+}
+
+impl<'g> Places<'g> {
+    /// Decides for each value of `graph`.
+    pub(crate) fn new(graph: &'g Graph, options: &Options) -> Places<'g> {
+        let live = graph.live();
+        let mut places = Places {
+            graph,
+            place: vec![Place::Dead; graph.len()],
+            base: graph.values().collect(),
+            expressions: vec![Expression::default(); graph.len()],
+            readers: vec![0; graph.len()],
+        };
+        for value in graph.values().filter(|value| live[value.index()]) {
+            graph.operands(value).iter().for_each(|operand| places.readers[operand.index()] += 1);
+        }
+        for value in graph.values() {
+            match graph.op(value) {
+                None => places.place[value.index()] = Place::Leaf,
+                Some(op) if live[value.index()] => places.decide(value, op, options),
+                Some(_) => {}
+            }
+        }
+        graph.outputs().iter().for_each(|output| places.require_memory(output.value));
+        places
+    }
+
+    /// The place of a value.
+    pub(crate) fn of(&self, value: ValueId) -> Place {
+        self.place[value.index()]
+    }
+
+    /// The value in whose memory `value` is, if it is in memory.
+    pub(crate) fn memory(&self, value: ValueId) -> Option<ValueId> {
+        matches!(self.of(value), Place::Leaf | Place::Root | Place::View).then_some(self.base[value.index()])
+    }
+
+    /// What computing one element of a root costs, reads included.
+    pub(crate) fn cost(&self, root: ValueId) -> u32 {
+        let Some(op) = self.graph.op(root) else { return 0 };
+        self.combined(root, op).cost
+    }
+
+    /// All roots, in the graph's order.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = ValueId> + '_ {
+        self.graph.values().filter(|&value| self.of(value) == Place::Root)
+    }
+
+    fn decide(&mut self, value: ValueId, op: &Op, options: &Options) {
+        let operands = self.graph.operands(value);
+        self.place[value.index()] = Place::Inline;
+        if op.is(&reshape::RESHAPE) {
+            return self.decide_reshape(value, operands[0], options);
+        }
+        let root = match op.def.class {
+            Class::Contract => {
+                operands.iter().for_each(|&operand| self.require_matrix(operand));
+                true
+            }
+            Class::Reduce => true,
+            Class::Movement => is_assembled(op),
+            Class::Indexed if op.is(&gather::GATHER) => {
+                self.require_memory(operands[0]);
+                false
+            }
+            Class::Indexed => op.is(&scatter_add::SCATTER_ADD),
+            Class::Source | Class::Elementwise => false,
+        };
+        if op.is(&broadcast::BROADCAST) && self.expression(operands[0]).cost > RECOMPUTE_LIMIT {
+            self.require_memory(operands[0]);
+        }
+        if root || !options.fuse {
+            self.place[value.index()] = Place::Root;
+        } else {
+            self.decide_expression(value, op);
+        }
+    }
+
+    /// A root where reading it as an expression would cost too much.
+    fn decide_expression(&mut self, value: ValueId, op: &Op) {
+        let shared = self.readers[value.index()] > 1;
+        let mut expression = self.combined(value, op);
+        let too_large = expression.cost > EXPRESSION_COST_LIMIT || expression.depth > EXPRESSION_DEPTH_LIMIT;
+        if too_large || shared && expression.cost > RECOMPUTE_LIMIT {
+            if op.def.class == Class::Elementwise {
+                return self.require_memory(value);
+            }
+            self.graph.operands(value).iter().for_each(|&operand| self.require_memory(operand));
+            expression = self.combined(value, op);
+        }
+        self.expressions[value.index()] = expression;
+    }
+
+    /// A reshape is the operand's memory in another shape, unless the operand can be computed at its positions.
+    fn decide_reshape(&mut self, value: ValueId, operand: ValueId, options: &Options) {
+        let (from, to) = (self.graph.shape(operand), self.graph.shape(value));
+        let expression = self.expression(operand);
+        let inline = self.of(operand) == Place::Inline && options.fuse;
+        if inline && (expression.flat || splits(from, to)) && expression.depth < EXPRESSION_DEPTH_LIMIT {
+            self.expressions[value.index()] = Expression { depth: expression.depth + 1, ..expression };
+        } else {
+            self.view(value, operand);
+        }
+    }
+
+    fn view(&mut self, value: ValueId, operand: ValueId) {
+        self.require_memory(operand);
+        self.place[value.index()] = Place::View;
+        self.base[value.index()] = self.base[operand.index()];
+    }
+
+    /// Sees to it that `value` is in memory.
+    fn require_memory(&mut self, value: ValueId) {
+        if self.of(value) != Place::Inline {
+            return;
+        }
+        if self.graph.op(value).is_some_and(|op| op.is(&reshape::RESHAPE)) {
+            self.view(value, self.graph.operands(value)[0]);
+        } else {
+            self.place[value.index()] = Place::Root;
+        }
+    }
+
+    /// Sees to it that the operand of a matrix product is in memory, as matrices.
+    fn require_matrix(&mut self, operand: ValueId) {
+        let inline = |value: ValueId| self.of(value) == Place::Inline;
+        let view = matrix_view(self.graph, operand, inline);
+        self.require_memory(view.map_or(operand, |view| view.value));
+    }
+
+    /// What reading an element of `value` is.
+    fn expression(&self, value: ValueId) -> Expression {
+        match self.of(value) {
+            Place::Inline => self.expressions[value.index()],
+            _ => {
+                let scalar = self.graph.shape(value).elements() == 1;
+                Expression { cost: if scalar { 0 } else { LOAD_COST }, depth: 0, flat: true }
+            }
+        }
+    }
+
+    fn combined(&self, value: ValueId, op: &Op) -> Expression {
+        let elementwise = matches!(op.def.class, Class::Elementwise) || self.graph.as_full(value).is_some();
+        let start = Expression { cost: cost_of(op), depth: 0, flat: elementwise };
+        let operands = self.graph.operands(value).iter().map(|&operand| self.expression(operand));
+        let sum = operands.fold(start, |sum, operand| Expression {
+            cost: sum.cost.saturating_add(operand.cost),
+            depth: sum.depth.max(operand.depth),
+            flat: sum.flat && operand.flat,
+        });
+        Expression { depth: sum.depth + 1, ..sum }
+    }
+}
+
+/// Whether the result of a movement is put together from its operands by loops over these.
+pub(crate) fn is_assembled(op: &Op) -> bool {
+    op.is(&concat::CONCAT) || op.is(&pad::PAD)
+}
+
+/// What one element costs on top of its operands, in additions.
+fn cost_of(op: &Op) -> u32 {
+    match (op.def.class, op.def.lower) {
+        (_, Some(lower)) => {
+            let mut counter = Counter::default();
+            let operands: Vec<ScalarValue> = (0..3).map(ScalarValue).collect();
+            lower(&mut counter, &op.attrs, &operands);
+            counter.cost
+        }
+        // An index that is compared and clamped.
+        (Class::Indexed, None) => 4,
+        _ => 0,
+    }
+}
+
+/// Adds up the cost of scalar operations.
+#[derive(Default)]
+struct Counter {
+    cost: u32,
+}
+
+impl ScalarBuilder for Counter {
+    fn constant(&mut self, _: f64) -> ScalarValue {
+        ScalarValue(0)
+    }
+
+    fn op(&mut self, op: ScalarOp, _: &[ScalarValue]) -> ScalarValue {
+        use ScalarOp::*;
+        self.cost += match op {
+            Add | Sub | Mul | Min | Max | Neg | Abs | Sign => 1,
+            Eq | Ne | Lt | Le | Gt | Ge | And | Or | Not | Select | Cast(_) => 1,
+            Div | Sqrt | Rsqrt => 4,
+            Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf => 20,
+            Pow => 40,
+        };
+        ScalarValue(0)
+    }
+}

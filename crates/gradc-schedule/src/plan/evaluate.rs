@@ -1,0 +1,102 @@
+//! A plain evaluator of plans, for tests: kernels by their evaluator, matrix products by their definition.
+
+use gradc_ir::{DType, Tensor};
+
+use super::{BufferId, Gemm, Location, MatrixRef, Plan, SlotKind, Step};
+use crate::kernel::{self, Storage};
+
+/// Runs a plan. `leaves` has a tensor for each slot of a leaf, in the order of the interface. Gives what every slot of the
+/// interface holds in the end: leaves, some of them updated, and results.
+///
+/// The arena is one block of bytes, as it is on a machine, and holds noise in the beginning.
+///
+/// # Panics
+/// Where the tensors are not of the slots' types, or where the plan does not hold what [`verify`](super::verify) checks.
+pub fn evaluate(plan: &Plan, leaves: &[Tensor]) -> Vec<Tensor> {
+    let mut leaves = leaves.iter();
+    let slots = plan.interface.iter().map(|slot| match &slot.kind {
+        SlotKind::Leaf(_) => {
+            let tensor = leaves.next().filter(|tensor| *tensor.ty() == slot.ty);
+            tensor.unwrap_or_else(|| panic!("{} needs a {}", slot.name, slot.ty)).data().to_vec()
+        }
+        SlotKind::Result(_) => vec![slot.ty.dtype.round(f64::NAN); slot.ty.shape.elements()],
+    });
+    let mut memory = Memory { plan, slots: slots.collect(), arena: vec![0xa5; plan.arena_bytes] };
+    for step in &plan.steps {
+        match step {
+            Step::Kernel { kernel, buffers } => {
+                let mut storage: Vec<Storage> = buffers.iter().map(|&buffer| memory.read(buffer)).collect();
+                kernel::evaluate(&plan.kernels[*kernel], &mut storage);
+                buffers.iter().zip(&storage).for_each(|(&buffer, elements)| memory.write(buffer, elements));
+            }
+            Step::Gemm(gemm) => memory.gemm(gemm),
+        }
+    }
+    plan.interface.iter().zip(memory.slots).map(|(slot, elements)| Tensor::new(slot.ty.clone(), elements)).collect()
+}
+
+struct Memory<'p> {
+    plan: &'p Plan,
+    slots: Vec<Storage>,
+    arena: Vec<u8>,
+}
+
+impl Memory<'_> {
+    fn read(&self, buffer: BufferId) -> Storage {
+        let buffer = &self.plan.buffers[buffer.0 as usize];
+        match buffer.location {
+            Location::Slot(slot) => self.slots[slot.0 as usize].clone(),
+            Location::Arena(offset) => {
+                let bytes = &self.arena[offset..offset + buffer.ty.bytes()];
+                bytes.chunks_exact(buffer.ty.dtype.size()).map(|bytes| decode(buffer.ty.dtype, bytes)).collect()
+            }
+        }
+    }
+
+    fn write(&mut self, buffer: BufferId, elements: &[f64]) {
+        let buffer = &self.plan.buffers[buffer.0 as usize];
+        match buffer.location {
+            Location::Slot(slot) => self.slots[slot.0 as usize].copy_from_slice(elements),
+            Location::Arena(offset) => {
+                let bytes = &mut self.arena[offset..offset + buffer.ty.bytes()];
+                let chunks = bytes.chunks_exact_mut(buffer.ty.dtype.size());
+                chunks.zip(elements).for_each(|(bytes, &element)| encode(buffer.ty.dtype, element, bytes));
+            }
+        }
+    }
+
+    fn gemm(&mut self, gemm: &Gemm) {
+        let (a, b, mut c) = (self.read(gemm.a.buffer), self.read(gemm.b.buffer), self.read(gemm.c.buffer));
+        let at = |matrix: &MatrixRef, batch: usize, row: usize, column: usize| {
+            batch * matrix.batch_stride + row * matrix.row_stride + column * matrix.column_stride
+        };
+        for batch in 0..gemm.batch {
+            for (row, column) in (0..gemm.m).flat_map(|row| (0..gemm.n).map(move |column| (row, column))) {
+                let target = &mut c[at(&gemm.c, batch, row, column)];
+                let start = if gemm.accumulate { *target } else { 0.0 };
+                let sum = (0..gemm.k)
+                    .fold(start, |sum, p| sum + a[at(&gemm.a, batch, row, p)] * b[at(&gemm.b, batch, p, column)]);
+                *target = gemm.dtype.round(sum);
+            }
+        }
+        self.write(gemm.c.buffer, &c);
+    }
+}
+
+fn decode(dtype: DType, bytes: &[u8]) -> f64 {
+    match (dtype, bytes) {
+        (DType::Bool, &[byte]) => f64::from(byte),
+        (DType::I32, &[a, b, c, d]) => f64::from(i32::from_le_bytes([a, b, c, d])),
+        (DType::F32, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
+        (_, bytes) => f64::from_le_bytes(bytes.try_into().unwrap_or_default()),
+    }
+}
+
+fn encode(dtype: DType, element: f64, bytes: &mut [u8]) {
+    match dtype {
+        DType::Bool => bytes.copy_from_slice(&[element as u8]),
+        DType::I32 => bytes.copy_from_slice(&(element as i32).to_le_bytes()),
+        DType::F32 => bytes.copy_from_slice(&(element as f32).to_le_bytes()),
+        DType::F64 => bytes.copy_from_slice(&element.to_le_bytes()),
+    }
+}

@@ -1,0 +1,139 @@
+//! The text of a plan.
+
+use std::fmt::{self, Write};
+
+use gradc_ir::LeafKind;
+
+use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, SlotKind, Step};
+use crate::kernel::Access;
+
+/// The text of a plan: its buffers with their places, its steps with the bytes that each reads and writes, and the size
+/// of the arena. The kernels are not in it; see [`print_kernels`].
+pub fn print(plan: &Plan) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_plan(&mut text, plan);
+    text
+}
+
+/// The text of all kernels of a plan.
+pub fn print_kernels(plan: &Plan) -> String {
+    plan.kernels.iter().map(crate::kernel::print).collect::<Vec<_>>().join("\n")
+}
+
+fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
+    let kernels = plan.kernels.len();
+    writeln!(
+        out,
+        "plan {}: {} steps, {kernels} kernels, arena {} bytes",
+        plan.name,
+        plan.steps.len(),
+        plan.arena_bytes
+    )?;
+    out.push_str("\nbuffers:\n");
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        write!(out, "  b{i} {}: {} ", buffer.name, buffer.ty)?;
+        write_location(out, plan, buffer)?;
+    }
+    out.push_str("\nsteps:\n");
+    for (i, step) in plan.steps.iter().enumerate() {
+        write!(out, "  {i} ")?;
+        match step {
+            Step::Kernel { kernel, buffers } => write_kernel(out, plan, *kernel, buffers)?,
+            Step::Gemm(gemm) => write_gemm(out, plan, gemm)?,
+        }
+        let traffic = traffic(plan, step);
+        writeln!(out, "  # reads {}, writes {} bytes", traffic.read, traffic.written)?;
+    }
+    Ok(())
+}
+
+fn write_location(out: &mut String, plan: &Plan, buffer: &Buffer) -> fmt::Result {
+    let slot = match buffer.location {
+        Location::Arena(offset) => return writeln!(out, "at {offset}..{}", offset + buffer.ty.bytes()),
+        Location::Slot(slot) => slot,
+    };
+    let kind = match plan.interface.get(slot.0 as usize).map(|slot| &slot.kind) {
+        Some(SlotKind::Leaf(LeafKind::Input)) => "input",
+        Some(SlotKind::Leaf(LeafKind::Param)) => "param",
+        Some(SlotKind::Leaf(LeafKind::State)) => "state",
+        Some(SlotKind::Result(role)) => role.keyword(),
+        None => "?",
+    };
+    writeln!(out, "slot {} ({kind})", slot.0)
+}
+
+fn write_kernel(out: &mut String, plan: &Plan, kernel: usize, buffers: &[BufferId]) -> fmt::Result {
+    let name = plan.kernels.get(kernel).map_or("?", |kernel| kernel.name.as_str());
+    write!(out, "{name}(")?;
+    for (i, buffer) in buffers.iter().enumerate() {
+        write!(out, "{}{}", if i > 0 { ", " } else { "" }, Named(plan, *buffer))?;
+    }
+    out.push(')');
+    Ok(())
+}
+
+fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
+    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate } = gemm;
+    let operator = if *accumulate { "+=" } else { "=" };
+    write!(out, "gemm {dtype} ")?;
+    if *batch != 1 {
+        write!(out, "{batch} x ")?;
+    }
+    write!(out, "{m} x {n} x {k}: {} {operator} ", Named(plan, c.buffer))?;
+    write_matrix(out, plan, a)?;
+    out.push_str(" @ ");
+    write_matrix(out, plan, b)
+}
+
+fn write_matrix(out: &mut String, plan: &Plan, matrix: &MatrixRef) -> fmt::Result {
+    let MatrixRef { buffer, row_stride, column_stride, batch_stride } = matrix;
+    write!(out, "{}(rows {row_stride}, columns {column_stride}", Named(plan, *buffer))?;
+    if *batch_stride > 0 {
+        write!(out, ", batches {batch_stride}")?;
+    }
+    out.push(')');
+    Ok(())
+}
+
+/// A buffer by its number and name.
+struct Named<'p>(&'p Plan, BufferId);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Named(plan, buffer) = self;
+        let name = plan.buffers.get(buffer.0 as usize).map_or("?", |buffer| buffer.name.as_str());
+        write!(f, "b{}:{name}", buffer.0)
+    }
+}
+
+/// Bytes of the buffers that a step reads and writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Of what it reads.
+    pub read: usize,
+    /// Of what it writes.
+    pub written: usize,
+}
+
+/// The bytes of the buffers that a step reads and writes, each counted once.
+pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
+    let bytes = |buffer: BufferId| plan.buffers.get(buffer.0 as usize).map_or(0, |buffer| buffer.ty.bytes());
+    match step {
+        Step::Gemm(gemm) => {
+            Traffic { read: bytes(gemm.a.buffer) + bytes(gemm.b.buffer), written: bytes(gemm.c.buffer) }
+        }
+        Step::Kernel { kernel, buffers } => {
+            let params = plan.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
+            let of = |used: fn(Access) -> bool| {
+                params
+                    .iter()
+                    .zip(buffers)
+                    .filter(|(param, _)| used(param.access))
+                    .map(|(_, buffer)| bytes(*buffer))
+                    .sum()
+            };
+            Traffic { read: of(|access| access != Access::Write), written: of(|access| access != Access::Read) }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The verifier of plans: run on every plan in debug builds and in tests.
+//!
+//! It checks that
+//! - kernels hold what [`kernel::verify`](crate::kernel::verify) checks, and are given distinct buffers of their types;
+//! - matrices are within their buffers, and the result of a product is not an operand of it;
+//! - buffers in the arena are aligned and within it;
+//! - whatever a step reads has been written whole and not been overwritten since by another buffer in its place;
+//! - every result has been written in the end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, SlotKind, Step};
+use crate::kernel::{self, Access};
+
+/// What is wrong with a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// The step, if it is about one.
+    pub step: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "step {step}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// Checks a plan; the first thing that is wrong is the error.
+///
+/// # Errors
+/// Where it does not hold what this page lists.
+pub fn verify(plan: &Plan) -> Result<(), PlanError> {
+    let fail = |message: String| PlanError { step: None, message };
+    plan.kernels.iter().try_for_each(kernel::verify).map_err(|error| fail(error.to_string()))?;
+    plan.buffers.iter().try_for_each(|buffer| place(plan, buffer)).map_err(fail)?;
+    let mut state = State { plan, arena: BTreeMap::new(), slots: Vec::new() };
+    let given = |kind: &SlotKind| matches!(kind, SlotKind::Leaf(_));
+    state.slots = plan.interface.iter().map(|slot| given(&slot.kind)).collect();
+    for (i, step) in plan.steps.iter().enumerate() {
+        state.step(step).map_err(|message| PlanError { step: Some(i), message })?;
+    }
+    match plan.interface.iter().zip(&state.slots).find(|(slot, written)| !**written && slot.ty.bytes() > 0) {
+        Some((slot, _)) => Err(fail(format!("{} is never written", slot.name))),
+        None => Ok(()),
+    }
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+fn place(plan: &Plan, buffer: &Buffer) -> Result<(), String> {
+    let fits = match buffer.location {
+        Location::Arena(offset) => offset % Plan::ALIGNMENT == 0 && offset + buffer.ty.bytes() <= plan.arena_bytes,
+        Location::Slot(slot) => plan.interface.get(slot.0 as usize).is_some_and(|slot| slot.ty == buffer.ty),
+    };
+    ensure(fits, || format!("{} is not where a {} can be", buffer.name, buffer.ty))
+}
+
+/// What memory holds between two steps.
+struct State<'p> {
+    plan: &'p Plan,
+    /// By offset, the buffers in the arena whose values are there, whole.
+    arena: BTreeMap<usize, BufferId>,
+    /// Whether each slot has a value.
+    slots: Vec<bool>,
+}
+
+impl State<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Gemm(gemm) => self.gemm(gemm),
+            Step::Kernel { kernel, buffers } => self.kernel(*kernel, buffers),
+        }
+    }
+
+    fn kernel(&mut self, kernel: usize, buffers: &[BufferId]) -> Result<(), String> {
+        let plan = self.plan;
+        let kernel = plan.kernels.get(kernel).ok_or("there is no such kernel")?;
+        ensure(kernel.buffers.len() == buffers.len(), || format!("{} takes other buffers", kernel.name))?;
+        for (i, (param, &id)) in kernel.buffers.iter().zip(buffers).enumerate() {
+            let buffer = self.buffer(id)?;
+            let fits = param.dtype == buffer.ty.dtype && param.elements == buffer.ty.shape.elements();
+            ensure(fits, || format!("{} is not {}[{}]", buffer.name, param.dtype, param.elements))?;
+            ensure(!buffers[..i].contains(&id), || format!("{} is given twice", buffer.name))?;
+            if param.access != Access::Write {
+                self.read(id)?;
+            }
+        }
+        let params = || kernel.buffers.iter().zip(buffers);
+        for (_, &id) in params().filter(|(param, _)| param.access != Access::Read) {
+            self.write(id)?;
+        }
+        // What it writes must not have been written over what it reads or writes.
+        params().try_for_each(|(_, &id)| self.read(id))
+    }
+
+    fn gemm(&mut self, gemm: &Gemm) -> Result<(), String> {
+        let Gemm { batch, m, n, k, a, b, c, .. } = gemm;
+        self.matrix(gemm, a, [*batch, *m, *k])?;
+        self.matrix(gemm, b, [*batch, *k, *n])?;
+        self.matrix(gemm, c, [*batch, *m, *n])?;
+        ensure(a.buffer != c.buffer && b.buffer != c.buffer, || "a product overwrites an operand".into())?;
+        self.read(a.buffer)?;
+        self.read(b.buffer)?;
+        if gemm.accumulate {
+            self.read(c.buffer)?;
+        }
+        self.write(c.buffer)?;
+        self.read(a.buffer)?;
+        self.read(b.buffer)
+    }
+
+    fn matrix(&self, gemm: &Gemm, matrix: &MatrixRef, extents: [usize; 3]) -> Result<(), String> {
+        let buffer = self.buffer(matrix.buffer)?;
+        ensure(buffer.ty.dtype == gemm.dtype, || format!("{} is not {}", buffer.name, gemm.dtype))?;
+        if extents.contains(&0) {
+            return Ok(());
+        }
+        let strides = [matrix.batch_stride, matrix.row_stride, matrix.column_stride];
+        let last: usize = extents.iter().zip(strides).map(|(extent, stride)| (extent - 1) * stride).sum();
+        ensure(last < buffer.ty.shape.elements(), || format!("a matrix reaches beyond {}", buffer.name))
+    }
+
+    fn buffer(&self, id: BufferId) -> Result<&Buffer, String> {
+        self.plan.buffers.get(id.0 as usize).ok_or_else(|| format!("there is no buffer {}", id.0))
+    }
+
+    fn read(&self, id: BufferId) -> Result<(), String> {
+        let buffer = self.buffer(id)?;
+        let holds = match buffer.location {
+            Location::Arena(offset) => buffer.ty.bytes() == 0 || self.arena.get(&offset) == Some(&id),
+            Location::Slot(slot) => buffer.ty.bytes() == 0 || self.slots[slot.0 as usize],
+        };
+        ensure(holds, || format!("{} (b{}) is read where it does not hold its value", buffer.name, id.0))
+    }
+
+    fn write(&mut self, id: BufferId) -> Result<(), String> {
+        let buffer = self.buffer(id)?;
+        let bytes = buffer.ty.bytes();
+        match buffer.location {
+            Location::Slot(slot) => self.slots[slot.0 as usize] = true,
+            Location::Arena(offset) if bytes > 0 => {
+                let before = self.arena.range(..offset).next_back();
+                let reaching = before.filter(|(start, other)| *start + self.bytes(**other) > offset);
+                let overlapped: Vec<usize> = reaching
+                    .into_iter()
+                    .chain(self.arena.range(offset..offset + bytes))
+                    .map(|(start, _)| *start)
+                    .collect();
+                for start in overlapped {
+                    self.arena.remove(&start);
+                }
+                self.arena.insert(offset, id);
+            }
+            Location::Arena(_) => {}
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, id: BufferId) -> usize {
+        self.buffer(id).map_or(0, |buffer| buffer.ty.bytes())
+    }
+}

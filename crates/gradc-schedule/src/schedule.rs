@@ -1,0 +1,159 @@
+//! From a graph to a plan.
+
+use gradc_ir::{DType, Graph, TensorType, ValueId};
+use rustc_hash::FxHashMap;
+
+use crate::arena::{Request, layout};
+use crate::build::{Built, build, build_copy, finish};
+use crate::groups::{Groups, Work, group};
+use crate::kernel::{Kernel, print_definition};
+use crate::matrix::MatrixView;
+use crate::memory::{Copy, Memory, assign};
+use crate::needs::operand_view;
+use crate::places::Places;
+use crate::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
+
+/// How to schedule.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether several values may be computed by one kernel. Without, each operator is a step of its own.
+    pub fuse: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { fuse: true }
+    }
+}
+
+/// The plan that computes the results of a graph, which must be verified. It takes time linear in the graph, and gives
+/// the same plan for the same graph.
+pub fn schedule(graph: &Graph, options: &Options) -> Plan {
+    let places = Places::new(graph, options);
+    let groups = group(graph, &places, options);
+    let memory = assign(graph, &places, &groups);
+    let plan = Assembler { graph, places: &places, groups: &groups, memory, kernels: Kernels::default() }.assemble();
+    debug_assert_eq!(crate::plan::verify(&plan), Ok(()), "gradc has a bug:\n{}", crate::plan::print(&plan));
+    plan
+}
+
+/// Distinct kernels.
+#[derive(Default)]
+struct Kernels {
+    kernels: Vec<Kernel>,
+    by_definition: FxHashMap<String, usize>,
+}
+
+impl Kernels {
+    /// The position of a kernel, which is added if there is none like it. What is added has a name of its own.
+    fn intern(&mut self, mut kernel: Kernel) -> usize {
+        let next = self.kernels.len();
+        let at = *self.by_definition.entry(print_definition(&kernel)).or_insert(next);
+        if at == next {
+            kernel.name = format!("{}.{next}", kernel.name);
+            self.kernels.push(kernel);
+        }
+        at
+    }
+}
+
+struct Assembler<'a, 'g> {
+    graph: &'g Graph,
+    places: &'a Places<'g>,
+    groups: &'a Groups,
+    memory: Memory,
+    kernels: Kernels,
+}
+
+impl Assembler<'_, '_> {
+    fn assemble(mut self) -> Plan {
+        let arena_bytes = self.place_buffers();
+        let (before, after) = (std::mem::take(&mut self.memory.before), std::mem::take(&mut self.memory.after));
+        let mut steps: Vec<Step> = Vec::new();
+        steps.extend(before.into_iter().filter_map(|copy| self.copy(copy)));
+        let last = self.groups.steps.len();
+        steps.extend((0..last).filter_map(|step| self.step(step)));
+        steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
+        Plan {
+            name: self.graph.name().to_string(),
+            kernels: self.kernels.kernels,
+            steps,
+            buffers: self.memory.buffers,
+            interface: self.memory.interface,
+            arena_bytes,
+        }
+    }
+
+    /// Gives offsets to the buffers in the arena.
+    fn place_buffers(&mut self) -> usize {
+        let in_arena: Vec<usize> =
+            (0..self.memory.buffers.len()).filter(|&buffer| self.memory.lives[buffer].is_some()).collect();
+        let request = |&buffer: &usize| {
+            let live = self.memory.lives[buffer]?;
+            Some(Request { bytes: self.memory.buffers[buffer].ty.bytes(), live })
+        };
+        let requests: Vec<Request> = in_arena.iter().filter_map(request).collect();
+        let (offsets, size) = layout(&requests);
+        for (buffer, offset) in in_arena.into_iter().zip(offsets) {
+            self.memory.buffers[buffer].location = Location::Arena(offset);
+        }
+        size
+    }
+
+    fn step(&mut self, step: usize) -> Option<Step> {
+        if let Work::Product(root) = &self.groups.steps[step] {
+            return self.product(*root).map(Step::Gemm);
+        }
+        let Built { kernel, buffers } = build(self.graph, self.places, self.groups, step)?;
+        let memory = |value: ValueId| self.memory.buffer_of(value);
+        let buffers: Option<Vec<BufferId>> = buffers.into_iter().map(memory).collect();
+        // What needs no memory has no effect.
+        self.kernel(kernel, buffers?)
+    }
+
+    fn copy(&mut self, copy: Copy) -> Option<Step> {
+        let kernel = build_copy(self.graph, self.places, copy.from);
+        self.kernel(kernel, vec![copy.source, copy.target])
+    }
+
+    /// Runs a kernel on buffers of which some may be the same.
+    fn kernel(&mut self, kernel: Kernel, mut buffers: Vec<BufferId>) -> Option<Step> {
+        let first = |at: usize| buffers.iter().position(|buffer| *buffer == buffers[at]).unwrap_or(at);
+        let merged: Vec<usize> = (0..buffers.len()).map(first).collect();
+        let kernel = finish(kernel, &merged);
+        let mut at = 0..;
+        buffers.retain(|_| at.next().is_some_and(|at| merged[at] == at));
+        (!kernel.body.is_empty()).then(|| Step::Kernel { kernel: self.kernels.intern(kernel), buffers })
+    }
+
+    fn product(&self, root: ValueId) -> Option<Gemm> {
+        let op = self.graph.op(root)?;
+        let operands = self.graph.operands(root);
+        let (a, b) = (operands[0], operands[1]);
+        let (m, n, k) = gradc_ir::op::matmul::sizes(&op.attrs, self.graph.ty(a), self.graph.ty(b));
+        let operand = |operand: ValueId, transposed: &str| {
+            let view = operand_view(self.graph, self.places, operand);
+            self.matrix(if op.attrs.bool(transposed) { view.transposed() } else { view })
+        };
+        let TensorType { dtype, ref shape } = *self.graph.ty(root);
+        let batch = shape[..shape.rank() - 2].iter().product();
+        debug_assert!(matches!(dtype, DType::F32 | DType::F64));
+        Some(Gemm {
+            dtype,
+            batch,
+            m,
+            n,
+            k,
+            a: operand(a, "transpose_a")?,
+            b: operand(b, "transpose_b")?,
+            c: self.matrix(crate::matrix::plain_view(self.graph, root))?,
+            accumulate: false,
+        })
+    }
+
+    fn matrix(&self, view: MatrixView) -> Option<MatrixRef> {
+        let MatrixView { value, row_stride, column_stride, batch_stride } = view;
+        let buffer = self.memory.buffer_of(value)?;
+        Some(MatrixRef { buffer, row_stride, column_stride, batch_stride })
+    }
+}
