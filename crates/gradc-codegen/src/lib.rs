@@ -1,1 +1,38 @@
-//! Loop IR to machine code with Cranelift
+//! Loop IR to machine code with Cranelift.
+//!
+//! [`compile`] takes a [`Plan`](gradc_schedule::plan::Plan) and gives a [`Program`]: one function of machine code for
+//! each kernel, and a table of steps. A program runs in an [`Arena`] that is allocated once, on tensors that the caller
+//! binds to its slots ([`Binding`]).
+//!
+//! The folder tree follows the way of a kernel: [`check`] proves that a plan can be run without harm, [`emit`]
+//! translates loops and memory, [`math`] holds the functions of mathematics, [`compile()`] drives Cranelift.
+//!
+//! # What this crate does not know
+//!
+//! No graphs and no operators: [`ScalarOp`](gradc_ir::ScalarOp) is all that is left of them. It is the only crate that
+//! uses Cranelift, and the only one besides the runtime with unsafe code.
+
+// Machine code is called through pointers, and works on memory through pointers; each block says why it is sound.
+#![allow(unsafe_code)]
+
+mod arena;
+mod binding;
+mod check;
+mod code;
+mod compile;
+mod emit;
+mod error;
+mod imports;
+mod listing;
+mod math;
+mod options;
+mod program;
+mod target;
+mod width;
+
+pub use arena::Arena;
+pub use binding::{Binding, Element};
+pub use compile::compile;
+pub use error::{CodegenError, RunError};
+pub use options::{Contraction, Features, Listings, OptLevel, Options};
+pub use program::{Program, Statistics};

@@ -1,1 +1,16 @@
-//! What compiled gradc code calls: matrix multiplication and scalar fallbacks, with a C ABI
+//! What compiled gradc code calls: matrix multiplication and scalar fallbacks, with a C ABI.
+//!
+//! Everything here is single-threaded, deterministic on a given machine, and never unwinds: callers are machine code.
+//!
+//! # What this crate does not know
+//!
+//! No graphs, no kernels, no plans: it is given pointers and numbers.
+
+// Callers are compiled code, so arguments are raw pointers; each block says why it is sound.
+#![allow(unsafe_code)]
+
+mod matmul;
+mod scalar;
+
+pub use matmul::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64};
+pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_pow_f32, gradc_runtime_pow_f64};

@@ -1,0 +1,58 @@
+//! The memory that a program works in.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+
+use gradc_schedule::plan::Plan;
+
+use crate::error::RunError;
+
+/// The memory that a program works in: its values between the steps of a run, and tables of addresses. It is allocated
+/// once, and holds nothing that matters from one run to the next.
+pub struct Arena {
+    memory: NonNull<u8>,
+    layout: Layout,
+    /// The arena's address, then those of the slots of the current run.
+    bases: Vec<*mut u8>,
+    /// The addresses that a kernel is given.
+    table: Vec<*mut u8>,
+}
+
+// SAFETY: the memory belongs to the arena alone, and the addresses in the tables are used only while `Program::run` has
+// it and the slots borrowed.
+unsafe impl Send for Arena {}
+// SAFETY: nothing can be read or written through a shared reference.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    pub(crate) fn new(bytes: usize, bases: usize, table: usize) -> Result<Arena, RunError> {
+        let out_of_memory = RunError::OutOfMemory { bytes };
+        let layout = Layout::from_size_align(bytes.max(1), Plan::ALIGNMENT).map_err(|_| out_of_memory.clone())?;
+        // SAFETY: the layout's size is not 0.
+        let memory = unsafe { alloc_zeroed(layout) };
+        let memory = NonNull::new(memory).ok_or(out_of_memory)?;
+        let mut bases = vec![std::ptr::null_mut(); bases];
+        if let Some(arena) = bases.first_mut() {
+            *arena = memory.as_ptr();
+        }
+        Ok(Arena { memory, layout, bases, table: vec![std::ptr::null_mut(); table] })
+    }
+
+    /// The addresses of arena and slots, and room for a kernel's; `None` where this arena is too small for the program.
+    pub(crate) fn parts(
+        &mut self,
+        bytes: usize,
+        bases: usize,
+        table: usize,
+    ) -> Option<(&mut [*mut u8], &mut [*mut u8])> {
+        let fits = bytes <= self.layout.size() && bases <= self.bases.len() && table <= self.table.len();
+        fits.then_some((&mut self.bases[..bases], &mut self.table[..]))
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: the memory was allocated with this layout, and is freed once.
+        unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}

@@ -1,0 +1,227 @@
+//! The check of a plan before it is compiled: whatever passes it can be run without harm.
+//!
+//! The verifier of kernels knows types, scopes and affine bounds. This adds what only the machine depends on: that
+//! indexed addresses are within bounds whatever the index was computed from, that steps give kernels buffers as large
+//! as they say, that what is written overlaps nothing else of the same step, and that all memory is where it is said
+//! to be.
+
+use std::ops::Range;
+
+use gradc_ir::{DType, ScalarOp};
+use gradc_schedule::kernel::{Access, Affine, Expr, Kernel, Loop, LoopVar, Reg, Stmt, verify};
+use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
+use rustc_hash::FxHashMap;
+
+use crate::error::CodegenError;
+
+type Check<T = ()> = Result<T, String>;
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+/// Checks a whole plan.
+pub(crate) fn plan(plan: &Plan) -> Result<(), CodegenError> {
+    let invalid = |place: String| move |problem: String| CodegenError::Invalid { place, problem };
+    for buffer in &plan.buffers {
+        location(plan, buffer).map_err(invalid(format!("buffer {}", buffer.name)))?;
+    }
+    for kernel in &plan.kernels {
+        let place = format!("kernel {}", kernel.name);
+        verify(kernel).map_err(|error| error.message).map_err(invalid(place.clone()))?;
+        Indices::new(kernel).body(&kernel.body).map_err(invalid(place))?;
+    }
+    for (number, step) in plan.steps.iter().enumerate() {
+        let checked = match step {
+            Step::Kernel { kernel, buffers } => kernel_step(plan, *kernel, buffers),
+            Step::Gemm(gemm) => gemm_step(plan, gemm),
+        };
+        checked.map_err(invalid(format!("step {number}")))?;
+    }
+    Ok(())
+}
+
+/// A buffer lies where it is said to.
+fn location(plan: &Plan, buffer: &gradc_schedule::plan::Buffer) -> Check {
+    let bytes = buffer.ty.bytes();
+    match buffer.location {
+        Location::Arena(offset) => {
+            ensure(offset % Plan::ALIGNMENT == 0, || format!("the offset {offset} is not aligned"))?;
+            let end = offset.checked_add(bytes);
+            ensure(end.is_some_and(|end| end <= plan.arena_bytes), || "it reaches beyond the arena".to_owned())
+        }
+        Location::Slot(slot) => {
+            let slot = plan.interface.get(slot.0 as usize).ok_or("there is no such slot")?;
+            ensure(slot.ty.dtype == buffer.ty.dtype && slot.ty.bytes() == bytes, || {
+                format!("it is {}, its slot {}", buffer.ty, slot.ty)
+            })
+        }
+    }
+}
+
+fn kernel_step(plan: &Plan, kernel: usize, buffers: &[BufferId]) -> Check {
+    let kernel = plan.kernels.get(kernel).ok_or("there is no such kernel")?;
+    ensure(kernel.buffers.len() == buffers.len(), || {
+        format!("{} takes {} buffers, not {}", kernel.name, kernel.buffers.len(), buffers.len())
+    })?;
+    let mut places = Vec::new();
+    for (param, &id) in kernel.buffers.iter().zip(buffers) {
+        let buffer = plan.buffers.get(id.0 as usize).ok_or("there is no such buffer")?;
+        let bytes = param.elements.checked_mul(param.dtype.size());
+        ensure(bytes.is_some_and(|bytes| bytes <= buffer.ty.bytes()), || {
+            format!(
+                "{} has {} elements of {}, and {} is {}",
+                param.name, param.elements, param.dtype, buffer.name, buffer.ty
+            )
+        })?;
+        if let Location::Slot(_) = buffer.location {
+            ensure(param.dtype.size() <= buffer.ty.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
+        }
+        places.push((region(plan, id), param.access != Access::Read, buffer.name.as_str()));
+    }
+    apart(&places)
+}
+
+fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
+    ensure(gemm.dtype.is_float(), || format!("matrices of {} cannot be multiplied", gemm.dtype))?;
+    let matrices = [(gemm.a, gemm.m, gemm.k, false), (gemm.b, gemm.k, gemm.n, false), (gemm.c, gemm.m, gemm.n, true)];
+    let mut places = Vec::new();
+    for (matrix, rows, columns, written) in matrices {
+        let buffer = plan.buffers.get(matrix.buffer.0 as usize).ok_or("there is no such buffer")?;
+        let reached = reach(&matrix, gemm.batch, rows, columns).ok_or("a stride is too large")?;
+        let bytes = reached.checked_mul(gemm.dtype.size());
+        ensure(bytes.is_some_and(|bytes| bytes <= buffer.ty.bytes()), || {
+            format!("a matrix reaches {reached} elements into {}, which is {}", buffer.name, buffer.ty)
+        })?;
+        ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
+        places.push((region(plan, matrix.buffer), written, buffer.name.as_str()));
+    }
+    apart(&places)
+}
+
+/// One more than the greatest element that a matrix of each batch reaches.
+fn reach(matrix: &MatrixRef, batch: usize, rows: usize, columns: usize) -> Option<usize> {
+    if batch == 0 || rows == 0 || columns == 0 {
+        return Some(0);
+    }
+    let axes = [(batch, matrix.batch_stride), (rows, matrix.row_stride), (columns, matrix.column_stride)];
+    let last =
+        axes.iter().try_fold(0usize, |sum, &(extent, stride)| sum.checked_add((extent - 1).checked_mul(stride)?))?;
+    last.checked_add(1)
+}
+
+/// A piece of the arena, or of a slot.
+type Region = (Option<u32>, Range<usize>);
+
+fn region(plan: &Plan, id: BufferId) -> Region {
+    let buffer = &plan.buffers[id.0 as usize];
+    match buffer.location {
+        Location::Arena(offset) => (None, offset..offset + buffer.ty.bytes()),
+        Location::Slot(slot) => (Some(slot.0), 0..buffer.ty.bytes()),
+    }
+}
+
+/// No region that is written overlaps another one.
+fn apart(places: &[(Region, bool, &str)]) -> Check {
+    for (at, (a, a_written, a_name)) in places.iter().enumerate() {
+        for (b, b_written, b_name) in &places[..at] {
+            let overlap = a.0 == b.0 && a.1.start < b.1.end && b.1.start < a.1.end;
+            ensure(!overlap || !(*a_written || *b_written), || format!("{a_name} and {b_name} overlap"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The values that registers of type `i32` may have, to prove indexed addresses.
+struct Indices<'k> {
+    kernel: &'k Kernel,
+    /// The least and the greatest value; registers that are not here may have any.
+    ranges: FxHashMap<Reg, (i64, i64)>,
+    extents: FxHashMap<LoopVar, usize>,
+}
+
+const ANY: (i64, i64) = (i32::MIN as i64, i32::MAX as i64);
+
+impl<'k> Indices<'k> {
+    fn new(kernel: &'k Kernel) -> Indices<'k> {
+        Indices { kernel, ranges: FxHashMap::default(), extents: FxHashMap::default() }
+    }
+
+    fn body(&mut self, body: &[Stmt]) -> Check {
+        body.iter().try_for_each(|stmt| self.stmt(stmt))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Check {
+        match stmt {
+            Stmt::Let { reg, dtype, expr } => {
+                if let Expr::LoadIndexed { buffer, address, index, stride } = expr {
+                    self.indexed(*buffer, address, *index, *stride)?;
+                }
+                if *dtype == DType::I32 {
+                    let range = self.range(expr);
+                    self.ranges.insert(*reg, range);
+                }
+                Ok(())
+            }
+            Stmt::ScatterAdd { buffer, address, index, stride, .. } => self.indexed(*buffer, address, *index, *stride),
+            // What does not run needs no proof, and has no range.
+            Stmt::Loop(Loop { extent: 0, .. }) => Ok(()),
+            Stmt::Loop(inner) => {
+                self.extents.insert(inner.var, inner.extent);
+                self.body(&inner.body)
+            }
+            Stmt::Store { .. } | Stmt::Accumulator { .. } | Stmt::Accumulate { .. } => Ok(()),
+        }
+    }
+
+    fn of(&self, reg: Reg) -> (i64, i64) {
+        self.ranges.get(&reg).copied().unwrap_or(ANY)
+    }
+
+    fn affine(&self, affine: &Affine) -> (i64, i64) {
+        affine.range(|var| self.extents.get(&var).copied().unwrap_or(1))
+    }
+
+    fn range(&self, expr: &Expr) -> (i64, i64) {
+        let range = match expr {
+            Expr::Const(value) => {
+                let value = DType::I32.round(*value) as i64;
+                (value, value)
+            }
+            Expr::Index(affine) => self.affine(affine),
+            Expr::Op(op, operands) => {
+                let of = |at: usize| self.of(operands[at]);
+                match op {
+                    ScalarOp::Min => (of(0).0.min(of(1).0), of(0).1.min(of(1).1)),
+                    ScalarOp::Max => (of(0).0.max(of(1).0), of(0).1.max(of(1).1)),
+                    ScalarOp::Add => (of(0).0 + of(1).0, of(0).1 + of(1).1),
+                    ScalarOp::Sub => (of(0).0 - of(1).1, of(0).1 - of(1).0),
+                    ScalarOp::Select => (of(1).0.min(of(2).0), of(1).1.max(of(2).1)),
+                    _ => ANY,
+                }
+            }
+            Expr::Load { .. } | Expr::LoadIndexed { .. } => ANY,
+        };
+        // What leaves 32 bits wraps.
+        if range.0 < ANY.0 || range.1 > ANY.1 { ANY } else { range }
+    }
+
+    fn indexed(&self, buffer: usize, address: &Affine, index: Reg, stride: i64) -> Check {
+        let param = &self.kernel.buffers[buffer];
+        if param.elements == 0 {
+            // Nothing is emitted for it.
+            return Ok(());
+        }
+        let (least, greatest) = self.affine(address);
+        let (low, high) = self.of(index);
+        let ends = [low.checked_mul(stride), high.checked_mul(stride)];
+        let [Some(a), Some(b)] = ends else { return Err(format!("the index into {} is not clamped", param.name)) };
+        let (least, greatest) = (least.saturating_add(a.min(b)), greatest.saturating_add(a.max(b)));
+        ensure(least >= 0 && greatest < param.elements as i64, || {
+            format!(
+                "an indexed address reaches from {least} to {greatest} of {} elements of {}",
+                param.elements, param.name
+            )
+        })
+    }
+}

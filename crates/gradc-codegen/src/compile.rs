@@ -1,0 +1,119 @@
+//! Plans to machine code in memory.
+
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::{AbiParam, Signature};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
+use gradc_schedule::kernel::{Kernel, Stmt};
+use gradc_schedule::plan::Plan;
+
+use crate::check;
+use crate::code::Facts;
+use crate::emit;
+use crate::error::CodegenError;
+use crate::imports::Import;
+use crate::listing::{Listing, Section};
+use crate::options::{Contraction, Options};
+use crate::program::{Code, Program, Statistics};
+use crate::target::Target;
+
+/// Compiles a plan for this machine.
+///
+/// # Errors
+/// [`CodegenError::Invalid`] where the plan is not well-formed, which is a bug of an earlier stage.
+pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> {
+    check::plan(plan)?;
+    let target = Target::new(options)?;
+    let facts =
+        Facts { has_fma: target.has_fma, is_x86: target.is_x86, contract: options.contraction == Contraction::Fuse };
+    let mut module = new_module(&target, plan)?;
+    let mut compiler = Compiler {
+        facts,
+        options,
+        frontend: FunctionBuilderContext::new(),
+        context: module.make_context(),
+        listing: Listing::default(),
+        statistics: Statistics::default(),
+    };
+    let mut functions = Vec::with_capacity(plan.kernels.len());
+    for (number, kernel) in plan.kernels.iter().enumerate() {
+        functions.push(compiler.kernel(&mut module, number, kernel)?);
+    }
+    module.finalize_definitions().map_err(|error| CodegenError::Cranelift(error.to_string()))?;
+    let code = Code::new(module, &functions);
+    Ok(Program::new(plan, code, compiler.listing, compiler.statistics))
+}
+
+/// An empty module that knows the runtime.
+fn new_module(target: &Target, plan: &Plan) -> Result<JITModule, CodegenError> {
+    let cranelift = |problem: String| CodegenError::Cranelift(problem);
+    let mut builder = JITBuilder::with_isa(target.isa.clone(), default_libcall_names());
+    // One reservation of address space: whatever refers to something else in it is near enough to reach it.
+    let memory = ArenaMemoryProvider::new_with_size(code_bound(plan)).map_err(|error| cranelift(error.to_string()))?;
+    builder.memory_provider(Box::new(memory));
+    for import in Import::ALL {
+        builder.symbol(import.symbol(), import.address());
+    }
+    let mut module = JITModule::new(builder);
+    for import in Import::ALL {
+        let mut signature = Signature::new(target.isa.default_call_conv());
+        let (parameters, result) = import.signature();
+        signature.params.extend(parameters.iter().map(|&ty| AbiParam::new(ty)));
+        signature.returns.push(AbiParam::new(result));
+        let id = module
+            .declare_function(import.symbol(), Linkage::Import, &signature)
+            .map_err(|error| cranelift(error.to_string()))?;
+        debug_assert_eq!(id.as_u32(), import.index(), "imports are declared first and in order");
+    }
+    Ok(module)
+}
+
+/// More address space than the code of a plan can need; only what is used becomes memory.
+fn code_bound(plan: &Plan) -> usize {
+    fn statements(body: &[Stmt]) -> usize {
+        body.iter().map(|stmt| if let Stmt::Loop(inner) = stmt { 1 + statements(&inner.body) } else { 1 }).sum()
+    }
+    // A statement is at most a long function in sixteen copies; a kernel takes whole pages.
+    let bound = |kernel: &Kernel| (64 << 10) + statements(&kernel.body) * (16 << 10);
+    (1 << 20) + plan.kernels.iter().map(bound).sum::<usize>()
+}
+
+/// What is kept from kernel to kernel.
+struct Compiler<'o> {
+    facts: Facts,
+    options: &'o Options,
+    frontend: FunctionBuilderContext,
+    context: Context,
+    listing: Listing,
+    statistics: Statistics,
+}
+
+impl Compiler<'_> {
+    fn kernel(&mut self, module: &mut JITModule, number: usize, kernel: &Kernel) -> Result<FuncId, CodegenError> {
+        let invalid =
+            |error: cranelift_module::ModuleError| CodegenError::Cranelift(format!("{}: {error:?}", kernel.name));
+        let signature = emit::signature(module.isa());
+        let id = module.declare_anonymous_function(&signature).map_err(invalid)?;
+        let function = emit::kernel(kernel, id.as_u32(), module.isa(), self.facts, &mut self.frontend);
+        let listings = self.options.listings;
+        let before = listings.clif.then(|| function.display().to_string());
+        self.context.func = function;
+        self.context.set_disasm(listings.assembly);
+        module.define_function(id, &mut self.context).map_err(invalid)?;
+        let after = listings.clif.then(|| self.context.func.display().to_string());
+        if let Some(compiled) = self.context.compiled_code() {
+            self.statistics.bytes += compiled.code_buffer().len();
+            let assembly = compiled.vcode.clone();
+            self.listing.sections.push(Section {
+                name: format!("kernel {number}: {}", kernel.name),
+                before,
+                after,
+                assembly,
+            });
+        }
+        self.statistics.functions += 1;
+        module.clear_context(&mut self.context);
+        Ok(id)
+    }
+}

@@ -1,0 +1,53 @@
+//! How to compile.
+
+/// How hard Cranelift works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OptLevel {
+    /// Straight translation: the fastest to compile, for looking at what the emitter writes.
+    None,
+    /// Cranelift's mid-end runs: common subexpressions, loop-invariant code, instruction selection over trees.
+    #[default]
+    Speed,
+}
+
+/// Whether a product and a sum may become one fused operation, which rounds once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Contraction {
+    /// Every operation of the program rounds, as IEEE 754 and the interpreter have it.
+    #[default]
+    Never,
+    /// A product that only a sum uses is fused with it, where the machine can.
+    Fuse,
+}
+
+/// Which instructions may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Features {
+    /// What this machine has.
+    #[default]
+    Native,
+    /// What every machine of this architecture has.
+    Baseline,
+}
+
+/// Which texts are kept for [`Program::clif`](crate::Program::clif) and [`Program::assembly`](crate::Program::assembly).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Listings {
+    /// Cranelift's IR, before and after its optimisation.
+    pub clif: bool,
+    /// Machine code as text.
+    pub assembly: bool,
+}
+
+/// How to compile a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// How hard Cranelift works.
+    pub opt_level: OptLevel,
+    /// Whether products and sums may be fused.
+    pub contraction: Contraction,
+    /// Which instructions may be used.
+    pub features: Features,
+    /// Which texts are kept.
+    pub listings: Listings,
+}

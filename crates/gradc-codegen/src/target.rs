@@ -1,0 +1,54 @@
+//! The machine that code is made for.
+
+use std::sync::Arc;
+
+use cranelift_codegen::isa::{self, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+
+use crate::error::CodegenError;
+use crate::options::{Features, OptLevel, Options};
+
+/// The machine that code is made for, as far as emission depends on it.
+#[derive(Clone)]
+pub(crate) struct Target {
+    /// Cranelift's description.
+    pub(crate) isa: Arc<dyn TargetIsa>,
+    /// Whether a fused multiply-add is one instruction.
+    pub(crate) has_fma: bool,
+    /// Whether NaN and signed zeros must be mended around the machine's minimum and maximum.
+    pub(crate) is_x86: bool,
+}
+
+impl Target {
+    /// This machine, restricted as the options say.
+    pub(crate) fn new(options: &Options) -> Result<Target, CodegenError> {
+        let target = |problem: String| CodegenError::Target(problem);
+        let mut flags = settings::builder();
+        let opt_level = match options.opt_level {
+            OptLevel::None => "none",
+            OptLevel::Speed => "speed",
+        };
+        // The verifier costs a third of the compile time; debug builds and tests run it.
+        let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
+        for (name, value) in [
+            ("opt_level", opt_level),
+            ("enable_verifier", verifier),
+            ("is_pic", "false"),
+            ("use_colocated_libcalls", "false"),
+            ("log2_min_function_alignment", "6"),
+            // Kernels use little stack, and are called on threads whose guard page is near enough.
+            ("enable_probestack", "false"),
+            ("unwind_info", "false"),
+        ] {
+            flags.set(name, value).map_err(|error| target(error.to_string()))?;
+        }
+        let native = options.features == Features::Native;
+        let builder: isa::Builder =
+            cranelift_native::builder_with_options(native).map_err(|problem| target(problem.to_owned()))?;
+        let isa = builder.finish(settings::Flags::new(flags)).map_err(|error| target(error.to_string()))?;
+        let is_x86 = isa.name() == "x64";
+        let has_fma =
+            !is_x86 || isa.isa_flags().iter().any(|flag| flag.name == "has_fma" && flag.as_bool() == Some(true));
+        Ok(Target { isa, has_fma, is_x86 })
+    }
+}

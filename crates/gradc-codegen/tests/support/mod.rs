@@ -1,0 +1,184 @@
+//! Kernels in, numbers out.
+#![allow(unreachable_pub, missing_docs)]
+
+use gradc_codegen::{Binding, Options, Program, compile};
+use gradc_ir::{DType, LeafKind, Role, ScalarOp, TensorType};
+use gradc_schedule::kernel::{
+    Access, Affine, BufferParam, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt, Storage, evaluate,
+};
+use gradc_schedule::plan::{Buffer, BufferId, Location, Plan, Slot, SlotId, SlotKind, Step};
+
+/// A tensor in the memory of the machine.
+#[derive(Clone, Debug)]
+pub enum Memory {
+    Bool(Vec<u8>),
+    I32(Vec<i32>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Memory {
+    pub fn new(dtype: DType, values: &[f64]) -> Memory {
+        match dtype {
+            DType::Bool => Memory::Bool(values.iter().map(|&value| u8::from(value != 0.0)).collect()),
+            DType::I32 => Memory::I32(values.iter().map(|&value| value as i32).collect()),
+            DType::F32 => Memory::F32(values.iter().map(|&value| value as f32).collect()),
+            DType::F64 => Memory::F64(values.to_vec()),
+        }
+    }
+
+    pub fn bind(&mut self) -> Binding<'_> {
+        match self {
+            Memory::Bool(values) => Binding::write(values),
+            Memory::I32(values) => Binding::write(values),
+            Memory::F32(values) => Binding::write(values),
+            Memory::F64(values) => Binding::write(values),
+        }
+    }
+
+    pub fn values(&self) -> Storage {
+        match self {
+            Memory::Bool(values) => values.iter().map(|&value| value.into()).collect(),
+            Memory::I32(values) => values.iter().map(|&value| value.into()).collect(),
+            Memory::F32(values) => values.iter().map(|&value| value.into()).collect(),
+            Memory::F64(values) => values.clone(),
+        }
+    }
+}
+
+/// A plan of one kernel whose buffers are the caller's.
+pub fn plan_of(kernel: Kernel) -> Plan {
+    let slot = |param: &BufferParam| Slot {
+        kind: match param.access {
+            Access::Read => SlotKind::Leaf(LeafKind::Input),
+            Access::Write | Access::ReadWrite => SlotKind::Result(Role::Output),
+        },
+        name: param.name.clone(),
+        ty: TensorType::new(param.dtype, [param.elements]),
+    };
+    let interface: Vec<Slot> = kernel.buffers.iter().map(slot).collect();
+    let buffers = interface
+        .iter()
+        .enumerate()
+        .map(|(at, slot)| Buffer {
+            name: slot.name.clone(),
+            ty: slot.ty.clone(),
+            location: Location::Slot(SlotId(at as u32)),
+        })
+        .collect();
+    let arguments = (0..kernel.buffers.len() as u32).map(BufferId).collect();
+    Plan {
+        name: kernel.name.clone(),
+        kernels: vec![kernel],
+        steps: vec![Step::Kernel { kernel: 0, buffers: arguments }],
+        buffers,
+        interface,
+        arena_bytes: 0,
+    }
+}
+
+/// Runs a program once on tensors in the order of its interface.
+pub fn run(program: &Program, memory: &mut [Memory]) {
+    let mut arena = program.new_arena().expect("there is memory");
+    let mut slots: Vec<Binding<'_>> = memory.iter_mut().map(Memory::bind).collect();
+    program.run(&mut arena, &mut slots).expect("the tensors fit");
+}
+
+/// Runs a kernel as machine code.
+pub fn execute(kernel: &Kernel, buffers: &[Storage], options: &Options) -> Vec<Storage> {
+    let program = compile(&plan_of(kernel.clone()), options).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+    let mut memory: Vec<Memory> =
+        kernel.buffers.iter().zip(buffers).map(|(param, values)| Memory::new(param.dtype, values)).collect();
+    run(&program, &mut memory);
+    memory.iter().map(Memory::values).collect()
+}
+
+/// The door of these tests: machine code and evaluator agree on every buffer, to so many units in the last place.
+pub fn check(kernel: &Kernel, buffers: &[Storage], ulps: f64) {
+    let mut expected = buffers.to_vec();
+    evaluate(kernel, &mut expected);
+    let actual = execute(kernel, buffers, &Options::default());
+    for ((param, expected), actual) in kernel.buffers.iter().zip(&expected).zip(&actual) {
+        for (at, (&expected, &actual)) in expected.iter().zip(actual).enumerate() {
+            let error = ulp_error(param.dtype, expected, actual);
+            assert!(
+                error <= ulps,
+                "{}: {}[{at}] is {actual:e}, not {expected:e}: {error} ulp",
+                kernel.name,
+                param.name
+            );
+        }
+    }
+}
+
+/// The distance in units in the last place of the expected value; infinite where kinds of numbers or zeros differ.
+pub fn ulp_error(dtype: DType, expected: f64, actual: f64) -> f64 {
+    if expected.is_nan() || actual.is_nan() {
+        return if expected.is_nan() && actual.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if expected == actual {
+        let same_sign = expected != 0.0 || expected.is_sign_negative() == actual.is_sign_negative();
+        return if same_sign { 0.0 } else { f64::INFINITY };
+    }
+    if !dtype.is_float() {
+        return f64::INFINITY;
+    }
+    let (digits, least, greatest) = match dtype {
+        DType::F64 => (52, -1074, f64::MAX),
+        _ => (23, -149, f64::from(f32::MAX)),
+    };
+    // What lies beyond the greatest number is counted in units of that.
+    let clamp = |value: f64| value.clamp(-greatest, greatest);
+    let exponent = if expected == 0.0 { least } else { clamp(expected).abs().log2().floor() as i32 - digits };
+    let unit = 2f64.powi(exponent.max(least) / 2) * 2f64.powi(exponent.max(least) - exponent.max(least) / 2);
+    let beyond = f64::from(u8::from(expected.is_infinite() != actual.is_infinite()));
+    ((clamp(expected) - clamp(actual)) / unit).abs() + beyond
+}
+
+pub fn param(name: &str, dtype: DType, elements: usize, access: Access) -> BufferParam {
+    BufferParam { name: name.to_owned(), dtype, elements, access }
+}
+
+pub fn affine(offset: i64, terms: &[(u32, i64)]) -> Affine {
+    Affine {
+        offset,
+        terms: terms.iter().filter(|term| term.1 != 0).map(|&(var, stride)| (LoopVar(var), stride)).collect(),
+    }
+}
+
+pub fn lets(reg: u32, dtype: DType, expr: Expr) -> Stmt {
+    Stmt::Let { reg: Reg(reg), dtype, expr }
+}
+
+pub fn load(reg: u32, dtype: DType, buffer: usize, address: Affine) -> Stmt {
+    lets(reg, dtype, Expr::Load { buffer, address })
+}
+
+pub fn apply(reg: u32, dtype: DType, op: ScalarOp, operands: &[u32]) -> Stmt {
+    lets(reg, dtype, Expr::Op(op, operands.iter().map(|&reg| Reg(reg)).collect()))
+}
+
+pub fn store(buffer: usize, address: Affine, value: u32) -> Stmt {
+    Stmt::Store { buffer, address, value: Reg(value) }
+}
+
+pub fn looped(var: u32, extent: usize, kind: LoopKind, body: Vec<Stmt>) -> Stmt {
+    Stmt::Loop(Loop { var: LoopVar(var), extent, kind, body })
+}
+
+/// `out[i] = op(a[i], b[i], …)` in a loop of one kind.
+pub fn elementwise(op: ScalarOp, operands: &[DType], result: DType, extent: usize, kind: LoopKind) -> Kernel {
+    let mut buffers: Vec<BufferParam> =
+        operands.iter().enumerate().map(|(at, &dtype)| param(&format!("x{at}"), dtype, extent, Access::Read)).collect();
+    buffers.push(param("out", result, extent, Access::Write));
+    let mut body: Vec<Stmt> =
+        operands.iter().enumerate().map(|(at, &dtype)| load(at as u32, dtype, at, affine(0, &[(0, 1)]))).collect();
+    let arity = operands.len() as u32;
+    body.push(apply(arity, result, op, &(0..arity).collect::<Vec<_>>()));
+    body.push(store(operands.len(), affine(0, &[(0, 1)]), arity));
+    Kernel {
+        name: format!("{op:?} {operands:?} × {extent} {kind:?}"),
+        buffers,
+        body: vec![looped(0, extent, kind, body)],
+    }
+}
