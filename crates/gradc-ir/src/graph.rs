@@ -253,6 +253,13 @@ impl Graph {
         }
     }
 
+    /// Moves a value that is not a leaf to another scope, such as that of its name.
+    pub fn set_value_scope(&mut self, value: ValueId, scope: ScopeId) {
+        if self.leaf(value).is_none() {
+            self.node_mut(value).origin.scope = scope;
+        }
+    }
+
     /// The users of a value with the position at which each has it, in the order in which they were made.
     pub fn users(&self, value: ValueId) -> impl Iterator<Item = (ValueId, usize)> + '_ {
         let edges = self.dag.edges_directed(NodeIndex::new(value.index()), Direction::Outgoing);

@@ -1,0 +1,114 @@
+//! Broadcasting, made explicit.
+
+use std::rc::Rc;
+
+use gradc_diagnostics::{Span, codes};
+use gradc_ir::ValueId;
+
+use super::Evaluator;
+use super::report::{error_at, extent_text, shape_text};
+use crate::int::{Int, shape_of};
+use crate::value::Tensor;
+
+impl<'a> Evaluator<'a> {
+    /// The shape of `a op b`: shapes are aligned at their last axes, and an extent of 1 stretches.
+    pub(crate) fn broadcast_shapes(
+        &mut self,
+        op: &str,
+        place: Span,
+        a: (&Tensor, Span),
+        b: (&Tensor, Span),
+    ) -> Option<Rc<[Int]>> {
+        let (left, right) = (&a.0.extents, &b.0.extents);
+        if left.len() == right.len() && left.iter().zip(right.iter()).all(|(l, r)| l.value() == r.value()) {
+            // Most operands have one shape.
+            let same = left.iter().zip(right.iter()).map(|(l, r)| l.more_telling(r).clone());
+            return Some(same.collect());
+        }
+        let rank = left.len().max(right.len());
+        let mut extents = Vec::with_capacity(rank);
+        for axis in 0..rank {
+            let from_end = rank - axis;
+            let of = |extents: &Rc<[Int]>| extents.len().checked_sub(from_end).map(|axis| extents[axis].clone());
+            extents.push(match (of(left), of(right)) {
+                (Some(l), Some(r)) if l.value() == r.value() => l.more_telling(&r).clone(),
+                (Some(l), Some(r)) if r.value() == 1 => l,
+                (Some(l), Some(r)) if l.value() == 1 => r,
+                (Some(l), Some(r)) => {
+                    self.shapes_differ(op, place, a, b, (&l, &r));
+                    return None;
+                }
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => break,
+            });
+        }
+        self.checked(&extents, place)?;
+        Some(extents.into())
+    }
+
+    fn shapes_differ(&mut self, op: &str, place: Span, a: (&Tensor, Span), b: (&Tensor, Span), extents: (&Int, &Int)) {
+        let ((left, left_span), (right, right_span)) = (a, b);
+        let (left_shape, right_shape) = (shape_text(&left.extents), shape_text(&right.extents));
+        let message = format!("`{op}` does not fit the shapes `{left_shape}` and `{right_shape}`");
+        let why = format!("{} is not {}", extent_text(extents.0), extent_text(extents.1));
+        let diagnostic = error_at(codes::SHAPES_DIFFER, message, place, why)
+            .secondary(left_span, format!("this is `{left}`"))
+            .secondary(right_span, format!("this is `{right}`"));
+        let diagnostic = self.explain_shapes(diagnostic, &[a, b]);
+        let diagnostic = match self.fitting_form(op, a, b) {
+            Some(form) => diagnostic.help(format!("did you mean `{form}`?")),
+            None => diagnostic.help(
+                "shapes are compared from their last axis on; two extents fit if they are equal or one of them is 1",
+            ),
+        };
+        self.report(diagnostic);
+    }
+
+    /// A form of the operation that would fit: with one side transposed.
+    fn fitting_form(&self, op: &str, a: (&Tensor, Span), b: (&Tensor, Span)) -> Option<String> {
+        let (left, right) = (&a.0.extents, &b.0.extents);
+        let swapped = left.len() == 2
+            && right.len() == 2
+            && left[0].value() == right[1].value()
+            && left[1].value() == right[0].value();
+        let (left, right) = (self.quoted(a.1)?, self.quoted(b.1)?);
+        swapped.then(|| match right.strip_suffix(".T") {
+            Some(right) => format!("{left} {op} {right}"),
+            None => format!("{left} {op} {right}.T"),
+        })
+    }
+
+    /// A tensor in a larger shape that it fits: axes of extent 1 are removed, then it is repeated.
+    pub(crate) fn broadcast_to(&mut self, tensor: &Tensor, extents: &[Int]) -> ValueId {
+        let missing = extents.len() - tensor.rank();
+        let mut kept = Vec::with_capacity(tensor.rank());
+        for (axis, extent) in tensor.extents.iter().enumerate() {
+            if extent.value() == extents[missing + axis].value() {
+                kept.push(missing + axis);
+            }
+        }
+        if kept.len() == extents.len() {
+            return tensor.id;
+        }
+        let shape = shape_of(extents);
+        let squeezed: Vec<usize> = kept.iter().map(|&axis| shape[axis]).collect();
+        let squeezed = self.graph.reshape(tensor.id, &squeezed);
+        self.graph.broadcast(squeezed, &kept, &shape)
+    }
+
+    /// Reports a shape of more elements or axes than gradc handles.
+    pub(crate) fn checked(&mut self, extents: &[Int], place: Span) -> Option<()> {
+        let shape: Vec<usize> = extents.iter().map(Int::extent).collect();
+        if gradc_ir::Shape::checked_elements(&shape).is_some() {
+            return Some(());
+        }
+        let message = match shape.len() > gradc_ir::Shape::MAX_RANK {
+            true => format!("a tensor has at most {} axes", gradc_ir::Shape::MAX_RANK),
+            false => "a tensor has at most 2^40 elements".to_owned(),
+        };
+        let shown: String = shape_text(extents).chars().take(120).collect();
+        let diagnostic = error_at(codes::TENSOR_TOO_LARGE, message, place, format!("this would be `{shown}`"));
+        self.report(super::report::explain_dims(diagnostic, &[extents]));
+        None
+    }
+}

@@ -1,0 +1,163 @@
+//! Evaluation: a model is unrolled into a graph, statement by statement.
+//!
+//! Whatever is known when compiling (numbers, dims, functions) is computed on the way; each operation on a tensor
+//! becomes an operator of the graph. Nothing here can fail: what is wrong is reported, its value is
+//! [`Value::Error`], and what uses that says nothing more.
+
+mod arithmetic;
+mod block;
+mod broadcast;
+mod call;
+mod expr;
+mod frame;
+mod index;
+mod init;
+mod matmul;
+mod model;
+mod param;
+mod report;
+mod types;
+
+use gradc_diagnostics::{Code, Diagnostic, Span, codes};
+use gradc_ir::{DType, Graph, Op, Origin, TensorType, ValueId};
+use gradc_syntax::ast::Definition;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::int::Int;
+use crate::limits;
+use crate::program::{ItemId, Program};
+use crate::value::{Tensor, Value};
+
+pub(crate) use expr::axes_text;
+pub(crate) use frame::{Frame, Kind};
+pub(crate) use model::Results;
+pub(crate) use report::{error_at, explain_dims, extent_text, shape_text};
+
+/// Unrolls one model.
+pub(crate) struct Evaluator<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) graph: Graph,
+    /// Of the function that is being evaluated, and of those that have called it.
+    frames: Vec<Frame<'a>>,
+    /// Dims and consts that have been computed.
+    globals: FxHashMap<ItemId, Global>,
+    /// What `--dim` has set.
+    overrides: FxHashMap<ItemId, i64>,
+    diagnostics: Vec<Diagnostic>,
+    /// What has been reported already: a place in a loop or a function is reported once.
+    reported: FxHashSet<(Code, Option<Span>)>,
+    budget: limits::Budget,
+    /// What the model declares.
+    pub(crate) results: Results,
+}
+
+enum Global {
+    InProgress,
+    Done(Value),
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(program: &'a Program, overrides: FxHashMap<ItemId, i64>) -> Evaluator<'a> {
+        Evaluator {
+            program,
+            graph: Graph::new("model"),
+            frames: Vec::new(),
+            globals: FxHashMap::default(),
+            overrides,
+            diagnostics: Vec::new(),
+            reported: FxHashSet::default(),
+            budget: limits::Budget::default(),
+            results: Results::default(),
+        }
+    }
+
+    /// What has been reported.
+    pub(crate) fn into_parts(self) -> (Graph, Results, Vec<Diagnostic>) {
+        (self.graph, self.results, self.diagnostics)
+    }
+
+    /// Whether evaluation may go on: false from the moment on at which the program has turned out to be too large.
+    pub(crate) fn spend(&mut self, span: Span) -> bool {
+        match self.budget.spend(self.graph.len()) {
+            limits::Verdict::GoOn => true,
+            limits::Verdict::Stopped => false,
+            limits::Verdict::StopNow(message) => {
+                let diagnostic = Diagnostic::error(codes::TOO_MUCH_WORK, message)
+                    .primary(span, "elaboration stopped here")
+                    .help("unroll fewer iterations: a `for` repeats its body once for each, in the graph too");
+                self.report(diagnostic);
+                false
+            }
+        }
+    }
+
+    /// Whether evaluation has been given up.
+    pub(crate) fn stopped(&self) -> bool {
+        self.budget.stopped()
+    }
+
+    /// From here on, operators come from this place. Inside of the prelude the place is that of the user's call.
+    pub(crate) fn locate(&mut self, span: Span) {
+        let frame = self.frames.last();
+        let library = frame.is_some_and(|frame| frame.library);
+        let scope = frame.map(|frame| frame.scope).unwrap_or_default();
+        let span = if library { self.graph.origin().span } else { Some(span) };
+        self.graph.set_origin(Origin { span, scope });
+    }
+
+    /// Applies an operator whose operands have been checked to fit.
+    pub(crate) fn emit(&mut self, op: Op, operands: &[ValueId]) -> ValueId {
+        self.graph.emit(op, operands)
+    }
+
+    /// A value of the graph as a value of the language.
+    pub(crate) fn tensor(&self, id: ValueId, extents: impl Into<std::rc::Rc<[Int]>>, origin: Span) -> Tensor {
+        let tensor = Tensor { id, dtype: self.graph.dtype(id), extents: extents.into(), origin };
+        debug_assert_eq!(crate::int::shape_of(&tensor.extents), *self.graph.shape(id));
+        tensor
+    }
+
+    /// A number everywhere.
+    pub(crate) fn full(&mut self, value: f64, dtype: DType, extents: &[Int]) -> ValueId {
+        self.graph.full(value, &TensorType::new(dtype, crate::int::shape_of(extents)))
+    }
+
+    /// The value of a dim or const.
+    pub(crate) fn global(&mut self, id: ItemId, is_dim: bool) -> Value {
+        match self.globals.get(&id) {
+            Some(Global::Done(value)) => return value.clone(),
+            // The resolver has reported the circle.
+            Some(Global::InProgress) => return Value::Error,
+            None => {}
+        }
+        self.globals.insert(id, Global::InProgress);
+        let definition = self.program.definition(id);
+        let value = match self.overrides.get(&id) {
+            Some(&value) => Value::Int(Int::named(value, &definition.name.text, definition.name.span)),
+            None => self.compute_global(id, definition, is_dim),
+        };
+        self.globals.insert(id, Global::Done(value.clone()));
+        value
+    }
+
+    fn compute_global(&mut self, id: ItemId, definition: &'a Definition, is_dim: bool) -> Value {
+        self.frames.push(Frame::new(id.unit, Kind::Global, definition.span, self.program.in_library(id)));
+        let value = self.expr(&definition.value);
+        let span = definition.value.span;
+        let value = match value {
+            Value::Error => Value::Error,
+            value if is_dim => match self.extent(&value, span) {
+                Some(extent) => Value::Int(Int::named(extent.value(), &definition.name.text, definition.name.span)),
+                None => Value::Error,
+            },
+            Value::Tensor(_) => self.report(
+                Diagnostic::error(codes::NOT_CONSTANT, "a const is a value that is known when compiling")
+                    .primary(span, "this is a tensor")
+                    .help("compute it in the model, with `let`"),
+            ),
+            value => value,
+        };
+        self.frames.pop();
+        value
+    }
+}

@@ -1,0 +1,32 @@
+//! What is known about a tensor when compiling.
+
+use super::Arguments;
+use crate::eval::Evaluator;
+use crate::int::Int;
+use crate::value::Value;
+
+/// `dim(x, axis)`
+pub(super) fn dim(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let x = arguments.tensor(evaluator, 0)?;
+    let axis = arguments.axis(evaluator, 1, 0, x)?;
+    Some(Value::Int(x.extents[axis].clone()))
+}
+
+/// `rank(x)`
+pub(super) fn rank(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let x = arguments.tensor_or_number(evaluator, 0)?;
+    Some(Value::Int(Int::extent_of(x.rank())))
+}
+
+/// `size(x)`
+pub(super) fn size(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let x = arguments.tensor_or_number(evaluator, 0)?;
+    // The shape has been checked: the product is at most 2^40.
+    Int::product(x.extents.iter()).map(Value::Int)
+}
+
+/// `dtype(x)`
+pub(super) fn dtype(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let x = arguments.tensor_or_number(evaluator, 0)?;
+    Some(Value::DType(x.dtype))
+}
