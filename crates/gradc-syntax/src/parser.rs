@@ -40,6 +40,8 @@ type Parse<T> = Result<T, Reported>;
 struct Open {
     kind: TokenKind,
     span: Span,
+    /// Whether it is only imagined, where a `{` was expected.
+    missing: bool,
 }
 
 /// Where a statement or item begins: its first token, and how many delimiters are open around it.

@@ -7,11 +7,18 @@ use crate::token::TokenKind;
 
 impl Parser<'_> {
     /// Goes past the next token, which is an opening delimiter, and remembers it.
-    pub(super) fn open(&mut self) -> Span {
+    pub(super) fn open(&mut self) -> Open {
         let token = self.bump();
-        let span = self.span_of(token);
-        self.open.push(Open { kind: token.kind, span });
-        span
+        let open = Open { kind: token.kind, span: self.span_of(token), missing: false };
+        self.open.push(open);
+        open
+    }
+
+    /// Goes on as if there were a `{` here. That there is none has been reported.
+    pub(super) fn open_missing(&mut self) -> Open {
+        let open = Open { kind: TokenKind::LeftBrace, span: self.after_previous(), missing: true };
+        self.open.push(open);
+        open
     }
 
     /// Goes past the partner of the innermost open delimiter. `expected` says what else could stand
@@ -53,6 +60,9 @@ impl Parser<'_> {
 
     /// Reports that the file goes on with what shows that `open` was never closed.
     pub(super) fn never_closed(&mut self, open: Open, expected: &str) -> Reported {
+        if open.missing {
+            return Reported;
+        }
         let sign = match open.kind {
             TokenKind::LeftParen => "(",
             TokenKind::LeftBracket => "[",
@@ -81,7 +91,7 @@ impl Parser<'_> {
         what: &str,
         mut element: impl FnMut(&mut Self) -> Parse<T>,
     ) -> Parse<(Vec<T>, Span)> {
-        let start = self.open();
+        let start = self.open().span;
         let closer = match self.open.last() {
             Some(open) if open.kind == TokenKind::LeftBracket => TokenKind::RightBracket,
             Some(open) if open.kind == TokenKind::LeftBrace => TokenKind::RightBrace,

@@ -281,7 +281,7 @@ impl Parser<'_> {
     }
 
     fn parenthesised(&mut self) -> Parse<Expr> {
-        let start = self.open();
+        let start = self.open().span;
         if self.is(TokenKind::RightParen) {
             return Err(self.unexpected("an expression between the parentheses"));
         }

@@ -74,8 +74,7 @@ impl Parser<'_> {
             }
             _ => return self.recover_to_item(mark),
         };
-        self.recover_to_body(mark);
-        if self.is(TokenKind::LeftBrace) && self.block("", body).is_err() {
+        if self.recover_to_body(mark) && self.block("`{` and a body", body).is_err() {
             self.recover_to_item(mark);
         }
     }

@@ -88,12 +88,18 @@ impl Parser<'_> {
     }
 
     /// After an error in the header of the item that began at `mark`: skips to its body, if there is
-    /// one before the next item begins.
-    pub(super) fn recover_to_body(&mut self, mark: Mark) {
+    /// one before the next item begins, or to what looks like a body without its `{`. Returns
+    /// whether it is at either.
+    pub(super) fn recover_to_body(&mut self, mark: Mark) -> bool {
         self.open.truncate(mark.depth);
-        while !self.at_next_item(mark) && !self.is(TokenKind::LeftBrace) {
+        while !self.at_next_item(mark) {
+            let token = self.token();
+            if token.kind == TokenKind::LeftBrace || token.first_of_line && token.kind.is_statement_keyword() {
+                return true;
+            }
             self.bump();
         }
+        false
     }
 
     /// After something that is no item: skips to the next item, or to a line that can be looked at
@@ -158,6 +164,13 @@ impl Parser<'_> {
         token.first_of_line
             && (self.at_item() || self.is(TokenKind::At))
             && self.indent_of_line(token.start) <= self.indent_of_line(open.start)
+    }
+
+    /// Whether a line begins here that is indented further than the one before it.
+    pub(super) fn at_indented_line(&self) -> bool {
+        let before = self.after_previous().start;
+        let token = self.token();
+        self.at_line_break() && self.indent_of_line(token.start) > self.indent_of_line(before)
     }
 
     /// Remembers the `{` at `open` if the `}` that is the next token seems to belong to another one.

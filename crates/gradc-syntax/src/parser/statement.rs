@@ -21,12 +21,18 @@ impl Parser<'_> {
     /// `{ … }`. Errors inside do not leave it: the only failure is that there is no block, or that
     /// it is too deep. `expected` describes the missing `{`.
     pub(super) fn block(&mut self, expected: &str, body: Body) -> Parse<Block> {
-        if !self.is(TokenKind::LeftBrace) {
-            return Err(self.unexpected(expected));
+        let missing = !self.is(TokenKind::LeftBrace);
+        if missing {
+            let reported = self.unexpected(expected);
+            // What is indented further is taken as the body, so that its end is not an error too.
+            if !self.at_indented_line() {
+                return Err(reported);
+            }
         }
         self.nested(2, |parser| {
-            let start = parser.open();
-            let statements = parser.statements(start, body);
+            let open = if missing { parser.open_missing() } else { parser.open() };
+            let start = open.span;
+            let statements = parser.statements(open, body);
             parser.open.pop();
             let span = parser.since(start);
             let block = with_value(statements, body, span);
@@ -37,9 +43,9 @@ impl Parser<'_> {
         })
     }
 
-    /// The statements up to the closing brace, which is passed, of the block that begins at `start`.
-    fn statements(&mut self, start: Span, body: Body) -> Vec<Statement> {
-        let open = Open { kind: TokenKind::LeftBrace, span: start };
+    /// The statements up to the closing brace, which is passed, of the block that begins at `open`.
+    fn statements(&mut self, open: Open, body: Body) -> Vec<Statement> {
+        let start = open.span;
         let mut statements = Vec::new();
         // The last statement, if it is an expression that has no effect unless it is the value.
         let mut without_effect: Option<Span> = None;

@@ -15,15 +15,14 @@ impl Parser<'_> {
         if !self.is(TokenKind::LeftBrace) {
             return Err(self.unexpected("`{` and the settings"));
         }
-        let brace = self.open();
-        let settings = self.settings(brace);
+        let open = self.open();
+        let settings = self.settings(open);
         self.open.pop();
         Ok(Train { model, settings, header, span: self.since(start) })
     }
 
-    /// The settings up to the closing brace, which is passed, of the block that begins at `start`.
-    fn settings(&mut self, start: Span) -> Vec<Setting> {
-        let open = Open { kind: TokenKind::LeftBrace, span: start };
+    /// The settings up to the closing brace, which is passed, of the block that begins at `open`.
+    fn settings(&mut self, open: Open) -> Vec<Setting> {
         let mut settings = Vec::new();
         loop {
             while self.eat(TokenKind::Semicolon).is_some() {}
@@ -36,7 +35,7 @@ impl Parser<'_> {
                     self.never_closed(open, "`}`");
                     break;
                 }
-                _ if self.shows_unclosed(start) => {
+                _ if self.shows_unclosed(open.span) => {
                     self.never_closed(open, "`}`");
                     break;
                 }
