@@ -68,7 +68,9 @@ fn infer_pad(attrs: &Attrs, operands: &[&TensorType]) -> Result<TensorType, Type
         let gaps = ty.shape[axis].saturating_sub(1).checked_mul(interior[axis])?;
         low[axis].checked_add(high[axis])?.checked_add(gaps)?.checked_add(ty.shape[axis])
     };
-    let matching = [low, high, interior].iter().all(|list| list.len() == rank);
+    // Gaps are bounded even where there is nothing to put them between: positions are computed with them.
+    let matching = [low, high, interior].iter().all(|list| list.len() == rank)
+        && interior.iter().all(|&gap| gap < Shape::MAX_ELEMENTS);
     let shape = matching.then(|| (0..rank).map(padded).collect::<Option<Vec<usize>>>()).flatten();
     match shape {
         Some(shape) => Ok(ty.with_shape(shape.as_slice())),

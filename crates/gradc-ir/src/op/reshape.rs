@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
-use crate::{Graph, TensorType, ValueId};
+use crate::{Graph, Shape, TensorType, ValueId};
 
 /// The same elements, in the same row-major order, in another shape.
 pub static RESHAPE: OpDef = OpDef {
@@ -13,7 +13,7 @@ pub static RESHAPE: OpDef = OpDef {
     notation: Notation::Call,
     infer: |attrs, operands| {
         let result = operands[0].with_shape(attrs.ints("shape"));
-        if result.shape.elements() == operands[0].shape.elements() {
+        if Shape::checked_elements(&result.shape) == Some(operands[0].shape.elements()) {
             Ok(result)
         } else {
             Err(TypeError(format!("{} and {result} have different numbers of elements", operands[0])))
