@@ -166,11 +166,12 @@ fn order(graph: &Graph, places: &Places<'_>, needs: &[Vec<Need>], updated: &[Opt
     for root in places.roots() {
         needs[root.index()].iter().for_each(|need| last_reader[need.value.index()] = root);
     }
-    let mut keys: Vec<ValueId> = graph.values().collect();
+    // A value's place in the graph, or right after that of another one.
+    let mut keys: Vec<(ValueId, bool)> = graph.values().map(|value| (value, false)).collect();
     for root in places.roots() {
         let reads = needs[root.index()].iter().map(|need| keys[need.value.index()]);
-        let leaf = updated[root.index()].map(|leaf| last_reader[leaf.index()]);
-        keys[root.index()] = reads.chain(leaf).fold(root, ValueId::max);
+        let leaf = updated[root.index()].map(|leaf| (last_reader[leaf.index()], true));
+        keys[root.index()] = reads.chain(leaf).fold((root, false), Ord::max);
     }
     let mut order: Vec<ValueId> = places.roots().collect();
     order.sort_by_key(|root| (keys[root.index()], *root));

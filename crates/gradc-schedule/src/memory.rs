@@ -197,6 +197,10 @@ impl Assignment<'_, '_> {
         if !self.groups.is_stored(root) || self.memory.buffer_of(root).is_some() {
             return;
         }
+        if let Some(buffer) = self.reader_of_same_step(root) {
+            self.memory.of[root.index()] = Some(buffer);
+            return;
+        }
         match self.dying_operand(root) {
             Some(buffer) => {
                 let last = self.live(root).to;
@@ -210,6 +214,23 @@ impl Assignment<'_, '_> {
                 self.own_buffer(root);
             }
         }
+    }
+
+    /// The slot of a result of the same step, if `root` is read by this step only and can be there until the result takes
+    /// its place.
+    fn reader_of_same_step(&self, root: ValueId) -> Option<BufferId> {
+        let Live { from, to } = self.live(root);
+        let Work::Loops { members, .. } = self.groups.steps.get(from.checked_sub(1)?).filter(|_| from == to)? else {
+            return None;
+        };
+        members.iter().map(|member| member.value).find_map(|reader| {
+            let buffer = self.memory.buffer_of(reader)?;
+            let Location::Slot(slot) = self.memory.buffers[buffer.0 as usize].location else { return None };
+            let is_result = matches!(self.memory.interface[slot.0 as usize].kind, SlotKind::Result(_));
+            let fits = self.graph.ty(reader) == self.graph.ty(root) && self.holds[buffer.0 as usize] != root;
+            let takes_over = self.written_as_one(root, reader) && self.overwrites(reader, root);
+            (is_result && fits && takes_over).then_some(buffer)
+        })
     }
 
     /// The buffer of an operand that `root` can take over.

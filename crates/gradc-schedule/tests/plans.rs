@@ -1,0 +1,130 @@
+//! Plans of small programs, as a person reads them.
+
+mod common;
+
+use common::check;
+use gradc_ir::{DType, Graph, Init, Role, TensorType, ValueId};
+use gradc_schedule::plan::{self, Plan, Step};
+use gradc_testing::random_bindings;
+
+/// The plan's text and that of its kernels.
+fn text(plan: &Plan) -> String {
+    format!("{}\n{}", plan::print(plan), plan::print_kernels(plan))
+}
+
+fn f32s<const N: usize>(shape: [usize; N]) -> TensorType {
+    TensorType::new(DType::F32, shape)
+}
+
+fn checked(graph: &Graph) -> Plan {
+    check(graph, &random_bindings(graph, 1), 1e-4)
+}
+
+fn softmax(graph: &mut Graph, x: ValueId) -> ValueId {
+    let shape = graph.shape(x).clone();
+    let max = graph.reduce_max(x, &[1]);
+    let max = graph.broadcast_back(max, &[1], &shape);
+    let shifted = graph.sub(x, max);
+    let e = graph.exp(shifted);
+    let sum = graph.reduce_sum(e, &[1]);
+    let sum = graph.broadcast_back(sum, &[1], &shape);
+    graph.div(e, sum)
+}
+
+#[test]
+fn softmax_is_one_kernel_over_rows() {
+    let mut graph = Graph::new("softmax");
+    let x = graph.input("x", f32s([64, 10]));
+    let y = softmax(&mut graph, x);
+    graph.add_output(Role::Output, "y", y);
+    let plan = checked(&graph);
+    assert_eq!(plan.steps.len(), 1);
+    insta::assert_snapshot!(text(&plan));
+}
+
+#[test]
+fn layer_norm_is_one_kernel_over_rows() {
+    let mut graph = Graph::new("layer_norm");
+    let x = graph.input("x", f32s([64, 128]));
+    let gain = graph.param("gain", f32s([128]), Init::Constant(1.0.into()));
+    let shape = graph.shape(x).clone();
+    let sum = graph.reduce_sum(x, &[1]);
+    let mean = graph.scale(sum, 1.0 / 128.0);
+    let mean = graph.broadcast_back(mean, &[1], &shape);
+    let centred = graph.sub(x, mean);
+    let square = graph.mul(centred, centred);
+    let sum = graph.reduce_sum(square, &[1]);
+    let variance = graph.scale(sum, 1.0 / 128.0);
+    let eps = graph.full_like(variance, 1e-5);
+    let variance = graph.add(variance, eps);
+    let scale = graph.rsqrt(variance);
+    let scale = graph.broadcast_back(scale, &[1], &shape);
+    let normal = graph.mul(centred, scale);
+    let gain = graph.broadcast(gain, &[1], &shape);
+    let y = graph.mul(normal, gain);
+    graph.add_output(Role::Output, "y", y);
+    let plan = checked(&graph);
+    assert_eq!(plan.steps.len(), 1);
+    insta::assert_snapshot!(text(&plan));
+}
+
+/// A dense layer with relu, its backward pass, and Adam.
+#[test]
+fn dense_layer_and_its_update() {
+    let mut graph = Graph::new("dense");
+    let x = graph.input("x", f32s([8, 4]));
+    let w = graph.param("w", f32s([4, 6]), Init::Constant(0.5.into()));
+    let b = graph.param("b", f32s([6]), Init::Constant(0.5.into()));
+    let product = graph.matmul(x, w);
+    let bias = graph.broadcast(b, &[1], &[8, 6]);
+    let h = graph.add(product, bias);
+    let zero = graph.full_like(h, 0.0);
+    let negative = graph.le(h, zero);
+    let y = graph.select(negative, zero, h);
+    let loss = graph.reduce_sum(y, &[0, 1]);
+    graph.add_output(Role::Loss, "loss", loss);
+    let one = graph.full_like(h, 1.0);
+    let dh = graph.select(negative, zero, one);
+    let dw = graph.matmul_with(x, true, dh, false);
+    let db = graph.reduce_sum(dh, &[0]);
+    for (name, leaf, gradient) in [("w", w, dw), ("b", b, db)] {
+        adam(&mut graph, name, leaf, gradient);
+    }
+    let plan = checked(&graph);
+    insta::assert_snapshot!(text(&plan));
+    assert_eq!(plan.steps.len(), 5);
+}
+
+fn adam(graph: &mut Graph, name: &str, leaf: ValueId, gradient: ValueId) {
+    let ty = graph.ty(leaf).clone();
+    let m = graph.state(format!("m.{name}"), ty.clone(), Init::Constant(0.0.into()));
+    let v = graph.state(format!("v.{name}"), ty, Init::Constant(0.0.into()));
+    let (old, new) = (graph.scale(m, 0.9), graph.scale(gradient, 0.1));
+    let m_next = graph.add(old, new);
+    let square = graph.mul(gradient, gradient);
+    let (old, new) = (graph.scale(v, 0.999), graph.scale(square, 0.001));
+    let v_next = graph.add(old, new);
+    // The state is drawn from both sides of zero here.
+    let root = graph.abs(v_next);
+    let root = graph.sqrt(root);
+    let eps = graph.full_like(root, 1e-3);
+    let root = graph.add(root, eps);
+    let step = graph.div(m_next, root);
+    let step = graph.scale(step, 1e-3);
+    let next = graph.sub(leaf, step);
+    graph.add_output(Role::Update, name, next);
+    graph.add_output(Role::Update, format!("m.{name}"), m_next);
+    graph.add_output(Role::Update, format!("v.{name}"), v_next);
+}
+
+#[test]
+fn steps_of_products_and_kernels_alternate() {
+    let mut graph = Graph::new("products");
+    let x = graph.input("x", f32s([4, 4]));
+    let t = graph.transpose_last(x);
+    let y = graph.matmul(t, x);
+    let y = graph.matmul(y, t);
+    graph.add_output(Role::Output, "y", y);
+    let plan = checked(&graph);
+    assert!(plan.steps.iter().all(|step| matches!(step, Step::Gemm(_))), "transpositions are strides");
+}
