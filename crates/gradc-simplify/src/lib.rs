@@ -1,1 +1,139 @@
-//! E-graph simplification of gradc graphs: rules, facts, cost and extraction
+//! E-graph simplification of gradc graphs: rules, facts, cost and extraction.
+//!
+//! # How a graph is simplified
+//!
+//! 1. [`canonical`]: the graph becomes hash-consed. Common subexpressions, constants, dead code and everything that a
+//!    rule improves on the spot are gone after this.
+//! 2. [`region`]: the graph is cut into parts of bounded size. Each goes through an e-graph ([`egraph`]) in which the
+//!    rules ([`rules`]) find equal ways of computing its values; parts of one structure only once.
+//! 3. [`extract`]: for each region, the way that costs least ([`cost`]) is chosen, never one that costs more than before.
+//! 4. [`assemble`]: the result is written as a graph that reads like the one it came from.
+//!
+//! # What rules may do
+//!
+//! A rule has a class ([`FpClass`]) and is used in the modes ([`Mode`]) that allow it. All rules are in tables
+//! ([`rules::table`]), and the tests sample both sides of each of them.
+//!
+//! # What this crate does not know
+//!
+//! The source language, differentiation, kernels. It is the only crate that uses egg. Nothing here depends on time, on
+//! addresses or on the order of a hash map.
+
+mod assemble;
+mod canonical;
+mod cost;
+mod egraph;
+mod extract;
+pub mod facts;
+mod ops;
+mod options;
+mod pattern;
+mod region;
+mod report;
+pub mod rules;
+mod term;
+mod terms;
+
+use egg::Id;
+use gradc_ir::{Graph, Role};
+
+pub use options::{Level, Limits, Mode, Options};
+pub use report::{Report, Tally};
+pub use rules::{FpClass, Rule};
+
+use region::{Pass, Solutions};
+use rules::compiled::{RuleSet, allowed};
+
+/// A simplified graph and how it came about.
+#[derive(Clone, Debug)]
+pub struct Simplified {
+    /// The graph. It has the leaves and the results of the one it was made from.
+    pub graph: Graph,
+    /// What was done.
+    pub report: Report,
+}
+
+/// An equal graph that costs less.
+pub fn simplify(graph: &Graph, options: &Options) -> Simplified {
+    let allowed = |rule: &Rule| allowed(rule, options.mode, options.differentiated);
+    let local = RuleSet::new(|rule| allowed(rule) && rule.local);
+    let all = RuleSet::new(allowed);
+    run(graph, options, &local, &all)
+}
+
+/// An equal graph in which formulas that overflow or lose digits are written so that they do not. Run before
+/// differentiation: no later rule saves the derivative of an unstable formula. Without effect in strict mode.
+pub fn stabilise(graph: &Graph, mode: Mode) -> Simplified {
+    let options = Options { mode, differentiated: false, ..Options::default() };
+    let local = RuleSet::new(|_| false);
+    let stabilising = RuleSet::new(|rule| allowed(rule, mode, false) && rule.stabilises);
+    run(graph, &options, &local, &stabilising)
+}
+
+fn run(graph: &Graph, options: &Options, local: &RuleSet, rules: &RuleSet) -> Simplified {
+    let mut report = Report::default();
+    if options.level == Level::None {
+        report.made_by = vec![Vec::new(); graph.len()];
+        return Simplified { graph: graph.clone(), report };
+    }
+    let (mut arena, mut places) = canonical::import(graph, local, options);
+    report.cost_before = total_cost(graph, &arena, &places);
+    let pass = Pass { local, rules, mode: options.mode, limits: options.limits };
+    let mut solutions = Solutions::default();
+    let passes = if options.level == Level::Full { options.limits.passes } else { 0 };
+    for _ in 0..passes {
+        let before = total_cost(graph, &arena, &places);
+        let needed = results(graph, &places);
+        let forward = forward(graph, &arena, &places);
+        let (new, moved) = region::rewrite(&arena, &needed, &forward, &pass, &mut solutions, &mut report);
+        report.fired.absorb(&arena.tally);
+        places.iter_mut().for_each(|place| *place = place.and_then(|id| moved[usize::from(id)]));
+        arena = new;
+        if total_cost(graph, &arena, &places) >= before {
+            break;
+        }
+    }
+    report.fired.absorb(&arena.tally);
+    report.cost_after = total_cost(graph, &arena, &places);
+    let (simplified, made_by) = assemble::assemble(graph, &arena, &places);
+    report.made_by = made_by;
+    debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
+    Simplified { graph: simplified, report }
+}
+
+/// The values that are results.
+fn results(graph: &Graph, places: &[Option<Id>]) -> Vec<Id> {
+    graph.outputs().iter().filter_map(|output| places[output.value.index()]).collect()
+}
+
+/// The values that some result depends on that is not a gradient or an update.
+fn forward(graph: &Graph, arena: &canonical::Arena<'_>, places: &[Option<Id>]) -> Vec<bool> {
+    let is_forward = |role: Role| !matches!(role, Role::Gradient | Role::Update);
+    let roots = graph.outputs().iter().filter(|output| is_forward(output.role));
+    below(arena, roots.filter_map(|output| places[output.value.index()]))
+}
+
+/// For each value, whether one of `roots` depends on it.
+fn below(arena: &canonical::Arena<'_>, roots: impl Iterator<Item = Id>) -> Vec<bool> {
+    let mut below = vec![false; arena.len()];
+    roots.for_each(|id| below[usize::from(id)] = true);
+    for id in arena.ids().rev() {
+        if below[usize::from(id)] {
+            arena.operands(id).iter().for_each(|&operand| below[usize::from(operand)] = true);
+        }
+    }
+    below
+}
+
+/// What all results together cost.
+fn total_cost(graph: &Graph, arena: &canonical::Arena<'_>, places: &[Option<Id>]) -> u64 {
+    let live = below(arena, results(graph, places).into_iter());
+    let cost = |id: Id| {
+        let node = arena.node(id);
+        node.term.op().map_or(0, |op| {
+            let types: Vec<_> = node.term.operands().iter().map(|&operand| &arena.node(operand).facts.ty).collect();
+            cost::cost(op, &types, &node.facts.ty)
+        })
+    };
+    arena.ids().filter(|&id| live[usize::from(id)]).map(cost).fold(0, u64::saturating_add)
+}

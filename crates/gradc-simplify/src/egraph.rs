@@ -1,0 +1,250 @@
+//! The e-graph of a region: all the equal ways of writing its values that the rules find.
+
+use egg::{Analysis, DidMerge, EGraph, Id};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+use crate::facts::Facts;
+use crate::options::{Limits, Mode};
+use crate::pattern::Bindings;
+use crate::rules::compiled::{Compiled, Outcome, RuleSet};
+use crate::term::Term;
+use crate::terms::Terms;
+
+/// The analysis: facts of each class.
+struct ClassFacts {
+    leaves: Vec<Facts>,
+}
+
+impl Analysis<Term> for ClassFacts {
+    type Data = Facts;
+
+    fn make(egraph: &mut EGraph<Term, Self>, term: &Term, _: Id) -> Facts {
+        match term {
+            Term::Leaf(number) => egraph.analysis.leaves[*number as usize].clone(),
+            Term::Apply(op, children) => {
+                let operands: SmallVec<[&Facts; 4]> = children.iter().map(|&child| &egraph[child].data).collect();
+                let facts = Facts::of_application(op, &operands);
+                facts.unwrap_or_else(|| unreachable!("only terms that fit their operands are added"))
+            }
+        }
+    }
+
+    fn merge(&mut self, facts: &mut Facts, other: Facts) -> DidMerge {
+        let learnt = facts.learn(&other);
+        DidMerge(learnt, *facts != other)
+    }
+
+    /// A class whose value is known has the literal among its terms.
+    fn modify(egraph: &mut EGraph<Term, Self>, class: Id) {
+        let facts = &egraph[class].data;
+        let Some(value) = facts.constant else { return };
+        let literal = Term::apply(crate::ops::full(value, &facts.ty), []);
+        if egraph.lookup(literal.clone()).map(|known| egraph.find(known)) != Some(egraph.find(class)) {
+            let literal = egraph.add(literal);
+            egraph.union(class, literal);
+        }
+    }
+}
+
+/// Classes of equal terms, and where the terms come from.
+pub(crate) struct Classes {
+    egraph: EGraph<Term, ClassFacts>,
+    /// Terms that are not to be chosen, as they were when a rule said so.
+    avoided: FxHashSet<Term>,
+    /// Terms with the rule that wrote them, as they were then.
+    written: Vec<(Term, &'static str)>,
+    /// Classes with the rules that found them equal to what was there already.
+    merged: Vec<(Id, &'static str)>,
+    /// Whether a limit ended the search.
+    pub(crate) limited: bool,
+}
+
+/// One place where a rule applies.
+struct Site {
+    compiled: &'static Compiled,
+    class: Id,
+    term: Term,
+    bindings: Bindings,
+}
+
+impl Classes {
+    /// No classes yet; `Term::Leaf(i)` is what `leaves[i]` says.
+    pub(crate) fn new(leaves: Vec<Facts>) -> Classes {
+        Classes {
+            egraph: EGraph::new(ClassFacts { leaves }),
+            avoided: FxHashSet::default(),
+            written: Vec::new(),
+            merged: Vec::new(),
+            limited: false,
+        }
+    }
+
+    /// Applies rules until nothing changes or a limit is reached.
+    pub(crate) fn saturate(&mut self, rules: &RuleSet, mode: Mode, limits: &Limits) {
+        self.rebuild();
+        for _ in 0..limits.iterations {
+            let before = (self.size(), self.egraph.number_of_classes());
+            // Facts first: rules ask for them.
+            let mut learnt = false;
+            for site in self.sites(rules, RuleSet::learns) {
+                learnt |= self.apply(&site, mode);
+            }
+            self.rebuild();
+            for site in self.sites(rules, |compiled| !RuleSet::learns(compiled)) {
+                if self.size() > limits.terms {
+                    self.limited = true;
+                    break;
+                }
+                self.apply(&site, mode);
+            }
+            self.rebuild();
+            if self.limited || (!learnt && before == (self.size(), self.egraph.number_of_classes())) {
+                return;
+            }
+        }
+        self.limited = true;
+    }
+
+    /// How many terms there are.
+    pub(crate) fn size(&self) -> usize {
+        self.egraph.total_size()
+    }
+
+    /// The classes in order of their numbers.
+    pub(crate) fn ids(&self) -> Vec<Id> {
+        let mut ids: Vec<Id> = self.egraph.classes().map(|class| class.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Every place where a rule applies, in the order of classes, terms and rules.
+    fn sites(&self, rules: &RuleSet, is_wanted: fn(&Compiled) -> bool) -> Vec<Site> {
+        let mut sites = Vec::new();
+        for class in self.ids() {
+            for term in self.terms(class) {
+                for compiled in rules.for_term(term).filter(|compiled| is_wanted(compiled)) {
+                    let found = compiled.matches(self, term);
+                    let site = |bindings| Site { compiled, class, term: term.clone(), bindings };
+                    sites.extend(found.into_iter().map(site));
+                }
+            }
+        }
+        sites
+    }
+
+    /// Applies a rule at one place. Says whether facts changed, which no count shows.
+    fn apply(&mut self, site: &Site, mode: Mode) -> bool {
+        let rule = site.compiled.rule;
+        let (facts, known) = (self.facts(site.class).clone(), self.egraph.nodes().len());
+        match site.compiled.apply(self, &site.term, &facts, &site.bindings) {
+            None => false,
+            Some(Outcome::Equal(equal)) => {
+                let new = self.egraph.nodes()[known..].iter().map(|term| (term.clone(), rule.name));
+                self.written.extend(new);
+                if rule.avoids_left_side(mode) {
+                    self.avoided.insert(site.term.clone());
+                }
+                if self.egraph.union_trusted(site.class, equal, rule.name) {
+                    self.merged.push((site.class, rule.name));
+                }
+                false
+            }
+            Some(Outcome::Learnt(known)) => {
+                let mut learnt = facts;
+                let news = learnt.learn(&known);
+                if news {
+                    let class = self.find(site.class);
+                    self.egraph.set_analysis_data(class, learnt);
+                }
+                news
+            }
+        }
+    }
+
+    /// Restores the invariants after unions: congruence, also of commutative terms whose operands came to be in another
+    /// order.
+    fn rebuild(&mut self) {
+        loop {
+            self.egraph.rebuild();
+            let mut equal = Vec::new();
+            for class in self.ids() {
+                for term in self.terms(class) {
+                    let ordered = self.normalised(term);
+                    if let Some(other) = (ordered != *term).then(|| self.egraph.lookup(ordered)).flatten()
+                        && self.find(other) != class
+                    {
+                        equal.push((class, other));
+                    }
+                }
+            }
+            if equal.is_empty() {
+                return;
+            }
+            for (class, other) in equal {
+                self.egraph.union_trusted(class, other, "commute");
+            }
+        }
+    }
+
+    /// A term as it is written now: with the present names of its operands, in order.
+    pub(crate) fn normalised(&self, term: &Term) -> Term {
+        match term {
+            Term::Leaf(number) => Term::Leaf(*number),
+            Term::Apply(op, children) => Term::apply(op.clone(), children.iter().map(|&child| self.find(child))),
+        }
+    }
+
+    /// The terms that are not to be chosen.
+    pub(crate) fn avoided(&self) -> FxHashSet<Term> {
+        self.avoided.iter().map(|term| self.normalised(term)).collect()
+    }
+
+    /// For each term that a rule wrote, the first rule that did.
+    pub(crate) fn writers(&self) -> FxHashMap<Term, &'static str> {
+        let mut writers = FxHashMap::default();
+        for (term, rule) in &self.written {
+            writers.entry(self.normalised(term)).or_insert(*rule);
+        }
+        writers
+    }
+
+    /// For each class that rules merged, those rules.
+    pub(crate) fn mergers(&self) -> FxHashMap<Id, Vec<&'static str>> {
+        let mut mergers: FxHashMap<Id, Vec<&'static str>> = FxHashMap::default();
+        for (class, rule) in &self.merged {
+            let rules = mergers.entry(self.find(*class)).or_default();
+            if !rules.contains(rule) {
+                rules.push(rule);
+            }
+        }
+        mergers
+    }
+}
+
+impl Terms for Classes {
+    fn terms(&self, class: Id) -> &[Term] {
+        &self.egraph[self.egraph.find(class)].nodes
+    }
+
+    fn facts(&self, class: Id) -> &Facts {
+        &self.egraph[self.egraph.find(class)].data
+    }
+
+    fn find(&self, class: Id) -> Id {
+        self.egraph.find(class)
+    }
+
+    fn add(&mut self, term: Term) -> Option<Id> {
+        let term = self.normalised(&term);
+        if let Some(known) = self.egraph.lookup(term.clone()) {
+            return Some(self.find(known));
+        }
+        if let Term::Apply(op, children) = &term {
+            let types: SmallVec<[_; 4]> = children.iter().map(|&child| &self.facts(child).ty).collect();
+            op.infer(&types).ok()?;
+        }
+        let class = self.egraph.add(term);
+        Some(self.find(class))
+    }
+}

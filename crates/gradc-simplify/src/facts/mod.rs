@@ -1,0 +1,76 @@
+//! What is known about a value, for all its elements at once. Unknown means no.
+
+mod range;
+mod transfer;
+
+pub use range::Range;
+
+use gradc_ir::{Op, TensorType};
+
+/// Facts about a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Its type. Two values of one class have one type.
+    pub ty: TensorType,
+    /// Where its elements lie.
+    pub range: Range,
+    /// The one number that all elements are, to the bit.
+    pub constant: Option<f64>,
+    /// The axis along which elements sum to one.
+    pub sums_to_one: Option<usize>,
+    /// The axes along which the greatest element is zero, in the bits of a mask; none are known where it is 0.
+    pub shifted_along: u32,
+    /// Whether indices come from whoever feeds the graph and are in range for what they index.
+    pub trusted_index: bool,
+}
+
+impl Facts {
+    /// A value of which only the type is known.
+    pub fn of_type(ty: TensorType) -> Facts {
+        let range = match ty.dtype {
+            gradc_ir::DType::Bool => Range::between(0.0, 1.0),
+            gradc_ir::DType::I32 => Range::between(f64::from(i32::MIN), f64::from(i32::MAX)),
+            _ => Range::ANY,
+        };
+        Facts { ty, range, constant: None, sums_to_one: None, shifted_along: 0, trusted_index: false }
+    }
+
+    /// What follows for an application from what is known about its operands; `None` where the types do not fit.
+    pub fn of_application(op: &Op, operands: &[&Facts]) -> Option<Facts> {
+        let types: smallvec::SmallVec<[&TensorType; 4]> = operands.iter().map(|facts| &facts.ty).collect();
+        let ty = op.infer(&types).ok()?;
+        Some(transfer::facts(op, operands, ty))
+    }
+
+    /// The numbers of elements.
+    pub fn elements(&self) -> usize {
+        self.ty.shape.elements()
+    }
+
+    /// Whether the greatest element along `axes` is zero.
+    pub fn is_shifted_along(&self, axes: &[usize]) -> bool {
+        !axes.is_empty() && self.shifted_along == mask(axes)
+    }
+
+    /// Takes over what is known about an equal value. Says whether something was learnt.
+    pub fn learn(&mut self, other: &Facts) -> bool {
+        assert_eq!(self.ty, other.ty, "gradc has a bug: two values of different types were taken to be equal");
+        let range = self.range.intersection(other.range);
+        let mut learnt = range != self.range;
+        self.range = range;
+        learnt |= self.constant.is_none() && other.constant.is_some();
+        self.constant = self.constant.or(other.constant);
+        learnt |= self.sums_to_one.is_none() && other.sums_to_one.is_some();
+        self.sums_to_one = self.sums_to_one.or(other.sums_to_one);
+        learnt |= self.shifted_along == 0 && other.shifted_along != 0;
+        self.shifted_along = if self.shifted_along == 0 { other.shifted_along } else { self.shifted_along };
+        learnt |= !self.trusted_index && other.trusted_index;
+        self.trusted_index |= other.trusted_index;
+        learnt
+    }
+}
+
+/// Axes as the bits of a mask; [`gradc_ir::Shape::MAX_RANK`] bits are enough.
+pub(crate) fn mask(axes: &[usize]) -> u32 {
+    axes.iter().fold(0, |mask, &axis| mask | 1 << axis)
+}

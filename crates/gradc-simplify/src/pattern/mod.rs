@@ -1,0 +1,85 @@
+//! Patterns: the two sides of a rule, written as formulas.
+//!
+//! - `x`, `y1`: any value. The same name twice is the same value.
+//! - `#c`: a number, the same everywhere; on the right it takes the shape of its surroundings.
+//! - `1`, `0.5`: that number; it too has the shape of its surroundings.
+//! - `exp(x)`, `x * y`, `x > y`: operators as the IR's text form writes them.
+//! - `sum[A](x)`: an operator with attributes, all of which `A` stands for. The same name twice is the same attributes,
+//!   so `amax[A](x)` on the right reduces over the axes that `sum[A](y)` had.
+//! - `spread[A](x)`: the broadcast that undoes a reduction with the attributes `A`.
+//!
+//! Operands of commutative operators match in either order.
+
+mod build;
+mod matching;
+mod parse;
+
+use egg::Id;
+use gradc_ir::{Attrs, OpDef};
+use smallvec::SmallVec;
+
+pub(crate) use build::build;
+pub(crate) use matching::match_term;
+pub(crate) use parse::{Names, parse};
+
+/// One side of a rule.
+#[derive(Clone, Debug)]
+pub(crate) enum Pattern {
+    /// Any value.
+    Variable(usize),
+    /// Any number.
+    Constant(usize),
+    /// This number.
+    Number(f64),
+    /// An application; `attrs` is the attribute variable of operators that have attributes.
+    Apply { def: &'static OpDef, attrs: Option<usize>, operands: Vec<Pattern> },
+    /// The broadcast along the axes of the attribute variable.
+    Spread { axes: usize, operand: Box<Pattern> },
+}
+
+impl Pattern {
+    /// The operator at the root.
+    pub(crate) fn root(&self) -> Option<&'static OpDef> {
+        match self {
+            Pattern::Apply { def, .. } => Some(def),
+            Pattern::Spread { .. } => Some(&gradc_ir::op::broadcast::BROADCAST),
+            _ => None,
+        }
+    }
+
+    /// Whether this has no type of its own and takes it from its surroundings.
+    fn takes_type_from_context(&self) -> bool {
+        match self {
+            Pattern::Variable(_) => false,
+            Pattern::Constant(_) | Pattern::Number(_) | Pattern::Spread { .. } => true,
+            Pattern::Apply { operands, .. } => operands.iter().all(Pattern::takes_type_from_context),
+        }
+    }
+}
+
+/// What the variables of a pattern stand for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Bindings {
+    values: SmallVec<[Option<Id>; 6]>,
+    attrs: SmallVec<[Option<Attrs>; 2]>,
+}
+
+impl Bindings {
+    /// Nothing bound yet.
+    pub(crate) fn unbound(names: &Names) -> Bindings {
+        Bindings {
+            values: SmallVec::from_elem(None, names.values.len()),
+            attrs: std::iter::repeat_with(|| None).take(names.attrs.len()).collect(),
+        }
+    }
+
+    /// What a value variable stands for.
+    pub(crate) fn value(&self, variable: usize) -> Option<Id> {
+        self.values[variable]
+    }
+
+    /// What an attribute variable stands for.
+    pub(crate) fn attrs(&self, variable: usize) -> Option<&Attrs> {
+        self.attrs[variable].as_ref()
+    }
+}

@@ -1,0 +1,24 @@
+//! Regions: parts of the graph of bounded size, each of which goes through an e-graph of its own.
+//!
+//! Nets have thousands of values but few different layers. A region holds the values of a stretch of the forward pass
+//! together with the values of the backward pass and the optimiser that belong to it, so that the closed form of a
+//! derivative is found next to the forward value that it uses. What a region takes from outside is opaque to it, facts
+//! aside. Regions of one structure are solved once.
+
+mod partition;
+mod rewrite;
+mod solve;
+mod structure;
+
+pub(crate) use rewrite::{Pass, Solutions, rewrite};
+pub(crate) use structure::{LocalNode, Structure};
+
+use egg::Id;
+use partition::partition;
+use solve::{Solution, SolvedTerm, solve};
+
+/// A part of the graph: its values in order.
+pub(crate) struct Region {
+    /// The values that are computed here.
+    pub(crate) values: Vec<Id>,
+}

@@ -1,0 +1,140 @@
+//! Solving a region: its e-graph, and the best way to compute what is needed of it.
+
+use egg::Id;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::{LocalNode, Structure};
+use crate::egraph::Classes;
+use crate::extract::{Choice, Problem};
+use crate::options::{Limits, Mode};
+use crate::report::Tally;
+use crate::rules::compiled::RuleSet;
+use crate::term::Term;
+use crate::terms::Terms;
+
+/// How to compute what is needed of a region.
+pub(crate) struct Solution {
+    /// Nodes, operands before users.
+    pub(crate) nodes: Vec<SolvedNode>,
+    /// For each node of the structure, the node here that has its value, if it is still computed.
+    pub(crate) places: Vec<Option<u32>>,
+    /// The rules whose results are used.
+    pub(crate) fired: Tally,
+    /// Terms in the e-graph.
+    pub(crate) terms: usize,
+    /// Whether a limit ended the search.
+    pub(crate) limited: bool,
+    /// Cost of the region as it was.
+    pub(crate) cost_before: u64,
+    /// Cost as it is now.
+    pub(crate) cost_after: u64,
+}
+
+/// One node of a solution.
+pub(crate) struct SolvedNode {
+    /// The operator, applied to other nodes; or the input with this number in the structure.
+    pub(crate) term: SolvedTerm,
+    /// The rules that made it.
+    pub(crate) made_by: Vec<&'static str>,
+}
+
+impl SolvedNode {
+    /// The nodes that this one is computed from.
+    pub(crate) fn operands(&self) -> &[u32] {
+        match &self.term {
+            SolvedTerm::Input(_) => &[],
+            SolvedTerm::Apply(_, operands) => operands,
+        }
+    }
+}
+
+/// What a solved node is.
+pub(crate) enum SolvedTerm {
+    /// The node of the structure that comes from outside.
+    Input(u32),
+    /// An application to earlier nodes.
+    Apply(gradc_ir::Op, SmallVec<[u32; 3]>),
+}
+
+/// Solves a region.
+pub(crate) fn solve(structure: &Structure, rules: &RuleSet, mode: Mode, limits: &Limits) -> Solution {
+    let (mut classes, originals) = load(structure);
+    classes.saturate(rules, mode, limits);
+    let problem = Problem::new(&classes, structure, &originals);
+    let (choice, cost_before, cost_after) = problem.solve();
+    let mut solution = Solution {
+        nodes: Vec::new(),
+        places: vec![None; structure.nodes.len()],
+        fired: Tally::default(),
+        terms: classes.size(),
+        limited: classes.limited,
+        cost_before,
+        cost_after,
+    };
+    write(&mut solution, &problem, &choice, &classes, &originals, structure);
+    solution
+}
+
+/// The e-graph of a region before any rule, and the class of each node.
+fn load(structure: &Structure) -> (Classes, Vec<Id>) {
+    let facts = structure.nodes.iter().filter_map(|node| match node {
+        LocalNode::Input(facts) => Some(facts.facts()),
+        LocalNode::Value(..) => None,
+    });
+    let mut classes = Classes::new(facts.collect());
+    let mut ids: Vec<Id> = Vec::with_capacity(structure.nodes.len());
+    let mut inputs = 0;
+    for node in &structure.nodes {
+        let term = match node {
+            LocalNode::Input(_) => {
+                inputs += 1;
+                Term::Leaf(inputs - 1)
+            }
+            LocalNode::Value(op, operands) => Term::apply(op.clone(), operands.iter().map(|&i| ids[i as usize])),
+        };
+        let id = classes.add(term);
+        ids.push(id.unwrap_or_else(|| unreachable!("operators of a canonical graph fit their operands")));
+    }
+    (classes, ids)
+}
+
+/// Writes the chosen nodes in an order in which operands come before users.
+fn write(
+    solution: &mut Solution,
+    problem: &Problem,
+    choice: &Choice,
+    classes: &Classes,
+    originals: &[Id],
+    structure: &Structure,
+) {
+    let (writers, mergers) = (classes.writers(), classes.mergers());
+    let mut input_numbers =
+        (0..structure.nodes.len() as u32).filter(|&i| matches!(structure.nodes[i as usize], LocalNode::Input(_)));
+    let inputs: Vec<u32> = input_numbers.by_ref().collect();
+    let mut places: FxHashMap<usize, u32> = FxHashMap::default();
+    for class in problem.in_order(choice) {
+        let (term, operands) = problem.chosen(choice, class);
+        let solved = match term {
+            Term::Leaf(number) => SolvedTerm::Input(inputs[*number as usize]),
+            Term::Apply(op, _) => SolvedTerm::Apply(op.clone(), operands.iter().map(|child| places[child]).collect()),
+        };
+        let mut made_by = Vec::new();
+        if !problem.is_original(term) {
+            made_by.extend(writers.get(term).copied());
+        }
+        if problem.is_replaced(choice, class) {
+            for rule in mergers.get(&problem.class(class)).into_iter().flatten() {
+                if !made_by.contains(rule) {
+                    made_by.push(rule);
+                }
+            }
+        }
+        made_by.iter().for_each(|rule| solution.fired.count(rule));
+        places.insert(class, solution.nodes.len() as u32);
+        solution.nodes.push(SolvedNode { term: solved, made_by });
+    }
+    for (node, &original) in originals.iter().enumerate() {
+        solution.places[node] = places.get(&problem.index(classes.find(original))).copied();
+    }
+}

@@ -1,0 +1,55 @@
+//! What simplification did.
+
+use std::collections::BTreeMap;
+
+/// How often each rule was applied, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<&'static str, usize>);
+
+impl Tally {
+    /// Counts one application.
+    pub(crate) fn count(&mut self, rule: &'static str) {
+        self.count_times(rule, 1);
+    }
+
+    /// Counts some applications.
+    pub(crate) fn count_times(&mut self, rule: &'static str, times: usize) {
+        *self.0.entry(rule).or_default() += times;
+    }
+
+    /// Adds what another tally counted.
+    pub(crate) fn absorb(&mut self, other: &Tally) {
+        other.iter().for_each(|(rule, times)| self.count_times(rule, times));
+    }
+
+    /// Rules and how often each was applied, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        self.0.iter().map(|(&rule, &times)| (rule, times))
+    }
+
+    /// Whether no rule was applied.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What simplification did to a graph.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The rules whose results are in the graph, or that replaced something on the spot.
+    pub fired: Tally,
+    /// For each value of the resulting graph, the rules that made it; none for values that were there before.
+    pub made_by: Vec<Vec<&'static str>>,
+    /// Regions that went through an e-graph.
+    pub regions: usize,
+    /// Regions among them that were unlike all before them; the others were given the result of their like.
+    pub distinct_regions: usize,
+    /// Terms in all e-graphs together.
+    pub terms: usize,
+    /// Regions in which a limit ended the search for more equalities.
+    pub limited_regions: usize,
+    /// The cost of the canonical form, before rules with alternatives.
+    pub cost_before: u64,
+    /// The cost of the result.
+    pub cost_after: u64,
+}

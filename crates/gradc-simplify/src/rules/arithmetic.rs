@@ -1,0 +1,137 @@
+//! Sums, products, signs, and what operators say about themselves.
+
+use egg::Id;
+use gradc_ir::{Class, op};
+
+use super::Fact::{Finite, Float, Moderate};
+use super::Flaw::Cancels;
+use super::FpClass::{Accurate, Fast, Strict};
+use super::{Match, Rule, rule};
+use crate::term::Term;
+use crate::terms::Terms;
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    // What an operator's algebra says: one line for all operators.
+    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).built(identity).local(),
+    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).built(involution).local(),
+    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).built(idempotent).local(),
+    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).built(even).local(),
+    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).built(odd).local(),
+
+    rule("add-negation",        Strict,   "x + -y",                  "x - y",              "subtraction is defined as this").local(),
+    rule("subtract-negation",   Strict,   "x - -y",                  "x + y",              "subtraction is defined as this").local(),
+    rule("product-of-negations",Strict,   "-x * -y",                 "x * y",              "signs multiply; magnitudes are the same").local(),
+    rule("negated-factor",      Strict,   "-x * y",                  "-(x * y)",           "signs multiply; magnitudes are the same").local(),
+    rule("negated-dividend",    Strict,   "-x / y",                  "-(x / y)",           "signs multiply; magnitudes are the same").local(),
+    rule("negated-divisor",     Strict,   "x / -y",                  "-(x / y)",           "signs multiply; magnitudes are the same").local(),
+    rule("negated-multiple",    Strict,   "-(#c * x)",               "-#c * x",            "the sign goes into the number").local(),
+    rule("negative-one-times",  Strict,   "-1 * x",                  "-x",                 "only the sign changes").local(),
+    rule("divide-by-two-power", Strict,   "x / #c",                  "1/#c * x",           "the reciprocal of a power of two is exact, and so the product is rounded like the quotient").built(by_exact_reciprocal).local().at(&["#c: 4", "#c: -0.5"]),
+    rule("negated-difference",  Accurate, "-(x - y)",                "y - x",              "only the sign of a zero differs").local(),
+    rule("zero-minus",          Accurate, "0 - x",                   "-x",                 "only the sign of a zero differs").local(),
+    rule("plus-zero",           Accurate, "x + 0",                   "x",                  "differs only where x is -0, which becomes +0").local(),
+    rule("twice",               Strict,   "x + x",                   "2 * x",              "doubling is exact"),
+
+    rule("multiple-of-multiple",Accurate, "#a * (#b * x)",           "#a*#b * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| a * b)).local().at(&["#a: 3; #b: 0.1", "#a: -7; #b: 0.3"]),
+    rule("quotient-of-multiple",Accurate, "(#b * x) / #a",           "#b/#a * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
+    rule("multiple-of-quotient",Accurate, "#b * (x / #a)",           "#b/#a * x",          "as many roundings, and no quotient in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
+    rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels).when(&[("x", Moderate), ("y", Moderate)]).at(&["#c: 0.1; x: 64 in -2..2; y: 64 in -2..2", "#c: -0.015625; x: 64 in 0..1; y: 64 in 0..1"]),
+    rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).when(&[("x", Moderate), ("y", Moderate)]).at(&["#c: 0.1; #d: -0.1; x: 64 in -2..2; y: 64 in -2..2"]),
+    rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer").when(&[("x", Moderate), ("y", Moderate)]).at(&["#c: 0.1; x: 64 in -2..2; y: 64 in -2..2"]),
+    rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow"),
+
+    rule("zero-times-finite",   Accurate, "0 * x",                   "0",                  "a finite number times zero is zero; only its sign differs").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
+    rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
+    rule("zero-times",          Fast,     "0 * x",                   "0",                  "x is taken to be finite").local(),
+    rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local(),
+    rule("over-itself",         Fast,     "x / x",                   "1",                  "x is taken to be finite and not zero").when(&[("x", Float)]),
+    rule("reciprocal-of-number",Fast,     "x / #c",                  "(1 / #c) * x",       "a product is cheaper than a quotient; one rounding more").local().at(&["#c: 3", "#c: 10"]),
+    rule("common-factor",       Fast,     "a * x + a * y",           "a * (x + y)",        "distributivity"),
+    rule("common-factor-of-difference", Fast, "a * x - a * y",       "a * (x - y)",        "distributivity"),
+    rule("factor-and-itself",   Fast,     "a * x + a",               "a * (x + 1)",        "distributivity"),
+];
+
+/// The operands of a commutative operator in both orders, else in the one that there is.
+fn orders(op: &gradc_ir::Op, children: &[Id]) -> Vec<(Id, Id)> {
+    match *children {
+        [a, b] if op.def.algebra.commutative => vec![(a, b), (b, a)],
+        [a, b] => vec![(a, b)],
+        _ => Vec::new(),
+    }
+}
+
+fn identity(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let op = found.term.op()?;
+    let identity = op.def.algebra.right_identity?;
+    let is_identity = |id: Id| {
+        let facts = terms.facts(id);
+        let identity = facts.ty.dtype.round(identity);
+        facts.constant.is_some_and(|constant| constant.to_bits() == identity.to_bits())
+    };
+    orders(op, found.term.operands()).into_iter().find(|&(_, e)| is_identity(e)).map(|(x, _)| x)
+}
+
+/// The operand of the application of `def` in a class, if there is one.
+fn operand_of(terms: &dyn Terms, class: Id, def: &'static gradc_ir::OpDef) -> Option<Id> {
+    terms.terms(class).iter().find_map(|term| term.applies(def)).map(|(_, operands)| operands[0])
+}
+
+fn involution(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
+    if op.def.algebra.involution { operand_of(terms, x, op.def) } else { None }
+}
+
+fn idempotent(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let op = found.term.op()?;
+    match *found.term.operands() {
+        _ if !op.def.algebra.idempotent => None,
+        [x] => operand_of(terms, x, op.def).map(|_| x),
+        [x, y] => (terms.find(x) == terms.find(y)).then_some(x),
+        _ => None,
+    }
+}
+
+fn even(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
+    let positive = if op.def.algebra.even { operand_of(terms, x, &op::neg::NEG) } else { None }?;
+    terms.apply(op.clone(), &[positive])
+}
+
+fn odd(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
+    // Negation itself is odd too, but that says nothing new.
+    let is_odd = op.def.algebra.odd && !op.def.algebra.involution;
+    let positive = if is_odd { operand_of(terms, x, &op::neg::NEG) } else { None }?;
+    let image = terms.apply(op.clone(), &[positive])?;
+    terms.apply(op::neg::NEG.op(), &[image])
+}
+
+fn by_exact_reciprocal(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let divisor = found.number(terms, "#c")?;
+    let reciprocal = found.ty.dtype.round(1.0 / divisor);
+    // Neither may be subnormal: `2⁻¹⁰²³` and its like are powers of two whose reciprocals round.
+    let is_power_of_two = |value: f64| value.is_normal() && value.to_bits() << 12 == 0;
+    let exact = is_power_of_two(divisor) && is_power_of_two(reciprocal) && reciprocal * divisor == 1.0;
+    let factor = if exact { terms.literal(reciprocal, found.ty) } else { None }?;
+    terms.apply(op::mul::MUL.op(), &[factor, found.value("x")?])
+}
+
+/// `x` times what `combine` makes of `#a` and `#b`, where that is an ordinary number.
+fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64) -> Option<Id> {
+    let factor = combine(found.number(terms, "#a")?, found.number(terms, "#b")?);
+    let rounded = found.ty.dtype.round(factor);
+    let is_ordinary = found.ty.dtype.is_float() && (2f64.powi(-100)..2f64.powi(100)).contains(&rounded.abs());
+    let factor = if is_ordinary { terms.literal(factor, found.ty) } else { None }?;
+    terms.apply(op::mul::MUL.op(), &[factor, found.value("x")?])
+}
+
+fn opposite_multiples(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (c, d) = (found.number(terms, "#c")?, found.number(terms, "#d")?);
+    if c != -d || c <= 0.0 {
+        return None;
+    }
+    let difference = terms.apply(op::sub::SUB.op(), &[found.value("x")?, found.value("y")?])?;
+    let factor = terms.literal(c, found.ty)?;
+    terms.add(Term::apply(op::mul::MUL.op(), [factor, difference]))
+}

@@ -1,0 +1,145 @@
+//! Rules ready to run: parsed, and found by the operator at their root.
+
+use std::sync::OnceLock;
+
+use egg::Id;
+use gradc_ir::Class;
+use rustc_hash::FxHashMap;
+
+use super::{Lhs, Match, Rhs, Rule, table};
+use crate::facts::Facts;
+use crate::options::Mode;
+use crate::pattern::{Bindings, Names, Pattern, build, match_term, parse};
+use crate::term::Term;
+use crate::terms::Terms;
+
+/// A rule with its formulas parsed.
+pub(crate) struct Compiled {
+    /// The rule.
+    pub(crate) rule: &'static Rule,
+    names: Names,
+    lhs: Option<Pattern>,
+    rhs: Option<Pattern>,
+}
+
+/// What a rule says of the class that it matched.
+pub(crate) enum Outcome {
+    /// It equals this one.
+    Equal(Id),
+    /// This is known about it.
+    Learnt(Box<Facts>),
+}
+
+impl Compiled {
+    /// Parses a rule; the error says what is wrong with its text.
+    pub(crate) fn new(rule: &'static Rule) -> Result<Compiled, String> {
+        let mut names = Names::default();
+        let lhs = match rule.lhs {
+            Lhs::Formula(text) => Some(parse(text, &mut names)?),
+            Lhs::Any(..) => None,
+        };
+        let known = (names.values.len(), names.attrs.len());
+        let rhs = match rule.rhs {
+            Rhs::Formula(text) => Some(parse(text, &mut names)?),
+            Rhs::Built(..) | Rhs::Learn(..) => None,
+        };
+        if (names.values.len(), names.attrs.len()) != known {
+            return Err("the right side has variables that the left side does not".to_owned());
+        }
+        Ok(Compiled { rule, names, lhs, rhs })
+    }
+
+    /// The parsed left side of a rule on a formula.
+    #[cfg(test)]
+    pub(crate) fn lhs(&self) -> Option<(&Pattern, &Names)> {
+        self.lhs.as_ref().map(|lhs| (lhs, &self.names))
+    }
+
+    /// Every way in which a term matches, conditions included.
+    pub(crate) fn matches(&self, terms: &dyn Terms, term: &Term) -> Vec<Bindings> {
+        let unbound = Bindings::unbound(&self.names);
+        let mut found = match &self.lhs {
+            Some(lhs) => match_term(terms, lhs, term, &unbound),
+            None => vec![unbound],
+        };
+        found.retain(|bindings| {
+            self.rule.when.iter().all(|(name, fact)| {
+                let value = self.names.value(name).and_then(|variable| bindings.value(variable));
+                let axes = |name: &str| bindings.attrs(self.names.attr(name)?).map(|attrs| attrs.ints("axes"));
+                value.is_some_and(|value| fact.holds(terms.facts(value), axes))
+            })
+        });
+        found
+    }
+
+    /// Applies the rule to one match in a class with these facts; `None` where it does not apply after all.
+    pub(crate) fn apply(
+        &self,
+        terms: &mut dyn Terms,
+        term: &Term,
+        facts: &Facts,
+        bindings: &Bindings,
+    ) -> Option<Outcome> {
+        let found = Match { term, ty: &facts.ty, bindings, names: &self.names };
+        match (&self.rhs, self.rule.rhs) {
+            (Some(rhs), _) => build(terms, rhs, bindings, Some(&facts.ty)).map(Outcome::Equal),
+            (None, Rhs::Built(_, function)) => function(terms, &found).map(Outcome::Equal),
+            (None, Rhs::Learn(_, learn)) => {
+                let mut facts = facts.clone();
+                learn(&found, &mut facts);
+                Some(Outcome::Learnt(Box::new(facts)))
+            }
+            (None, Rhs::Formula(_)) => unreachable!("formulas are parsed"),
+        }
+    }
+}
+
+/// A choice of rules, by the operator at their root.
+pub(crate) struct RuleSet {
+    by_operator: FxHashMap<&'static str, Vec<&'static Compiled>>,
+    by_class: FxHashMap<Class, Vec<&'static Compiled>>,
+}
+
+impl RuleSet {
+    /// The rules that `choose` picks.
+    pub(crate) fn new(choose: impl Fn(&Rule) -> bool) -> RuleSet {
+        let mut set = RuleSet { by_operator: FxHashMap::default(), by_class: FxHashMap::default() };
+        for compiled in all().iter().filter(|compiled| choose(compiled.rule)) {
+            match (compiled.rule.lhs, compiled.lhs.as_ref().and_then(Pattern::root)) {
+                (_, Some(def)) => set.by_operator.entry(def.name).or_default().push(compiled),
+                (Lhs::Any(class, _), None) => set.by_class.entry(class).or_default().push(compiled),
+                (Lhs::Formula(_), None) => unreachable!("the tests check that the root of a rule is an application"),
+            }
+        }
+        set
+    }
+
+    /// Whether a rule only learns facts.
+    pub(crate) fn learns(compiled: &Compiled) -> bool {
+        matches!(compiled.rule.rhs, Rhs::Learn(..))
+    }
+
+    /// The rules that may match a term, in the order of the tables within each of the two kinds.
+    pub(crate) fn for_term(&self, term: &Term) -> impl Iterator<Item = &'static Compiled> + use<'_> {
+        let op = term.op();
+        let of_operator = op.and_then(|op| self.by_operator.get(op.def.name));
+        let of_class = op.and_then(|op| self.by_class.get(&op.def.class));
+        of_operator.into_iter().chain(of_class).flatten().copied()
+    }
+}
+
+/// Whether a rule may be used in a mode.
+pub(crate) fn allowed(rule: &Rule, mode: Mode, differentiated: bool) -> bool {
+    rule.class.allowed_in(mode) && (differentiated || !rule.differentiated)
+}
+
+/// Every rule, parsed once.
+pub(crate) fn all() -> &'static [Compiled] {
+    static ALL: OnceLock<Vec<Compiled>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let compile = |(_, rule): (&str, &'static Rule)| {
+            Compiled::new(rule).unwrap_or_else(|error| panic!("gradc has a bug: rule {}: {error}", rule.name))
+        };
+        table().map(compile).collect()
+    })
+}

@@ -1,0 +1,67 @@
+//! What rules ask about a variable. Unknown means no.
+
+use std::fmt;
+
+use gradc_ir::DType;
+
+use crate::facts::Facts;
+
+/// Something that must be known about a value. NaN is passed on by both sides of a rule, so only [`Fact::Finite`] excludes
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fact {
+    /// No element is below one.
+    AtLeastOne,
+    /// No element is below zero.
+    NonNegative,
+    /// No element is infinite or NaN.
+    Finite,
+    /// No element has a magnitude above 2²⁰, so that small sums and multiples stay finite.
+    Moderate,
+    /// The elements along the axes of this attribute variable add up to one.
+    SumsToOne(&'static str),
+    /// The greatest element along the axes of this attribute variable is zero: the maximum has been taken out.
+    Shifted(&'static str),
+    /// Not [`Fact::Shifted`], as far as is known.
+    NotShifted(&'static str),
+    /// The elements are truth values.
+    Truth,
+    /// The elements are floats.
+    Float,
+}
+
+impl Fact {
+    /// Whether it is known. `axes` gives the axes that an attribute variable stands for.
+    pub(crate) fn holds<'a>(self, facts: &Facts, axes: impl Fn(&str) -> Option<&'a [usize]>) -> bool {
+        let range = facts.range;
+        match self {
+            Fact::AtLeastOne => range.low >= 1.0,
+            Fact::NonNegative => range.low >= 0.0,
+            Fact::Finite => range.is_finite(),
+            Fact::Moderate => range.magnitude() <= f64::from(1 << 20),
+            Fact::SumsToOne(along) => {
+                axes(along).is_some_and(|axes| facts.sums_to_one.is_some_and(|axis| *axes == [axis]))
+            }
+            Fact::Shifted(along) => axes(along).is_some_and(|axes| facts.is_shifted_along(axes)),
+            Fact::NotShifted(along) => !Fact::Shifted(along).holds(facts, axes),
+            Fact::Truth => facts.ty.dtype == DType::Bool,
+            Fact::Float => facts.ty.dtype.is_float(),
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fact::AtLeastOne => "at least 1",
+            Fact::NonNegative => "not negative",
+            Fact::Finite => "finite",
+            Fact::Moderate => "moderate",
+            Fact::SumsToOne(_) => "sums to one",
+            Fact::Shifted(_) => "shifted by its maximum",
+            Fact::NotShifted(_) => "not shifted by its maximum",
+            Fact::Truth => "a truth value",
+            Fact::Float => "a float",
+        })
+    }
+}

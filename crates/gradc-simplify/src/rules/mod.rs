@@ -1,0 +1,224 @@
+//! The rules: tables by subject, one line a rule.
+//!
+//! A rule says that two formulas are equal, in which sense ([`FpClass`]), under which conditions, and why. Nothing can be
+//! a rule that the tests do not sample: they go through [`table`].
+
+pub(crate) mod compiled;
+mod condition;
+
+#[cfg(test)]
+mod tests;
+
+pub use condition::Fact;
+
+use egg::Id;
+use gradc_ir::{Attrs, Class, TensorType};
+
+use crate::facts::Facts;
+use crate::options::Mode;
+use crate::pattern::{Bindings, Names};
+use crate::terms::Terms;
+
+macro_rules! subjects {
+    ($($subject:ident)*) => {
+        $(mod $subject;)*
+
+        /// Every rule with its subject, in the order of the tables.
+        pub fn table() -> impl Iterator<Item = (&'static str, &'static Rule)> {
+            std::iter::empty()$(.chain($subject::RULES.iter().map(|rule| (stringify!($subject), rule))))*
+        }
+    };
+}
+
+subjects! { activation arithmetic log_exp matmul movement power reduce select softmax }
+
+/// In which sense the two sides of a rule are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FpClass {
+    /// Bit for bit, the payloads of NaN aside.
+    Strict,
+    /// Over the reals; in floating point the right side is not less accurate, and NaN and infinite for finite inputs
+    /// only where the left side is. The sign of a zero may differ.
+    Accurate,
+    /// Over the reals.
+    Fast,
+}
+
+impl FpClass {
+    /// Whether rules of this class may be used in a mode.
+    pub fn allowed_in(self, mode: Mode) -> bool {
+        let least = match self {
+            FpClass::Strict => Mode::Strict,
+            FpClass::Accurate => Mode::Accurate,
+            FpClass::Fast => Mode::Fast,
+        };
+        mode >= least
+    }
+}
+
+/// What is wrong with the left side of a rule, so that it is avoided even where it is cheaper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Flaw {
+    /// It loses digits, which `accurate` does not accept.
+    Cancels,
+    /// It overflows or divides zero by zero where the result is an ordinary number.
+    Overflows,
+}
+
+/// A formula that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lhs {
+    /// A pattern; see the notation in the pattern module.
+    Formula(&'static str),
+    /// Any application of an operator of a class, with what it has to look like in words.
+    Any(Class, &'static str),
+}
+
+/// What an application of a rule builds on.
+pub(crate) struct Match<'m> {
+    /// The term that matched.
+    pub(crate) term: &'m crate::term::Term,
+    /// Its type.
+    pub(crate) ty: &'m TensorType,
+    pub(crate) bindings: &'m Bindings,
+    pub(crate) names: &'m Names,
+}
+
+impl Match<'_> {
+    /// The value that a variable of the left side stands for.
+    fn value(&self, name: &str) -> Option<Id> {
+        self.bindings.value(self.names.value(name)?)
+    }
+
+    /// The attributes that a variable of the left side stands for.
+    fn attrs(&self, name: &str) -> Option<&Attrs> {
+        self.bindings.attrs(self.names.attr(name)?)
+    }
+
+    /// The number that a `#` variable of the left side stands for.
+    fn number(&self, terms: &dyn Terms, name: &str) -> Option<f64> {
+        terms.facts(self.value(name)?).constant
+    }
+}
+
+/// What takes the place of the left side.
+#[derive(Clone, Copy)]
+pub(crate) enum Rhs {
+    /// A formula.
+    Formula(&'static str),
+    /// What a function builds, with how it is written in the manual; it builds nothing where the rule does not apply.
+    Built(&'static str, fn(&mut dyn Terms, &Match<'_>) -> Option<Id>),
+    /// Nothing: the value stays, and this is learnt about it, with how it is written in the manual.
+    Learn(&'static str, fn(&Match<'_>, &mut Facts)),
+}
+
+/// A rule.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// Its name, in the manual, snapshots and blame.
+    pub name: &'static str,
+    /// In which sense the sides are equal.
+    pub class: FpClass,
+    /// What is looked for.
+    pub(crate) lhs: Lhs,
+    /// What it is equal to.
+    pub(crate) rhs: Rhs,
+    /// What must be known about the variables.
+    pub when: &'static [(&'static str, Fact)],
+    /// What is wrong with the left side.
+    pub flaw: Option<Flaw>,
+    /// Whether the right side is better wherever the left side occurs, so that it can replace it on the spot.
+    pub local: bool,
+    /// Whether it makes an unstable formula stable, so that it runs before differentiation too.
+    pub stabilises: bool,
+    /// Whether it needs `stop_gradient` to have done its work.
+    pub differentiated: bool,
+    /// Why it is right, and of its class.
+    pub reason: &'static str,
+    /// Shapes, attributes and ranges at which it is tested; none for rules that work on any shape.
+    pub samples: &'static [&'static str],
+}
+
+/// A rule between two formulas.
+const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'static str, reason: &'static str) -> Rule {
+    Rule {
+        name,
+        class,
+        lhs: Lhs::Formula(lhs),
+        rhs: Rhs::Formula(rhs),
+        when: &[],
+        flaw: None,
+        local: false,
+        stabilises: false,
+        differentiated: false,
+        reason,
+        samples: &[],
+    }
+}
+
+impl Rule {
+    /// The right side is built by a function.
+    const fn built(self, build: fn(&mut dyn Terms, &Match<'_>) -> Option<Id>) -> Rule {
+        let Rhs::Formula(shown) = self.rhs else { return self };
+        Rule { rhs: Rhs::Built(shown, build), ..self }
+    }
+
+    /// The left side stays, and something is learnt about it.
+    const fn learns(self, learn: fn(&Match<'_>, &mut Facts)) -> Rule {
+        let Rhs::Formula(shown) = self.rhs else { return self };
+        Rule { rhs: Rhs::Learn(shown, learn), ..self }
+    }
+
+    /// The left side is any operator of a class.
+    const fn any(self, class: Class) -> Rule {
+        let Lhs::Formula(shown) = self.lhs else { return self };
+        Rule { lhs: Lhs::Any(class, shown), ..self }
+    }
+
+    const fn when(self, when: &'static [(&'static str, Fact)]) -> Rule {
+        Rule { when, ..self }
+    }
+
+    const fn local(self) -> Rule {
+        Rule { local: true, ..self }
+    }
+
+    const fn flawed(self, flaw: Flaw) -> Rule {
+        Rule { flaw: Some(flaw), ..self }
+    }
+
+    const fn stabilises(self) -> Rule {
+        Rule { stabilises: true, ..self }
+    }
+
+    const fn differentiated(self) -> Rule {
+        Rule { differentiated: true, ..self }
+    }
+
+    const fn at(self, samples: &'static [&'static str]) -> Rule {
+        Rule { samples, ..self }
+    }
+
+    /// How the left side is written in the manual.
+    pub fn left(&self) -> &'static str {
+        match self.lhs {
+            Lhs::Formula(text) | Lhs::Any(_, text) => text,
+        }
+    }
+
+    /// How the right side is written in the manual.
+    pub fn right(&self) -> &'static str {
+        match self.rhs {
+            Rhs::Formula(text) | Rhs::Built(text, _) | Rhs::Learn(text, _) => text,
+        }
+    }
+
+    /// Whether the left side must not be chosen in a mode.
+    pub(crate) fn avoids_left_side(&self, mode: Mode) -> bool {
+        match self.flaw {
+            None => false,
+            Some(Flaw::Cancels) => mode == Mode::Accurate,
+            Some(Flaw::Overflows) => mode >= Mode::Accurate,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Broadcasts, reshapes, transposes, conversions.
+
+use egg::Id;
+use gradc_ir::op::{self, broadcast::BROADCAST, reshape::RESHAPE, transpose::TRANSPOSE};
+use gradc_ir::{Class, Op, TensorType};
+
+use super::FpClass::Strict;
+use super::{Match, Rule, rule};
+use crate::ops;
+use crate::terms::Terms;
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    // Elementwise operators before movement: fewer elements to compute, and movements meet.
+    rule("apply-before-broadcast", Strict, "f(broadcast[B](x), broadcast[B](y))", "broadcast[B](f(x, y))", "each element is computed once from the same operands").any(Class::Elementwise).built(|t, m| before_movement(t, m, &BROADCAST)).local(),
+    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).built(|t, m| before_movement(t, m, &RESHAPE)).local(),
+    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).built(|t, m| before_movement(t, m, &TRANSPOSE)).local(),
+
+    rule("broadcast-broadcast", Strict,   "broadcast[A](broadcast[B](x))", "broadcast[AB](x)", "the same elements in the same places").built(broadcast_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1 2 / 4 3 2", "x: 2 3; B: 0 2 / 2 4 3; A: 0 2 3 / 2 5 4 3"]),
+    rule("broadcast-nothing",   Strict,   "broadcast[B](x)",         "x",                  "there is no new axis").built(|_, m| (m.attrs("B")?.ints("axes").len() == m.ty.shape.rank()).then_some(m.value("x")?)).local().at(&["x: 2 3; B: 0 1 / 2 3"]),
+    rule("reshape-reshape",     Strict,   "reshape[A](reshape[B](x))", "reshape[A](x)",    "the order of the elements is the same").local().at(&["x: 6; B: 2 3; A: 3 2", "x: 2 3; B: 6; A: 1 6"]),
+    rule("reshape-nothing",     Strict,   "reshape[R](x)",           "x",                  "the shape is the same").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 2 3; R: 2 3"]),
+    rule("transpose-transpose", Strict,   "transpose[P](transpose[Q](x))", "transpose[PQ](x)", "permutations compose").built(transpose_transpose).local().at(&["x: 2 3 4; Q: 1 2 0; P: 2 1 0", "x: 2 3; Q: 1 0; P: 1 0"]),
+    rule("transpose-nothing",   Strict,   "transpose[P](x)",         "x",                  "no axis moves").built(|_, m| if m.attrs("P")?.ints("permutation").is_sorted() { m.value("x") } else { None }).local().at(&["x: 2 3; P: 0 1"]),
+    rule("transpose-broadcast", Strict,   "transpose[P](broadcast[B](x))", "broadcast(x)", "the axes of x stay in order").built(transpose_broadcast).local().at(&["x: 3; B: 0 / 3 2; P: 1 0", "x: 3 4; B: 0 1 / 3 4 2; P: 2 0 1"]),
+    rule("transpose-units",     Strict,   "transpose[P](x)",         "reshape(x)",         "only axes of extent 1 move past others").built(transpose_units).local().at(&["x: 1 3; P: 1 0", "x: 2 1 3; P: 0 2 1"]),
+
+    rule("cast-nothing",        Strict,   "cast[D](x)",              "x",                  "it is of this type already").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 4; D: float"]),
+    rule("stop-gradient",       Strict,   "stop_gradient(x)",        "x",                  "the graph is differentiated already").differentiated().local(),
+
+    // In the e-graph a broadcast is there on both sides of the operator, so that formulas are found whichever way they were
+    // written.
+    rule("broadcast-sum",       Strict,   "broadcast[B](x + y)",     "broadcast[B](x) + broadcast[B](y)", "the same elements from the same operands").at(&["x: 3; y: 3; B: 0 / 3 2"]),
+    rule("broadcast-difference",Strict,   "broadcast[B](x - y)",     "broadcast[B](x) - broadcast[B](y)", "the same elements from the same operands").at(&["x: 3; y: 3; B: 0 / 3 2"]),
+    rule("broadcast-product",   Strict,   "broadcast[B](x * y)",     "broadcast[B](x) * broadcast[B](y)", "the same elements from the same operands").at(&["x: 3; y: 3; B: 0 / 3 2"]),
+    rule("broadcast-quotient",  Strict,   "broadcast[B](x / y)",     "broadcast[B](x) / broadcast[B](y)", "the same elements from the same operands").at(&["x: 3; y: 3; B: 0 / 3 2"]),
+    rule("broadcast-negation",  Strict,   "broadcast[B](-x)",        "-broadcast[B](x)",   "the same elements from the same operands").at(&["x: 3; B: 0 / 3 2"]),
+];
+
+/// `f` of operands that were all moved in one way (numbers aside) is the moved `f` of what they were before.
+fn before_movement(terms: &mut dyn Terms, found: &Match<'_>, movement: &'static gradc_ir::OpDef) -> Option<Id> {
+    let op = found.term.op()?;
+    let moved = |terms: &dyn Terms, id: Id| -> Option<(Op, Id, TensorType)> {
+        let (movement, from) = terms.terms(id).iter().find_map(|term| term.applies(movement))?;
+        Some((movement.clone(), from[0], terms.facts(from[0]).ty.clone()))
+    };
+    let is_number = |terms: &dyn Terms, id: Id| terms.facts(id).constant.is_some();
+    let operands: Vec<Id> = found.term.operands().to_vec();
+    let first = *operands.iter().find(|&&operand| !is_number(terms, operand))?;
+    let (movement, _, from) = moved(terms, first)?;
+    let mut sources = Vec::with_capacity(operands.len());
+    for &operand in &operands {
+        let source = match moved(terms, operand) {
+            Some((other, source, ty)) if other == movement && ty.shape == from.shape => source,
+            _ => {
+                let number = terms.facts(operand).constant?;
+                let ty = terms.facts(operand).ty.with_shape(from.shape.clone());
+                terms.literal(number, &ty)?
+            }
+        };
+        sources.push(source);
+    }
+    let image = terms.apply(op.clone(), &sources)?;
+    terms.apply(movement, &[image])
+}
+
+fn broadcast_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (outer, inner) = (found.attrs("A")?, found.attrs("B")?.ints("axes"));
+    let axes: Vec<usize> = inner.iter().map(|&axis| outer.ints("axes")[axis]).collect();
+    terms.apply(ops::broadcast(&axes, outer.ints("shape")), &[found.value("x")?])
+}
+
+fn transpose_transpose(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (outer, inner) = (found.attrs("P")?.ints("permutation"), found.attrs("Q")?.ints("permutation"));
+    let permutation: Vec<usize> = outer.iter().map(|&axis| inner[axis]).collect();
+    terms.apply(ops::transpose(&permutation), &[found.value("x")?])
+}
+
+fn transpose_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let inverse = op::transpose::inverse(found.attrs("P")?.ints("permutation"));
+    let axes: Vec<usize> = found.attrs("B")?.ints("axes").iter().map(|&axis| inverse[axis]).collect();
+    if !axes.is_sorted() {
+        return None;
+    }
+    terms.apply(ops::broadcast(&axes, &found.ty.shape), &[found.value("x")?])
+}
+
+fn transpose_units(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let x = found.value("x")?;
+    let permutation = found.attrs("P")?.ints("permutation");
+    let shape = &terms.facts(x).ty.shape;
+    let moving = permutation.iter().filter(|&&axis| shape[axis] != 1);
+    if permutation.is_sorted() || !moving.is_sorted() {
+        return None;
+    }
+    terms.apply(ops::reshape(&found.ty.shape), &[x])
+}

@@ -1,0 +1,20 @@
+//! Powers, roots and quotients.
+
+use super::Fact::NonNegative;
+use super::FpClass::{Accurate, Fast, Strict};
+use super::{Rule, rule};
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    rule("power-zero",          Strict,   "pow(x, 0)",               "1",                  "anything to the power of zero is one, NaN included").local(),
+    rule("square",              Accurate, "pow(x, 2)",               "x * x",              "the product is rounded once").local(),
+    rule("cube",                Accurate, "pow(x, 3)",               "x * x * x",          "two roundings, and what overflows or vanishes in between does so in the end").local(),
+    rule("half-power",          Accurate, "pow(x, 0.5)",             "sqrt(x)",            "the root is rounded once; at -0 the sign of the zero differs").local(),
+    rule("inverse-power",       Accurate, "pow(x, -1)",              "1 / x",              "the quotient is rounded once").local(),
+    rule("inverse-square",      Fast,     "pow(x, -2)",              "1 / (x * x)",        "the square may overflow or vanish").local(),
+    rule("inverse-root-power",  Accurate, "pow(x, -0.5)",            "rsqrt(x)",           "the same but at -0, where the sign of the infinity differs").when(&[("x", NonNegative)]).local().at(&["x: 64 in 0..3"]),
+    rule("inverse-root",        Accurate, "1 / sqrt(x)",             "rsqrt(x)",           "the reciprocal root is not rounded in between"),
+    rule("over-root",           Fast,     "x / sqrt(y)",             "x * rsqrt(y)",       "one rounding more"),
+    rule("square-of-root",      Accurate, "sqrt(x) * sqrt(x)",       "x",                  "exact instead of rounded twice").when(&[("x", NonNegative)]).at(&["x: 64 in 0..3"]),
+    rule("root-of-square",      Accurate, "sqrt(x * x)",             "abs(x)",             "exact instead of rounded twice, and without a square that could overflow or vanish"),
+];

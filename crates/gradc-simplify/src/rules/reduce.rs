@@ -1,0 +1,146 @@
+//! Reductions.
+
+use egg::Id;
+use gradc_ir::op::{self, broadcast::BROADCAST, reduce_sum::REDUCE_SUM, transpose::TRANSPOSE};
+use gradc_ir::{Class, Op, OpDef, Shape};
+
+use super::Fact::{Moderate, SumsToOne};
+use super::FpClass::{Accurate, Fast, Strict};
+use super::{Match, Rule, rule};
+use crate::ops;
+use crate::terms::Terms;
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    rule("sum-of-number",       Accurate, "sum[A](#c)",              "n * #c",             "one rounding instead of many").built(sum_of_number).local().at(&["#c: 0.1; A: 0", "#c: 1; A: 0"]),
+    rule("extreme-of-number",   Strict,   "amax(#c) or amin(#c)",    "#c",                 "the extreme of equal numbers is that number").any(Class::Reduce).built(extreme_of_number).local(),
+    rule("sum-of-broadcast",    Accurate, "sum[A](broadcast[B](x))", "n * sum(x)",         "one rounding instead of many").built(sum_of_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1", "x: 3; B: 1 / 2 3; A: 0 1", "x: 2 3; B: 0 2 / 2 5 3; A: 1 2", "x: 3; B: 0 / 3 2; A: 0"]),
+    rule("extreme-of-broadcast",Strict,   "amax[A](broadcast[B](x))","amax(x)",            "repeated elements do not change the extreme").any(Class::Reduce).built(extreme_of_broadcast).local(),
+    rule("reduce-transposed",   Strict,   "sum[A](transpose[P](x))", "transpose(sum(x))",  "the axes keep their order, and so does the accumulation").any(Class::Reduce).built(reduce_transposed).local(),
+    rule("reduce-unit-axes",    Accurate, "sum[A](x)",               "reshape(x)",         "there is one element to reduce; -0 stays -0").built(reduce_unit_axes).local().at(&["x: 3 1; A: 1", "x: 1 3 1; A: 0 2"]),
+    rule("sum-of-sum",          Accurate, "sum[A](sum[B](x))",       "sum[AB](x)",         "as many additions; the sum of a kernel is accumulated in parts anyway").built(|t, m| merged(t, m, &REDUCE_SUM)).at(MERGED),
+    rule("maximum-of-maximum",  Strict,   "amax[A](amax[B](x))",     "amax[AB](x)",        "the order does not matter").built(|t, m| merged(t, m, &op::reduce_max::REDUCE_MAX)).at(MERGED),
+    rule("minimum-of-minimum",  Strict,   "amin[A](amin[B](x))",     "amin[AB](x)",        "the order does not matter").built(|t, m| merged(t, m, &op::reduce_min::REDUCE_MIN)).at(MERGED),
+    rule("sum-of-negation",     Accurate, "sum[A](-x)",              "-sum[A](x)",         "only the sign of a zero differs").local().at(&["x: 3 2; A: 1"]),
+    rule("sum-of-ones",         Accurate, "sum[A](x)",               "1",                  "the elements are known to add up to one").when(&[("x", SumsToOne("A"))]).local().at(&["x: 3 4 one_hot; A: 1"]),
+    rule("sum-of-multiple",     Accurate, "sum[A](#c * x)",          "#c * sum[A](x)",     "one rounding instead of many").when(&[("x", Moderate)]).at(&["#c: 0.1; x: 5 3 in -2..2; A: 1", "#c: -3; x: 5 3 in 0..1; A: 0"]),
+    rule("sum-of-shared-factor",Accurate, "sum[A](spread[A](y) * x)","y * sum[A](x)",      "one rounding instead of many").when(&[("x", Moderate), ("y", Moderate)]).at(&["y: 5 in -2..2; x: 5 3 in -2..2; A: 1"]),
+    rule("sum-of-any-multiple", Fast,     "sum[A](#c * x)",          "#c * sum[A](x)",     "distributivity").at(&["#c: 0.1; x: 5 3; A: 1"]),
+    rule("sum-of-any-shared-factor", Fast, "sum[A](spread[A](y) * x)", "y * sum[A](x)",    "distributivity").at(&["y: 5; x: 5 3; A: 1"]),
+    rule("sum-of-shared-divisor", Fast,   "sum[A](x / spread[A](y))","sum[A](x) / y",      "distributivity").at(&["y: 5 in 1..3; x: 5 3; A: 1"]),
+];
+
+const MERGED: &[&str] = &["x: 2 3 4; B: 1; A: 0", "x: 2 3 4; B: 0; A: 1", "x: 2 3 4; B: 0 2; A: 0"];
+
+fn is_extreme(def: &'static OpDef) -> bool {
+    std::ptr::eq(def, &op::reduce_max::REDUCE_MAX) || std::ptr::eq(def, &op::reduce_min::REDUCE_MIN)
+}
+
+/// The one application of `def` in a class: its attributes and its operand.
+fn application(terms: &dyn Terms, class: Id, def: &'static OpDef) -> Option<(Op, Id)> {
+    terms.terms(class).iter().find_map(|term| term.applies(def)).map(|(op, operands)| (op.clone(), operands[0]))
+}
+
+/// How many elements a reduction makes into one.
+fn count(terms: &dyn Terms, operand: Id, axes: &[usize]) -> usize {
+    axes.iter().map(|&axis| terms.facts(operand).ty.shape[axis]).product()
+}
+
+fn sum_of_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let operand = found.value("#c")?;
+    let count = count(terms, operand, found.attrs("A")?.ints("axes"));
+    let sum = found.number(terms, "#c")? * count as f64;
+    if found.ty.dtype.is_float() || sum.abs() < f64::from(i32::MAX) { terms.literal(sum, found.ty) } else { None }
+}
+
+fn extreme_of_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
+    let number = terms.facts(x).constant?;
+    let is_some = count(terms, x, op.attrs.ints("axes")) > 0;
+    if is_extreme(op.def) && is_some { terms.literal(number, found.ty) } else { None }
+}
+
+/// A reduction over `axes` of a broadcast of `x`: the reduced `x`, broadcast as far as is left, and how often each of its
+/// elements was there.
+struct OfBroadcast {
+    /// Axes of `x` to reduce.
+    inner: Vec<usize>,
+    /// Where the axes of `x` that are left are in the result.
+    kept: Vec<usize>,
+    /// How often each element was repeated along the reduced axes.
+    times: usize,
+}
+
+fn of_broadcast(axes: &[usize], broadcast: &Op) -> OfBroadcast {
+    let (own, shape) = (broadcast.attrs.ints("axes"), broadcast.attrs.ints("shape"));
+    let inner = (0..own.len()).filter(|&i| axes.contains(&own[i])).collect();
+    let left = ops::other_axes(axes, shape.len());
+    let kept = (0..left.len()).filter(|&i| own.contains(&left[i])).collect();
+    let times = axes.iter().filter(|axis| !own.contains(axis)).map(|&axis| shape[axis]).product();
+    OfBroadcast { inner, kept, times }
+}
+
+/// The reduction of a broadcast without the repetitions, in the shape of the result.
+fn reduced_source(terms: &mut dyn Terms, def: &'static OpDef, x: Id, parts: &OfBroadcast) -> Option<Id> {
+    if parts.inner.is_empty() { Some(x) } else { terms.apply(ops::reduce(def, &parts.inner), &[x]) }
+}
+
+fn spread_to(terms: &mut dyn Terms, x: Id, kept: &[usize], shape: &Shape) -> Option<Id> {
+    if kept.len() == shape.rank() { Some(x) } else { terms.apply(ops::broadcast(kept, shape), &[x]) }
+}
+
+fn sum_of_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let broadcast = BROADCAST.with(found.attrs("B")?.clone());
+    let parts = of_broadcast(found.attrs("A")?.ints("axes"), &broadcast);
+    if !found.ty.dtype.is_float() {
+        return None;
+    }
+    let reduced = reduced_source(terms, &REDUCE_SUM, found.value("x")?, &parts)?;
+    let ty = terms.facts(reduced).ty.clone();
+    let times = terms.literal(parts.times as f64, &ty)?;
+    let sum = terms.apply(op::mul::MUL.op(), &[times, reduced])?;
+    spread_to(terms, sum, &parts.kept, &found.ty.shape)
+}
+
+fn extreme_of_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[operand]) = (found.term.op()?.clone(), found.term.operands()) else { return None };
+    let (broadcast, x) = application(terms, operand, &BROADCAST)?;
+    let parts = of_broadcast(op.attrs.ints("axes"), &broadcast);
+    if !is_extreme(op.def) || parts.times == 0 {
+        return None;
+    }
+    let reduced = reduced_source(terms, op.def, x, &parts)?;
+    spread_to(terms, reduced, &parts.kept, &found.ty.shape)
+}
+
+fn reduce_transposed(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[operand]) = (found.term.op()?.clone(), found.term.operands()) else { return None };
+    let (transpose, x) = application(terms, operand, &TRANSPOSE)?;
+    let permutation = transpose.attrs.ints("permutation");
+    let axes: Vec<usize> = op.attrs.ints("axes").iter().map(|&axis| permutation[axis]).collect();
+    if !axes.is_sorted() {
+        return None;
+    }
+    let reduced = terms.apply(ops::reduce(op.def, &axes), &[x])?;
+    // What is left of the permutation, with the reduced axes closed up.
+    let left: Vec<usize> = permutation.iter().copied().filter(|axis| !axes.contains(axis)).collect();
+    let closed: Vec<usize> = left.iter().map(|&axis| axis - axes.iter().filter(|&&gone| gone < axis).count()).collect();
+    if closed.is_sorted() { Some(reduced) } else { terms.apply(ops::transpose(&closed), &[reduced]) }
+}
+
+fn reduce_unit_axes(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let x = found.value("x")?;
+    if count(terms, x, found.attrs("A")?.ints("axes")) != 1 {
+        return None;
+    }
+    terms.apply(ops::reshape(&found.ty.shape), &[x])
+}
+
+fn merged(terms: &mut dyn Terms, found: &Match<'_>, def: &'static OpDef) -> Option<Id> {
+    let x = found.value("x")?;
+    let (outer, inner) = (found.attrs("A")?.ints("axes"), found.attrs("B")?.ints("axes"));
+    let left = ops::other_axes(inner, terms.facts(x).ty.shape.rank());
+    let mut axes: Vec<usize> = inner.iter().copied().chain(outer.iter().map(|&axis| left[axis])).collect();
+    axes.sort_unstable();
+    terms.apply(ops::reduce(def, &axes), &[x])
+}
