@@ -298,6 +298,22 @@ warning[E0101]: a message
     }
 
     #[test]
+    fn windows_line_ends_are_not_shown() {
+        check(
+            "a\r\nb c\r\n",
+            &[(5, 6, "this"), (0, 1, "that")],
+            "
+error[E0101]: a message
+ --> m.net:2:3
+  |
+1 | a 
+  | - that
+2 | b c 
+  |   ^ this",
+        );
+    }
+
+    #[test]
     fn colour_is_only_there_on_request() {
         let mut sources = SourceMap::new();
         let file = sources.add("m.net", "a");

@@ -1,5 +1,7 @@
 //! Files, places in them, and the map from one to the other.
 
+use std::string::FromUtf8Error;
+
 use crate::{Diagnostic, codes};
 
 /// The largest source file that is read, in bytes (4 MiB).
@@ -127,22 +129,31 @@ impl SourceMap {
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(self.add(name, text)),
-            Err(error) => {
-                let start = error.utf8_error().valid_up_to();
-                let bad = error.as_bytes().get(start).copied().unwrap_or(0);
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let file = self.add(name, text);
-                // What comes before `start` is valid, so it has the same offsets in the lossy
-                // text, where U+FFFD follows.
-                let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
-                let span = Span::new(file, offset_u32(start), offset_u32(end));
-                Err(Box::new(
-                    Diagnostic::error(codes::NOT_UTF8, "this file is not UTF-8 text")
-                        .primary(span, format!("byte {start} is 0x{bad:02X}, which is not valid here"))
-                        .help("save the file as UTF-8; if it is data or weights, pass it with `--data` or `--weights`"),
-                ))
-            }
+            Err(error) => Err(Box::new(self.add_unreadable(name.into(), &error))),
         }
+    }
+
+    /// Adds what can be read of a file that is not UTF-8, and says where it stops being it.
+    fn add_unreadable(&mut self, name: String, error: &FromUtf8Error) -> Diagnostic {
+        let offset = error.utf8_error().valid_up_to();
+        let bad = error.as_bytes().get(offset).copied().unwrap_or(0);
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let mark = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        let file = self.add(name, text);
+        // What comes before the offset is valid, so it is as long in the lossy text, but for the
+        // byte order mark that was taken off; U+FFFD follows.
+        let start = offset - mark;
+        let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
+        let help = match error.as_bytes() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this looks like UTF-16: save the file as UTF-8",
+            _ => "save the file as UTF-8; if it is data or weights, pass it with `--data` or `--weights`",
+        };
+        Diagnostic::error(codes::NOT_UTF8, "this file is not UTF-8 text")
+            .primary(
+                Span::new(file, offset_u32(start), offset_u32(end)),
+                format!("byte {offset} is 0x{bad:02X}, which is not valid here"),
+            )
+            .help(help)
     }
 
     /// The diagnostic for a file of more than [`MAX_SOURCE_BYTES`] bytes, labelled at its start.
@@ -209,4 +220,78 @@ impl SourceMap {
 /// Offsets are 32 bits wide; files that large are refused before anything points into them.
 fn offset_u32(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_position(text: &str, offset: u32, line: u32, column: u32) {
+        let mut sources = SourceMap::new();
+        let file = sources.add("m.net", text);
+        assert_eq!(sources.line_col(file, offset), Position { line, column }, "{text:?} at {offset}");
+    }
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        check_position("", 0, 1, 1);
+        check_position("ab\ncd", 0, 1, 1);
+        check_position("ab\ncd", 2, 1, 3);
+        check_position("ab\ncd", 3, 2, 1);
+        check_position("ab\ncd", 5, 2, 3);
+        check_position("ab\n", 3, 2, 1);
+        check_position("é×x", 4, 1, 3);
+        check_position("ab", 99, 1, 3);
+    }
+
+    #[test]
+    fn files_are_found_by_their_ids() {
+        let mut sources = SourceMap::new();
+        let one = sources.add("one.net", "a");
+        let two = sources.add("two.net", "\u{feff}bc");
+        assert_eq!(sources.files().collect::<Vec<_>>(), [one, two]);
+        assert_eq!((sources.name(two), sources.text(two)), ("two.net", "bc"));
+        assert_eq!(sources.slice(Span::new(two, 1, 2)), "c");
+        assert_eq!(sources.slice(Span::new(two, 1, 9)), "");
+        // An id of another map is no panic.
+        assert_eq!(SourceMap::new().text(one), "");
+        assert_eq!(SourceMap::new().line_col(one, 7), Position { line: 1, column: 1 });
+    }
+
+    #[test]
+    fn spans_join_within_a_file() {
+        let mut sources = SourceMap::new();
+        let (one, two) = (sources.add("1", "abcdef"), sources.add("2", "abcdef"));
+        let (a, b) = (Span::new(one, 1, 2), Span::new(one, 4, 6));
+        assert_eq!(a.to(b), Span::new(one, 1, 6));
+        assert_eq!(b.to(a), Span::new(one, 1, 6));
+        assert_eq!(a.to(Span::new(two, 4, 6)), a);
+        assert_eq!((a.before(), a.after()), (Span::new(one, 1, 1), Span::new(one, 2, 2)));
+        assert!(a.before().is_empty() && !a.is_empty());
+        assert_eq!(b.len(), 2);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_located() {
+        let mut sources = SourceMap::new();
+        let text = sources.add_bytes("text.net", "\u{feff}é".into()).expect("is UTF-8");
+        assert_eq!(sources.text(text), "é");
+        let error = sources.add_bytes("bad.net", b"ab\ncd\xff\xfe".to_vec()).expect_err("is not");
+        let span = error.span().expect("is located");
+        assert_eq!(error.code(), codes::NOT_UTF8);
+        assert_eq!(sources.line_col(span.file, span.start), Position { line: 2, column: 3 });
+        assert_eq!(sources.slice(span), "\u{fffd}");
+        let error = sources.add_bytes("marked.net", b"\xef\xbb\xbfab\xff".to_vec()).expect_err("is not");
+        assert_eq!(error.span().map(|span| (span.start, sources.slice(span))), Some((2, "\u{fffd}")));
+        let error = sources.add_bytes("utf16.net", b"\xff\xfea\0".to_vec()).expect_err("is not");
+        assert!(error.helps()[0].contains("UTF-16"));
+    }
+
+    #[test]
+    fn too_many_bytes_are_refused() {
+        let mut sources = SourceMap::new();
+        let error = sources.add_bytes("big.net", vec![b'a'; MAX_SOURCE_BYTES + 1]).expect_err("too large");
+        assert_eq!(error.code(), codes::FILE_TOO_LARGE);
+        assert!(sources.add_bytes("fits.net", vec![b'a'; MAX_SOURCE_BYTES]).is_ok());
+    }
 }

@@ -29,7 +29,7 @@
 //!
 //! # Limits
 //!
-//! A file has at most [`MAX_SOURCE_BYTES`](gradc_diagnostics::MAX_SOURCE_BYTES); brackets nest 200
+//! A file has at most [`MAX_SOURCE_BYTES`]; brackets nest 200
 //! deep, blocks 100; no path through a tree is longer than [`ast::MAX_HEIGHT`]. Beyond that there is
 //! an error, and parsing goes on. So no text overflows the stack, here or in a later stage that
 //! walks over the tree recursively; time and memory are linear in the length of the text.
@@ -84,7 +84,7 @@
 //!
 //! NAME        = [A-Za-z_][A-Za-z0-9_]*, but no keyword
 //! NUMBER      = [0-9][0-9_]* ( "." [0-9][0-9_]* )? ( [eE] [+-]? [0-9][0-9_]* )?
-//! STRING      = '"' ( any character but " \\ and line breaks | \\n | \\t | \\" | \\\\ )* '"'
+//! STRING      = '"' ( any character but " \ and line breaks | \n | \t | \" | \\ )* '"'
 //! comment     = "//" to the end of the line
 //! ```
 //!
