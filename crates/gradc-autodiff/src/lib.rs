@@ -116,6 +116,20 @@ pub fn jvp(graph: &Graph, wrt: &[ValueId], of: &[ValueId]) -> Tangents {
     Tangents { graph: result, inputs, tangents: of.iter().map(|value| tangents[value.index()]).collect() }
 }
 
+/// For each of `wrt`, whether [`gradient`] finds a cotangent for it: whether there is a path from it to the loss on which
+/// every operator passes a derivative.
+pub fn reached(graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Vec<bool> {
+    let mut flows = vec![false; graph.len()];
+    flows[loss.index()] = graph.dtype(loss).is_float();
+    for value in graph.values().rev().filter(|value| graph.dtype(*value).is_float()) {
+        let passes = matches!(graph.op(value).map(|op| op.def.derivative), Some(Derivative::Rules { .. }));
+        if flows[value.index()] && passes {
+            graph.operands(value).iter().for_each(|operand| flows[operand.index()] = true);
+        }
+    }
+    wrt.iter().map(|&value| flows[value.index()] && graph.dtype(value).is_float()).collect()
+}
+
 /// For each value, whether a derivative flows through it from one of `from` to one of `to`: it is a float that lies on
 /// a path between them.
 fn between(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Vec<bool> {

@@ -11,7 +11,7 @@
 //! | E03xx | shapes |
 //! | E04xx | types and values |
 //! | E05xx | the structure of models, training blocks and imports |
-//! | E06xx | data and weight files |
+//! | E06xx | emitted graphs |
 //! | W07xx | warnings |
 
 use crate::Code;
@@ -140,12 +140,16 @@ codes! {
     E0515 SETTING_ARGUMENT          "a setting has an impossible value";
     E0516 UNKNOWN_CHOICE            "there is no such optimizer or schedule";
 
+    // Data, weights and emitted graphs.
+    E0601 MALFORMED_GRAPH           "an emitted graph cannot be read back";
+
     // Warnings.
     W0701 UNUSED_LET                "a variable is not used";
     W0702 UNUSED_PARAMETER          "a parameter of a function is not used";
     W0703 UNUSED_INPUT              "an input is not used";
     W0704 UNUSED_PARAM              "a trained parameter is not used";
     W0705 UNUSED_DIM                "a dim or const is not used";
+    W0706 UNREACHED_PARAMETER       "the loss does not depend on a parameter";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.
@@ -192,7 +196,7 @@ mod tests {
     fn every_explanation_shows_an_erroneous_example() {
         for code in ALL {
             let text = code.explanation();
-            assert!(text.contains("```net\n"), "{code} shows no program");
+            assert!(text.contains("```net\n") || text.contains("```ir\n"), "{code} shows no program");
             assert_eq!(text.matches("```").count() % 2, 0, "{code}: a fence is open");
             assert!(text.ends_with('\n'), "{code}");
             assert!(!code.title().ends_with('.'), "{code}");

@@ -1,1 +1,72 @@
-//! The gradc compiler as a library: Program, Model, compiled steps
+//! The gradc compiler as a library: from a network written in ten lines to machine code that trains and runs it inside a
+//! Rust program.
+//!
+//! ```
+//! use gradc::{Options, Program};
+//! use ndarray::{arr1, arr2};
+//!
+//! let source = "
+//!     dim batch = 4
+//!     model line {
+//!         input x: f32[batch, 1]
+//!         input y: f32[batch, 1]
+//!         output prediction = dense(x, 1)
+//!         loss mse(prediction, y)
+//!     }
+//!     train { optimizer sgd(lr = 0.1) }
+//! ";
+//! let model = Program::from_source("line.net", source)?.only_model()?;
+//! let mut step = model.compile_training(&Options::default())?;
+//! let (x, y) = (arr2(&[[0f32], [1.0], [2.0], [3.0]]), arr2(&[[1f32], [3.0], [5.0], [7.0]]));
+//! let mut loss = f64::INFINITY;
+//! for _ in 0..500 {
+//!     loss = step.run(&[("x", x.view().into()), ("y", y.view().into())])?;
+//! }
+//! assert!(loss < 1e-6, "y = 2x + 1 is learned");
+//!
+//! let mut inference = model.bind("batch", 1)?.compile_inference(&Options::default())?;
+//! inference.load(step.state());
+//! inference.run(&[("x", arr2(&[[10f32]]).view().into())])?;
+//! let prediction = inference.output("prediction").expect("the model has this output").numbers();
+//! assert!((prediction[0] - 21.0).abs() < 0.01);
+//! # Ok::<(), gradc::Error>(())
+//! ```
+//!
+//! - [`Program`] is a source file with what it imports, [`Model`] one of its models for concrete dims.
+//! - [`Model::compile_training`] and [`Model::compile_inference`] give steps that hold their parameters.
+//!   [`Model::compile`] gives an [`Executable`] for any [`Goal`], which is given a [`State`] with each run, so that programs
+//!   compiled for different batch sizes can share one.
+//! - [`pipeline`] is the order of the passes, with a door for those who want to see what each makes.
+//!
+//! Errors are values ([`Error`]); nothing that a source file holds makes this crate panic.
+
+mod bounds;
+mod error;
+mod executable;
+mod initial;
+mod interpret;
+mod optimizer;
+pub mod pipeline;
+mod program;
+mod state;
+mod step;
+mod summary;
+mod tensor;
+
+pub use gradc_diagnostics as diagnostics;
+pub use gradc_elaborate as elaborate;
+pub use gradc_ir as ir;
+pub use gradc_schedule as schedule;
+
+pub use bounds::index_bounds;
+pub use error::{Error, InputError, Problems};
+pub use executable::Executable;
+pub use initial::{initial_value, initial_values};
+pub use interpret::interpret;
+pub use optimizer::{LEARNING_RATE, STEP, UpdateRule, append_update, global_norm};
+pub use pipeline::{GRADIENT_NORM, Goal, GoalError, Level, Mode, Options};
+pub use program::{Model, Program};
+pub use state::{State, StateError};
+pub use step::{Inference, TrainingStep};
+pub use summary::{Cost, cost};
+pub use tensor::{Tensor, TensorView};

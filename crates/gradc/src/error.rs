@@ -1,0 +1,184 @@
+//! What can go wrong.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use gradc_codegen::CodegenError;
+use gradc_diagnostics::{Color, Diagnostic, SourceMap, render};
+use gradc_ir::TensorType;
+
+use crate::pipeline::GoalError;
+use crate::state::StateError;
+
+/// Everything that can go wrong between a file and a run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The program has mistakes, each with its place.
+    Diagnostics(Problems),
+    /// The file cannot be read.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file declares several models, and none was chosen.
+    SeveralModels {
+        /// Their names.
+        models: Vec<String>,
+    },
+    /// The file declares no model.
+    NoModel,
+    /// A graph that was read from its text has its shapes already.
+    NoDims,
+    /// The goal does not fit the model.
+    Goal(GoalError),
+    /// Values do not fit the parameters.
+    State(StateError),
+    /// An input does not fit.
+    Input(InputError),
+    /// Machine code could not be made.
+    Codegen(CodegenError),
+    /// There is not enough memory for a run.
+    OutOfMemory {
+        /// Bytes of the arena.
+        bytes: usize,
+    },
+}
+
+/// Mistakes in a program, and the sources that they point into.
+#[derive(Clone, Debug)]
+pub struct Problems {
+    /// What is wrong, in order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files.
+    pub sources: SourceMap,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(render(&self.diagnostics, &self.sources, Color::Never).trim_end())
+    }
+}
+
+/// Why an input does not fit a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InputError {
+    /// It was not given.
+    Missing {
+        /// Its name.
+        name: String,
+        /// Its type.
+        expected: TensorType,
+    },
+    /// The model has no input of this name.
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// A name that may have been meant.
+        suggestion: Option<String>,
+    },
+    /// It has another shape or element type.
+    WrongType {
+        /// Its name.
+        name: String,
+        /// Its type.
+        expected: TensorType,
+        /// The type of what was given.
+        found: TensorType,
+    },
+    /// It is used as an index, and an element is not in range.
+    IndexOutOfRange {
+        /// Its name.
+        name: String,
+        /// The position of the element, in row-major order.
+        position: usize,
+        /// The element.
+        value: i32,
+        /// What it must be below.
+        bound: usize,
+    },
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InputError::Missing { name, expected } => write!(f, "the input `{name}` ({expected}) is not given"),
+            InputError::Unknown { name, suggestion } => {
+                write!(f, "the model has no input `{name}`")?;
+                match suggestion {
+                    Some(suggestion) => write!(f, "; did you mean `{suggestion}`?"),
+                    None => Ok(()),
+                }
+            }
+            InputError::WrongType { name, expected, found } => {
+                write!(f, "the input `{name}` is {expected}, what is given for it {found}")
+            }
+            InputError::IndexOutOfRange { name, position, value, bound } => write!(
+                f,
+                "element {position} of the input `{name}` is {value}: it is used as an index, which must be from 0 to {}",
+                bound.saturating_sub(1)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InputError {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Diagnostics(problems) => problems.fmt(f),
+            Error::File { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Error::SeveralModels { models } => {
+                write!(f, "the file declares several models ({}): choose one with `--model`", models.join(", "))
+            }
+            Error::NoModel => f.write_str("the file declares no model: add `model name { … }`"),
+            Error::NoDims => f.write_str("a graph has its shapes already: it has no dims to bind"),
+            Error::Goal(error) => error.fmt(f),
+            Error::State(error) => error.fmt(f),
+            Error::Input(error) => error.fmt(f),
+            Error::Codegen(error) => error.fmt(f),
+            Error::OutOfMemory { bytes } => write!(f, "there is not enough memory: {bytes} bytes are needed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::File { error, .. } => Some(error),
+            Error::Goal(error) => Some(error),
+            Error::State(error) => Some(error),
+            Error::Input(error) => Some(error),
+            Error::Codegen(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<GoalError> for Error {
+    fn from(error: GoalError) -> Error {
+        Error::Goal(error)
+    }
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Error {
+        Error::State(error)
+    }
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Error {
+        Error::Input(error)
+    }
+}
+
+impl From<CodegenError> for Error {
+    fn from(error: CodegenError) -> Error {
+        Error::Codegen(error)
+    }
+}

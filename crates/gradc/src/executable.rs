@@ -1,0 +1,365 @@
+//! Compiled models: machine code, the memory it works in, and how tensors get in and out.
+
+use std::collections::BTreeMap;
+
+use gradc_codegen::{Arena, Binding, Program as Machine, RunError};
+use gradc_ir::{DType, Graph, LeafKind, Role, TensorType};
+use gradc_schedule::Plan;
+use gradc_schedule::plan::SlotKind;
+
+use crate::bounds::index_bounds;
+use crate::error::{Error, InputError};
+use crate::pipeline::{self, Goal, Observer, Options, Unobserved};
+use crate::program::Model;
+use crate::state::State;
+use crate::{Tensor, TensorView};
+
+/// A model compiled for one goal and one value of its dims. It holds no parameters: a [`State`] is given to each run.
+pub struct Executable {
+    graph: Graph,
+    plan: Plan,
+    machine: Machine,
+    arena: Arena,
+    slots: Vec<Slot>,
+    /// Room for the bindings of a run, so that a run allocates nothing. Empty between runs.
+    spare: Vec<Binding<'static>>,
+}
+
+/// A slot of the program's interface, and the memory that is bound to it where that is the executable's own.
+struct Slot {
+    name: String,
+    ty: TensorType,
+    source: Source,
+    staged: Staged,
+}
+
+/// Where the elements of a slot are.
+enum Source {
+    /// An input. Where it is not needed, its memory is never read.
+    Input { needed: bool, bound: Option<usize> },
+    /// A parameter or a piece of state, at this position of the state.
+    State { position: Option<usize> },
+    /// A result.
+    Result(Role),
+}
+
+/// Elements as the machine has them: truth values are bytes.
+enum Staged {
+    Bool(Vec<u8>),
+    I32(Vec<i32>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Model {
+    /// Compiles this model.
+    ///
+    /// # Errors
+    /// Where the goal does not fit the model, or there is not enough memory.
+    pub fn compile(&self, goal: &Goal, options: &Options) -> Result<Executable, Error> {
+        self.compile_observed(goal, options, &mut Unobserved)
+    }
+
+    /// Compiles this model and tells `observer` what each stage makes.
+    ///
+    /// # Errors
+    /// Where the goal does not fit the model, or there is not enough memory.
+    pub fn compile_observed(
+        &self,
+        goal: &Goal,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Executable, Error> {
+        let graph = pipeline::lower(self.graph(), goal, options, observer)?;
+        Executable::new(graph, &index_bounds(self.graph()), options, observer)
+    }
+}
+
+impl Executable {
+    fn new(
+        graph: Graph,
+        bounds: &BTreeMap<String, usize>,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Executable, Error> {
+        let (plan, machine) = pipeline::compile(&graph, options, observer)?;
+        let arena = machine.new_arena().map_err(|_| Error::OutOfMemory { bytes: machine.arena_bytes() })?;
+        let slots = slots(&graph, &machine, bounds);
+        Ok(Executable { spare: Vec::with_capacity(slots.len()), graph, plan, machine, arena, slots })
+    }
+
+    /// The graph that was compiled.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Its kernels and memory.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its machine code.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The first values of parameters and optimiser state, drawn with `seed`.
+    pub fn initial_state(&self, seed: u64) -> State {
+        State::initial(&self.graph, seed)
+    }
+
+    /// The inputs that a run needs.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &TensorType)> {
+        let needed = |slot: &&Slot| matches!(slot.source, Source::Input { needed: true, .. });
+        self.slots.iter().filter(needed).map(|slot| (slot.name.as_str(), &slot.ty))
+    }
+
+    /// Runs once: reads the inputs, changes `state` where the graph has updates, and keeps the results for
+    /// [`Executable::result`]. Allocates nothing if each input is contiguous and row-major.
+    ///
+    /// # Errors
+    /// Where inputs or state do not fit. Nothing was run then.
+    pub fn run(&mut self, state: &mut State, inputs: &[(&str, TensorView<'_>)]) -> Result<(), Error> {
+        self.check_inputs(inputs)?;
+        self.locate_state(state)?;
+        let mut values: Vec<Option<&mut Tensor>> = state.values_mut().map(Some).collect();
+        let mut bindings: Vec<Binding<'_>> = std::mem::take(&mut self.spare);
+        for (number, slot) in self.slots.iter_mut().enumerate() {
+            let written = self.machine.writes(number);
+            bindings.push(match &slot.source {
+                Source::Input { needed: true, .. } => match find(inputs, &slot.name) {
+                    Some(view) => slot.staged.bind_input(view),
+                    None => slot.staged.bind(),
+                },
+                Source::State { position: Some(position) } => match values[*position].take() {
+                    Some(tensor) => bind_state(tensor, written, &mut slot.staged),
+                    None => slot.staged.bind(),
+                },
+                _ => slot.staged.bind(),
+            });
+        }
+        let outcome = self.machine.run(&mut self.arena, &mut bindings);
+        bindings.clear();
+        // Nothing is in it: this only gives the empty vector, with its memory, another lifetime.
+        self.spare = bindings.into_iter().map(|_| Binding::Read(&[])).collect();
+        outcome.map_err(|error| match error {
+            RunError::OutOfMemory { bytes } => Error::OutOfMemory { bytes },
+            other => unreachable!("inputs and state have been checked: {other}"),
+        })
+    }
+
+    /// A result of the last run; zeros before the first.
+    pub fn result(&self, role: Role, name: &str) -> Option<Tensor> {
+        self.find_result(role, name).map(|slot| slot.staged.tensor(&slot.ty))
+    }
+
+    /// A result of the last run that is a single number.
+    pub fn number(&self, role: Role, name: &str) -> Option<f64> {
+        self.find_result(role, name).and_then(|slot| slot.staged.first())
+    }
+
+    /// The loss of the last run.
+    pub fn loss(&self) -> Option<f64> {
+        let slot = self.slots.iter().find(|slot| matches!(slot.source, Source::Result(Role::Loss)))?;
+        slot.staged.first()
+    }
+
+    /// The names of the results of one role, in order.
+    pub fn results(&self, role: Role) -> impl Iterator<Item = &str> {
+        self.graph.outputs().iter().filter(move |output| output.role == role).map(|output| &*output.name)
+    }
+
+    fn find_result(&self, role: Role, name: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.name == name && matches!(slot.source, Source::Result(own) if own == role))
+    }
+
+    fn check_inputs(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<(), Error> {
+        for (name, view) in inputs {
+            let Some(slot) =
+                self.slots.iter().find(|slot| slot.name == *name && matches!(slot.source, Source::Input { .. }))
+            else {
+                return Err(self.unknown_input(name).into());
+            };
+            let (expected, found) = (&slot.ty, view.ty());
+            if *expected != found {
+                let (name, expected) = (slot.name.clone(), expected.clone());
+                return Err(InputError::WrongType { name, expected, found }.into());
+            }
+            if let (Source::Input { bound: Some(bound), .. }, TensorView::I32(array)) = (&slot.source, view) {
+                let outside = |value: &i32| usize::try_from(*value).map_or(true, |value| value >= *bound);
+                if let Some((position, &value)) = array.iter().enumerate().find(|(_, value)| outside(value)) {
+                    let name = slot.name.clone();
+                    return Err(InputError::IndexOutOfRange { name, position, value, bound: *bound }.into());
+                }
+            }
+        }
+        for slot in &self.slots {
+            if matches!(slot.source, Source::Input { needed: true, .. }) && find(inputs, &slot.name).is_none() {
+                return Err(InputError::Missing { name: slot.name.clone(), expected: slot.ty.clone() }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_input(&self, name: &str) -> InputError {
+        let is_input = |slot: &&Slot| matches!(slot.source, Source::Input { .. });
+        let known = self.slots.iter().filter(is_input).map(|slot| slot.name.as_str());
+        let suggestion = gradc_diagnostics::did_you_mean(name, known).map(str::to_owned);
+        InputError::Unknown { name: name.to_owned(), suggestion }
+    }
+
+    /// Finds each parameter in `state`, first where it was in the last run.
+    fn locate_state(&mut self, state: &State) -> Result<(), Error> {
+        for slot in &mut self.slots {
+            let Source::State { position } = &mut slot.source else { continue };
+            let known = position.and_then(|position| state.at(position)).filter(|(name, _)| *name == slot.name);
+            let value = match known {
+                Some((_, value)) => value,
+                None => {
+                    *position = state.position(&slot.name);
+                    match position.and_then(|position| state.at(position)) {
+                        Some((_, value)) => value,
+                        None => {
+                            let (name, expected) = (slot.name.clone(), slot.ty.clone());
+                            return Err(InputError::Missing { name, expected }.into());
+                        }
+                    }
+                }
+            };
+            let found = value.ty();
+            if found != slot.ty {
+                let (name, expected) = (slot.name.clone(), slot.ty.clone());
+                return Err(InputError::WrongType { name, expected, found }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn find<'i, 'a>(inputs: &'i [(&str, TensorView<'a>)], name: &str) -> Option<&'i TensorView<'a>> {
+    inputs.iter().find(|(own, _)| *own == name).map(|(_, view)| view)
+}
+
+fn slots(graph: &Graph, machine: &Machine, bounds: &BTreeMap<String, usize>) -> Vec<Slot> {
+    let live = graph.live();
+    let mut inputs: BTreeMap<&str, bool> = BTreeMap::new();
+    for leaf in graph.leaves(LeafKind::Input) {
+        if let Some(name) = graph.value_name(leaf) {
+            inputs.insert(name, live[leaf.index()]);
+        }
+    }
+    let slot = |slot: &gradc_schedule::plan::Slot| {
+        let name = slot.name.as_str();
+        let source = match slot.kind {
+            SlotKind::Leaf(LeafKind::Input) => Source::Input {
+                needed: inputs.get(name).copied().unwrap_or(false),
+                bound: bounds.get(name).copied(),
+            },
+            SlotKind::Leaf(_) => Source::State { position: None },
+            SlotKind::Result(role) => Source::Result(role),
+        };
+        let staged = match source {
+            Source::State { .. } if slot.ty.dtype != DType::Bool => Staged::empty(slot.ty.dtype),
+            _ => Staged::zeros(&slot.ty),
+        };
+        Slot { name: slot.name.clone(), ty: slot.ty.clone(), source, staged }
+    };
+    machine.interface().iter().map(slot).collect()
+}
+
+/// The memory of a parameter. Updates are written in place.
+fn bind_state<'a>(tensor: &'a mut Tensor, written: bool, staged: &'a mut Staged) -> Binding<'a> {
+    macro_rules! bind {
+        ($array:expr) => {
+            match (written, $array.as_slice_mut()) {
+                (true, Some(elements)) => Binding::write(elements),
+                (false, Some(elements)) => Binding::read(elements),
+                (_, None) => unreachable!("a tensor is row-major"),
+            }
+        };
+    }
+    match tensor {
+        Tensor::F32(array) => bind!(array),
+        Tensor::F64(array) => bind!(array),
+        Tensor::I32(array) => bind!(array),
+        Tensor::Bool(_) => staged.bind(),
+    }
+}
+
+impl Staged {
+    fn empty(dtype: DType) -> Staged {
+        match dtype {
+            DType::Bool => Staged::Bool(Vec::new()),
+            DType::I32 => Staged::I32(Vec::new()),
+            DType::F32 => Staged::F32(Vec::new()),
+            DType::F64 => Staged::F64(Vec::new()),
+        }
+    }
+
+    fn zeros(ty: &TensorType) -> Staged {
+        let count = ty.shape.elements();
+        match ty.dtype {
+            DType::Bool => Staged::Bool(vec![0; count]),
+            DType::I32 => Staged::I32(vec![0; count]),
+            DType::F32 => Staged::F32(vec![0.0; count]),
+            DType::F64 => Staged::F64(vec![0.0; count]),
+        }
+    }
+
+    fn bind(&mut self) -> Binding<'_> {
+        match self {
+            Staged::Bool(elements) => Binding::write(elements),
+            Staged::I32(elements) => Binding::write(elements),
+            Staged::F32(elements) => Binding::write(elements),
+            Staged::F64(elements) => Binding::write(elements),
+        }
+    }
+
+    /// The memory of `view` itself where the machine can read it, else a copy.
+    fn bind_input<'a>(&'a mut self, view: &'a TensorView<'_>) -> Binding<'a> {
+        macro_rules! bind {
+            ($staged:expr, $array:expr) => {
+                match $array.as_slice() {
+                    Some(elements) => Binding::read(elements),
+                    None => {
+                        $staged.iter_mut().zip($array.iter()).for_each(|(slot, &element)| *slot = element);
+                        Binding::read($staged)
+                    }
+                }
+            };
+        }
+        match (self, view) {
+            (Staged::I32(staged), TensorView::I32(array)) => bind!(staged, array),
+            (Staged::F32(staged), TensorView::F32(array)) => bind!(staged, array),
+            (Staged::F64(staged), TensorView::F64(array)) => bind!(staged, array),
+            (Staged::Bool(staged), TensorView::Bool(array)) => {
+                staged.iter_mut().zip(array.iter()).for_each(|(slot, &element)| *slot = u8::from(element));
+                Binding::read(staged)
+            }
+            _ => unreachable!("the type of the input has been checked"),
+        }
+    }
+
+    fn tensor(&self, ty: &TensorType) -> Tensor {
+        let shape = ndarray::IxDyn(&ty.shape);
+        let tensor = match self {
+            Staged::Bool(elements) => {
+                let elements = elements.iter().map(|&element| element != 0).collect();
+                ndarray::ArrayD::from_shape_vec(shape, elements).map(Tensor::Bool)
+            }
+            Staged::I32(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::I32),
+            Staged::F32(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::F32),
+            Staged::F64(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::F64),
+        };
+        tensor.unwrap_or_else(|_| unreachable!("a result has as many elements as its type"))
+    }
+
+    fn first(&self) -> Option<f64> {
+        match self {
+            Staged::Bool(elements) => elements.first().map(|&element| f64::from(element)),
+            Staged::I32(elements) => elements.first().map(|&element| f64::from(element)),
+            Staged::F32(elements) => elements.first().map(|&element| f64::from(element)),
+            Staged::F64(elements) => elements.first().copied(),
+        }
+    }
+}
