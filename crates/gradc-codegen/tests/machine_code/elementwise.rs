@@ -1,10 +1,8 @@
 //! Every scalar operation, on every element type it takes, at extents around the sizes of vectors and rounds.
 
-mod support;
-
+use crate::support::{check, elementwise};
 use gradc_ir::{DType, ScalarOp};
 use gradc_schedule::kernel::LoopKind;
-use support::{check, elementwise};
 
 const EXTENTS: [usize; 13] = [0, 1, 3, 4, 5, 15, 16, 17, 31, 33, 63, 65, 1000];
 

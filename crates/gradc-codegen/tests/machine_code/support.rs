@@ -1,5 +1,4 @@
 //! Kernels in, numbers out.
-#![allow(unreachable_pub, missing_docs)]
 
 use gradc_codegen::{Binding, Options, Program, compile};
 use gradc_ir::{DType, LeafKind, Role, ScalarOp, TensorType};
@@ -10,7 +9,7 @@ use gradc_schedule::plan::{Buffer, BufferId, Location, Plan, Slot, SlotId, SlotK
 
 /// A tensor in the memory of the machine.
 #[derive(Clone, Debug)]
-pub enum Memory {
+pub(crate) enum Memory {
     Bool(Vec<u8>),
     I32(Vec<i32>),
     F32(Vec<f32>),
@@ -18,7 +17,7 @@ pub enum Memory {
 }
 
 impl Memory {
-    pub fn new(dtype: DType, values: &[f64]) -> Memory {
+    pub(crate) fn new(dtype: DType, values: &[f64]) -> Memory {
         match dtype {
             DType::Bool => Memory::Bool(values.iter().map(|&value| u8::from(value != 0.0)).collect()),
             DType::I32 => Memory::I32(values.iter().map(|&value| value as i32).collect()),
@@ -27,7 +26,7 @@ impl Memory {
         }
     }
 
-    pub fn bind(&mut self) -> Binding<'_> {
+    pub(crate) fn bind(&mut self) -> Binding<'_> {
         match self {
             Memory::Bool(values) => Binding::write(values),
             Memory::I32(values) => Binding::write(values),
@@ -36,7 +35,7 @@ impl Memory {
         }
     }
 
-    pub fn values(&self) -> Storage {
+    pub(crate) fn values(&self) -> Storage {
         match self {
             Memory::Bool(values) => values.iter().map(|&value| value.into()).collect(),
             Memory::I32(values) => values.iter().map(|&value| value.into()).collect(),
@@ -47,7 +46,7 @@ impl Memory {
 }
 
 /// A plan of one kernel whose buffers are the caller's.
-pub fn plan_of(kernel: Kernel) -> Plan {
+pub(crate) fn plan_of(kernel: Kernel) -> Plan {
     let slot = |param: &BufferParam| Slot {
         kind: match param.access {
             Access::Read => SlotKind::Leaf(LeafKind::Input),
@@ -78,14 +77,14 @@ pub fn plan_of(kernel: Kernel) -> Plan {
 }
 
 /// Runs a program once on tensors in the order of its interface.
-pub fn run(program: &Program, memory: &mut [Memory]) {
+pub(crate) fn run(program: &Program, memory: &mut [Memory]) {
     let mut arena = program.new_arena().expect("there is memory");
     let mut slots: Vec<Binding<'_>> = memory.iter_mut().map(Memory::bind).collect();
     program.run(&mut arena, &mut slots).expect("the tensors fit");
 }
 
 /// Runs a kernel as machine code.
-pub fn execute(kernel: &Kernel, buffers: &[Storage], options: &Options) -> Vec<Storage> {
+pub(crate) fn execute(kernel: &Kernel, buffers: &[Storage], options: &Options) -> Vec<Storage> {
     let program = compile(&plan_of(kernel.clone()), options).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
     let mut memory: Vec<Memory> =
         kernel.buffers.iter().zip(buffers).map(|(param, values)| Memory::new(param.dtype, values)).collect();
@@ -94,7 +93,7 @@ pub fn execute(kernel: &Kernel, buffers: &[Storage], options: &Options) -> Vec<S
 }
 
 /// The door of these tests: machine code and evaluator agree on every buffer, to so many units in the last place.
-pub fn check(kernel: &Kernel, buffers: &[Storage], ulps: f64) {
+pub(crate) fn check(kernel: &Kernel, buffers: &[Storage], ulps: f64) {
     let mut expected = buffers.to_vec();
     evaluate(kernel, &mut expected);
     let actual = execute(kernel, buffers, &Options::default());
@@ -112,7 +111,7 @@ pub fn check(kernel: &Kernel, buffers: &[Storage], ulps: f64) {
 }
 
 /// The distance in units in the last place of the expected value; infinite where kinds of numbers or zeros differ.
-pub fn ulp_error(dtype: DType, expected: f64, actual: f64) -> f64 {
+pub(crate) fn ulp_error(dtype: DType, expected: f64, actual: f64) -> f64 {
     if expected.is_nan() || actual.is_nan() {
         return if expected.is_nan() && actual.is_nan() { 0.0 } else { f64::INFINITY };
     }
@@ -135,39 +134,39 @@ pub fn ulp_error(dtype: DType, expected: f64, actual: f64) -> f64 {
     ((clamp(expected) - clamp(actual)) / unit).abs() + beyond
 }
 
-pub fn param(name: &str, dtype: DType, elements: usize, access: Access) -> BufferParam {
+pub(crate) fn param(name: &str, dtype: DType, elements: usize, access: Access) -> BufferParam {
     BufferParam { name: name.to_owned(), dtype, elements, access }
 }
 
-pub fn affine(offset: i64, terms: &[(u32, i64)]) -> Affine {
+pub(crate) fn affine(offset: i64, terms: &[(u32, i64)]) -> Affine {
     Affine {
         offset,
         terms: terms.iter().filter(|term| term.1 != 0).map(|&(var, stride)| (LoopVar(var), stride)).collect(),
     }
 }
 
-pub fn lets(reg: u32, dtype: DType, expr: Expr) -> Stmt {
+pub(crate) fn lets(reg: u32, dtype: DType, expr: Expr) -> Stmt {
     Stmt::Let { reg: Reg(reg), dtype, expr }
 }
 
-pub fn load(reg: u32, dtype: DType, buffer: usize, address: Affine) -> Stmt {
+pub(crate) fn load(reg: u32, dtype: DType, buffer: usize, address: Affine) -> Stmt {
     lets(reg, dtype, Expr::Load { buffer, address })
 }
 
-pub fn apply(reg: u32, dtype: DType, op: ScalarOp, operands: &[u32]) -> Stmt {
+pub(crate) fn apply(reg: u32, dtype: DType, op: ScalarOp, operands: &[u32]) -> Stmt {
     lets(reg, dtype, Expr::Op(op, operands.iter().map(|&reg| Reg(reg)).collect()))
 }
 
-pub fn store(buffer: usize, address: Affine, value: u32) -> Stmt {
+pub(crate) fn store(buffer: usize, address: Affine, value: u32) -> Stmt {
     Stmt::Store { buffer, address, value: Reg(value) }
 }
 
-pub fn looped(var: u32, extent: usize, kind: LoopKind, body: Vec<Stmt>) -> Stmt {
+pub(crate) fn looped(var: u32, extent: usize, kind: LoopKind, body: Vec<Stmt>) -> Stmt {
     Stmt::Loop(Loop { var: LoopVar(var), extent, kind, body })
 }
 
 /// `out[i] = op(a[i], b[i], …)` in a loop of one kind.
-pub fn elementwise(op: ScalarOp, operands: &[DType], result: DType, extent: usize, kind: LoopKind) -> Kernel {
+pub(crate) fn elementwise(op: ScalarOp, operands: &[DType], result: DType, extent: usize, kind: LoopKind) -> Kernel {
     let mut buffers: Vec<BufferParam> =
         operands.iter().enumerate().map(|(at, &dtype)| param(&format!("x{at}"), dtype, extent, Access::Read)).collect();
     buffers.push(param("out", result, extent, Access::Write));

@@ -1,0 +1,140 @@
+//! What is not run: plans that could do harm, and memory that does not fit.
+
+use gradc_codegen::{Binding, CodegenError, Options, RunError, compile};
+use gradc_ir::{DType, ScalarOp};
+use gradc_schedule::kernel::{Access, Expr, Kernel, LoopKind, Reg};
+use gradc_schedule::plan::{Gemm, Location, MatrixRef, Plan, Step};
+
+use crate::support::{affine, elementwise, lets, load, looped, param, plan_of, store};
+
+fn addition() -> Plan {
+    plan_of(elementwise(ScalarOp::Add, &[DType::F32, DType::F32], DType::F32, 8, LoopKind::Vector))
+}
+
+fn assert_invalid(plan: &Plan, problem: &str) {
+    match compile(plan, &Options::default()).err() {
+        Some(CodegenError::Invalid { problem: found, .. }) => assert!(found.contains(problem), "{found}"),
+        other => panic!("{problem}: {other:?}"),
+    }
+}
+
+#[test]
+fn addresses_out_of_bounds() {
+    let mut plan = addition();
+    plan.kernels[0].buffers[0].elements = 7;
+    assert_invalid(&plan, "reaches from 0 to 7 of 7");
+}
+
+#[test]
+fn indices_that_nothing_clamps() {
+    let gather = |checked: bool| {
+        let mut row = vec![
+            load(0, DType::I32, 0, affine(0, &[(0, 1)])),
+            lets(1, DType::I32, Expr::Const(4.0)),
+            lets(2, DType::I32, Expr::Const(0.0)),
+            lets(3, DType::I32, Expr::Op(ScalarOp::Min, [Reg(0), Reg(1)].into_iter().collect())),
+        ];
+        if checked {
+            row.push(lets(4, DType::I32, Expr::Op(ScalarOp::Max, [Reg(3), Reg(2)].into_iter().collect())));
+        }
+        let index = Reg(if checked { 4 } else { 3 });
+        row.push(lets(5, DType::F32, Expr::LoadIndexed { buffer: 1, address: affine(0, &[]), index, stride: 1 }));
+        row.push(store(2, affine(0, &[(0, 1)]), 5));
+        plan_of(Kernel {
+            name: "gather".to_owned(),
+            buffers: vec![
+                param("index", DType::I32, 3, Access::Read),
+                param("table", DType::F32, 5, Access::Read),
+                param("out", DType::F32, 3, Access::Write),
+            ],
+            body: vec![looped(0, 3, LoopKind::Serial, row)],
+        })
+    };
+    assert!(compile(&gather(true), &Options::default()).is_ok());
+    assert_invalid(&gather(false), "an indexed address reaches from -2147483648 to 4");
+}
+
+#[test]
+fn buffers_that_overlap_what_is_written() {
+    let mut plan = addition();
+    plan.arena_bytes = 64;
+    plan.buffers[0].location = Location::Arena(0);
+    plan.buffers[2].location = Location::Arena(0);
+    assert_invalid(&plan, "overlap");
+}
+
+#[test]
+fn buffers_outside_the_arena() {
+    let mut plan = addition();
+    plan.arena_bytes = 64;
+    plan.buffers[0].location = Location::Arena(64);
+    assert_invalid(&plan, "beyond the arena");
+}
+
+#[test]
+fn matrices_beyond_their_buffers() {
+    let mut plan = addition();
+    let matrix = |buffer: usize| MatrixRef {
+        buffer: gradc_schedule::plan::BufferId(buffer as u32),
+        row_stride: 3,
+        column_stride: 1,
+        batch_stride: 0,
+    };
+    let (a, b, c) = (matrix(0), matrix(1), matrix(2));
+    let gemm = Gemm { dtype: DType::F32, batch: 1, m: 2, n: 2, k: 4, a, b, c, accumulate: false };
+    plan.steps.push(Step::Gemm(gemm));
+    assert_invalid(&plan, "a matrix reaches");
+}
+
+#[test]
+fn memory_that_does_not_fit_the_interface() {
+    let program = compile(&addition(), &Options::default()).expect("the plan is well-formed");
+    let mut arena = program.new_arena().expect("there is memory");
+    let (x, mut out) = ([1.0f32; 8], [0.0f32; 8]);
+    let error = program.run(&mut arena, &mut [Binding::read(&x)]).unwrap_err();
+    assert_eq!(error, RunError::SlotCount { expected: 3, given: 1 });
+
+    let error = program
+        .run(&mut arena, &mut [Binding::read(&x), Binding::read(&x[1..]), Binding::write(&mut out)])
+        .unwrap_err();
+    assert_eq!(error, RunError::SlotSize { slot: "x1".to_owned(), expected: 32, given: 28 });
+
+    let error = program.run(&mut arena, &mut [Binding::read(&x), Binding::read(&x), Binding::read(&x)]).unwrap_err();
+    assert_eq!(error, RunError::SlotReadOnly { slot: "out".to_owned() });
+
+    let bytes = [0u8; 40];
+    let odd = usize::from(bytes.as_ptr().addr() % 4 == 0);
+    let unaligned = Binding::Read(&bytes[odd..odd + 32]);
+    let error = program.run(&mut arena, &mut [Binding::read(&x), unaligned, Binding::write(&mut out)]).unwrap_err();
+    assert_eq!(error, RunError::SlotAlignment { slot: "x1".to_owned() });
+
+    assert!(program.run(&mut arena, &mut [Binding::read(&x), Binding::read(&x), Binding::write(&mut out)]).is_ok());
+    assert_eq!(out, [2.0; 8]);
+}
+
+#[test]
+fn arenas_of_smaller_programs() {
+    let mut plan = addition();
+    let small = compile(&plan, &Options::default()).expect("the plan is well-formed");
+    plan.arena_bytes = 4096;
+    let large = compile(&plan, &Options::default()).expect("the plan is well-formed");
+    let (x, mut out) = ([1.0f32; 8], [0.0f32; 8]);
+    let mut arena = small.new_arena().expect("there is memory");
+    let slots = &mut [Binding::read(&x), Binding::read(&x), Binding::write(&mut out)];
+    assert_eq!(large.run(&mut arena, slots), Err(RunError::Arena));
+}
+
+#[test]
+fn arenas_larger_than_memory() {
+    let mut plan = addition();
+    plan.arena_bytes = 1 << 60;
+    let program = compile(&plan, &Options::default()).expect("the plan is well-formed");
+    assert_eq!(program.new_arena().err(), Some(RunError::OutOfMemory { bytes: 1 << 60 }));
+}
+
+#[test]
+fn programs_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<gradc_codegen::Program>();
+    crosses::<gradc_codegen::Arena>();
+}
