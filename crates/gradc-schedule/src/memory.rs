@@ -5,7 +5,7 @@
 //! the same element. Everything else has a buffer in the arena for as long as it lives.
 
 use gradc_ir::{Graph, LeafKind, Role, ValueId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::groups::{Groups, Outcome, Work, element, updates};
 use crate::kernel::Affine;
@@ -65,6 +65,7 @@ pub(crate) fn assign(graph: &Graph, places: &Places<'_>, groups: &Groups) -> Mem
         readers: readers(graph, groups),
         kept: vec![false; graph.len()],
         holds: Vec::new(),
+        lent: FxHashSet::default(),
         memory: Memory {
             buffers: Vec::new(),
             interface: Vec::new(),
@@ -111,6 +112,8 @@ struct Assignment<'a, 'g> {
     kept: Vec<bool>,
     /// What each buffer holds last.
     holds: Vec<ValueId>,
+    /// Slots of results that another value is in before.
+    lent: FxHashSet<BufferId>,
     memory: Memory,
 }
 
@@ -199,6 +202,7 @@ impl Assignment<'_, '_> {
         }
         if let Some(buffer) = self.reader_of_same_step(root) {
             self.memory.of[root.index()] = Some(buffer);
+            self.lent.insert(buffer);
             return;
         }
         match self.dying_operand(root) {
@@ -227,7 +231,7 @@ impl Assignment<'_, '_> {
             let buffer = self.memory.buffer_of(reader)?;
             let Location::Slot(slot) = self.memory.buffers[buffer.0 as usize].location else { return None };
             let is_result = matches!(self.memory.interface[slot.0 as usize].kind, SlotKind::Result(_));
-            let fits = self.graph.ty(reader) == self.graph.ty(root) && self.holds[buffer.0 as usize] != root;
+            let fits = self.graph.ty(reader) == self.graph.ty(root) && !self.lent.contains(&buffer);
             let takes_over = self.written_as_one(root, reader) && self.overwrites(reader, root);
             (is_result && fits && takes_over).then_some(buffer)
         })

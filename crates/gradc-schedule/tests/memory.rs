@@ -159,3 +159,19 @@ fn a_value_of_one_step_is_kept_in_the_slot_of_its_reader() {
     let plan = check(&graph, &random_bindings(&graph, 5), 1e-12);
     assert_eq!((plan.steps.len(), plan.arena_bytes), (1, 0));
 }
+
+/// Only one of two values can be where the result goes.
+#[test]
+fn a_slot_is_lent_once() {
+    let mut graph = Graph::new("lent");
+    let x = graph.input("x", TensorType::new(DType::F64, [3, 5]));
+    let (e, t) = (graph.exp(x), graph.tanh(x));
+    let product = graph.mul(e, t);
+    let sum = graph.reduce_sum(product, &[1]);
+    let sum = graph.broadcast_back(sum, &[1], &[3, 5]);
+    let quotient = graph.div(e, sum);
+    let y = graph.sub(quotient, t);
+    graph.add_output(Role::Output, "y", y);
+    let plan = check(&graph, &random_bindings(&graph, 5), 1e-12);
+    assert_eq!(plan.steps.len(), 1);
+}

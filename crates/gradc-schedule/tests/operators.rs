@@ -15,7 +15,8 @@ fn tolerance(float: DType) -> f64 {
 #[test]
 fn operators_agree_with_the_interpreter() {
     for (def, float) in ALL.iter().flat_map(|def| [DType::F64, DType::F32].map(|float| (*def, float))) {
-        for (size, case) in [0, 1, 3, 5, 17].into_iter().flat_map(|n| (def.cases)(n, float).into_iter().map(move |c| (n, c)))
+        for (size, case) in
+            [0, 1, 3, 5, 17].into_iter().flat_map(|n| (def.cases)(n, float).into_iter().map(move |c| (n, c)))
         {
             let mut graph = Graph::new(def.name);
             let leaves: Vec<_> = (0..)
