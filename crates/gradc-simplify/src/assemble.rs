@@ -15,12 +15,13 @@ pub(crate) fn assemble(source: &Graph, arena: &Arena<'_>, places: &[Option<Id>])
         source,
         arena,
         places,
-        counterparts: counterparts(source, arena, places),
+        counterparts: Vec::new(),
         values: vec![None; arena.len()],
         graph: source.emptied(),
         made_by: Vec::new(),
     };
     let needed = writer.needed();
+    writer.counterparts = counterparts(source, places, &needed);
     for value in source.values() {
         match (&source.node(value).kind, places[value.index()]) {
             (NodeKind::Leaf { .. }, place) => writer.write_leaf(value, place),
@@ -44,17 +45,38 @@ struct Counterpart {
     named: Option<ValueId>,
 }
 
-fn counterparts(source: &Graph, arena: &Arena<'_>, places: &[Option<Id>]) -> Vec<Counterpart> {
-    let mut counterparts = vec![Counterpart::default(); arena.len()];
+fn counterparts(source: &Graph, places: &[Option<Id>], needed: &[bool]) -> Vec<Counterpart> {
+    let mut counterparts = vec![Counterpart::default(); needed.len()];
     for value in source.values() {
-        let Some(id) = places[value.index()] else { continue };
-        let counterpart = &mut counterparts[usize::from(id)];
-        counterpart.first = counterpart.first.or(Some(value));
-        if source.value_name(value).is_some() {
-            counterpart.named = counterpart.named.or(Some(value));
+        if let Some(id) = places[value.index()].filter(|&id| needed[usize::from(id)]) {
+            let counterpart = &mut counterparts[usize::from(id)];
+            counterpart.first = counterpart.first.or(Some(value));
+            if source.value_name(value).is_some() {
+                counterpart.named = counterpart.named.or(Some(value));
+            }
+        }
+    }
+    for value in source.values().filter(|&value| source.value_name(value).is_some()) {
+        if let Some(id) = named_in_place_of(source, value, places, needed) {
+            let named = &mut counterparts[usize::from(id)].named;
+            *named = named.or(Some(value));
         }
     }
     counterparts
+}
+
+/// A named value that was only another view of one that survives (the same elements in another shape) leaves it its name.
+fn named_in_place_of(source: &Graph, value: ValueId, places: &[Option<Id>], needed: &[bool]) -> Option<Id> {
+    let survives = |value: ValueId| places[value.index()].filter(|&id| needed[usize::from(id)]);
+    let mut viewed = value;
+    while survives(viewed).is_none() {
+        let op = source.op(viewed)?;
+        if !op.is(&gradc_ir::op::reshape::RESHAPE) && !op.is(&gradc_ir::op::stop_gradient::STOP_GRADIENT) {
+            return None;
+        }
+        viewed = source.operands(viewed)[0];
+    }
+    survives(viewed)
 }
 
 struct Writer<'w, 'r> {

@@ -94,8 +94,8 @@ impl Problem {
         problem
     }
 
-    /// The best choice that was found, the cost of the region as it was, and the cost of the choice.
-    pub(crate) fn solve(&self) -> (Choice, u64, u64) {
+    /// The best choice that was found, and how many flawed terms the region had that it does not have.
+    pub(crate) fn solve(&self) -> (Choice, usize) {
         let as_was = Choice(self.as_was.clone());
         let before = self.cost(&as_was);
         let mut best = (self.restricted(&as_was), before);
@@ -106,7 +106,7 @@ impl Problem {
                 best = (found, cost);
             }
         }
-        (best.0, before, best.1)
+        (best.0, (before / AVOIDED).saturating_sub(best.1 / AVOIDED) as usize)
     }
 
     /// The chosen term of a class with its operands.

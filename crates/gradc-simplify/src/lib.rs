@@ -65,8 +65,10 @@ pub fn simplify(graph: &Graph, options: &Options) -> Simplified {
 /// differentiation: no later rule saves the derivative of an unstable formula. Without effect in strict mode.
 pub fn stabilise(graph: &Graph, mode: Mode) -> Simplified {
     let options = Options { mode, differentiated: false, ..Options::default() };
-    let local = RuleSet::new(|_| false);
-    let stabilising = RuleSet::new(|rule| allowed(rule, mode, false) && rule.stabilises);
+    // What keeps every bit brings formulas into the form that the stabilising rules know.
+    let is_exact = |rule: &Rule| allowed(rule, mode, false) && rule.class == FpClass::Strict;
+    let local = RuleSet::new(|rule| is_exact(rule) && rule.local);
+    let stabilising = RuleSet::new(|rule| allowed(rule, mode, false) && (rule.stabilises || is_exact(rule)));
     run(graph, &options, &local, &stabilising)
 }
 

@@ -48,8 +48,10 @@ pub struct Report {
     pub terms: usize,
     /// Regions in which a limit ended the search for more equalities.
     pub limited_regions: usize,
+    /// Formulas that lost digits or overflowed, and were replaced by ones that do not, even where these cost more.
+    pub repaired: usize,
     /// The cost of the canonical form, before rules with alternatives.
     pub cost_before: u64,
-    /// The cost of the result.
+    /// The cost of the result: not more than before, but for what was repaired.
     pub cost_after: u64,
 }

@@ -68,7 +68,9 @@ fn build_operands(
     let context = context.or_else(|| hint.cloned());
     for (i, operand) in operands.iter().enumerate() {
         if children[i].is_none() {
-            children[i] = Some(build(terms, operand, bindings, context.as_ref())?);
+            let truths = || context.as_ref().map(|ty| ty.with_dtype(DType::Bool));
+            let ty = if is_condition(def, i) { truths() } else { context.clone() };
+            children[i] = Some(build(terms, operand, bindings, ty.as_ref())?);
         }
     }
     children.into_iter().collect()

@@ -82,4 +82,16 @@ impl Bindings {
     pub(crate) fn attrs(&self, variable: usize) -> Option<&Attrs> {
         self.attrs[variable].as_ref()
     }
+
+    /// Says what a value variable stands for.
+    #[cfg(test)]
+    pub(crate) fn bind_value(&mut self, variable: usize, id: Id) {
+        self.values[variable] = Some(id);
+    }
+
+    /// Says what an attribute variable stands for.
+    #[cfg(test)]
+    pub(crate) fn bind_attrs(&mut self, variable: usize, attrs: Attrs) {
+        self.attrs[variable] = Some(attrs);
+    }
 }

@@ -93,6 +93,7 @@ impl Solutions {
             }
         };
         report.limited_regions += usize::from(solution.limited);
+        report.repaired += solution.repaired;
         report.fired.absorb(&solution.fired);
         solution
     }

@@ -25,10 +25,8 @@ pub(crate) struct Solution {
     pub(crate) terms: usize,
     /// Whether a limit ended the search.
     pub(crate) limited: bool,
-    /// Cost of the region as it was.
-    pub(crate) cost_before: u64,
-    /// Cost as it is now.
-    pub(crate) cost_after: u64,
+    /// How many flawed formulas were replaced.
+    pub(crate) repaired: usize,
 }
 
 /// One node of a solution.
@@ -62,15 +60,14 @@ pub(crate) fn solve(structure: &Structure, rules: &RuleSet, mode: Mode, limits: 
     let (mut classes, originals) = load(structure);
     classes.saturate(rules, mode, limits);
     let problem = Problem::new(&classes, structure, &originals);
-    let (choice, cost_before, cost_after) = problem.solve();
+    let (choice, repaired) = problem.solve();
     let mut solution = Solution {
         nodes: Vec::new(),
         places: vec![None; structure.nodes.len()],
         fired: Tally::default(),
         terms: classes.size(),
         limited: classes.limited,
-        cost_before,
-        cost_after,
+        repaired,
     };
     write(&mut solution, &problem, &choice, &classes, &originals, structure);
     solution

@@ -13,11 +13,11 @@ use crate::terms::Terms;
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // What an operator's algebra says: one line for all operators.
-    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).built(identity).local(),
-    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).built(involution).local(),
-    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).built(idempotent).local(),
-    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).built(even).local(),
-    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).built(odd).local(),
+    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).built(identity).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
+    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).built(involution).local().at(&["-(-x) @", "not(not(p)) @"]),
+    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).built(idempotent).local().at(&["abs(abs(x)) @", "sign(sign(x)) @", "max(x, x) @", "min(x, x) @", "and(p, p) @", "or(p, p) @", "stop_gradient(stop_gradient(x)) @"]),
+    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).built(even).local().at(&["abs(-x) @"]),
+    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).built(odd).local().at(&["tanh(-x) @", "erf(-x) @"]),
 
     rule("add-negation",        Strict,   "x + -y",                  "x - y",              "subtraction is defined as this").local(),
     rule("subtract-negation",   Strict,   "x - -y",                  "x + y",              "subtraction is defined as this").local(),

@@ -24,6 +24,8 @@ pub enum Fact {
     Shifted(&'static str),
     /// Not [`Fact::Shifted`], as far as is known.
     NotShifted(&'static str),
+    /// As far as is known, the exponential of an element may overflow.
+    Unbounded,
     /// The elements are truth values.
     Truth,
     /// The elements are floats.
@@ -44,6 +46,7 @@ impl Fact {
             }
             Fact::Shifted(along) => axes(along).is_some_and(|axes| facts.is_shifted_along(axes)),
             Fact::NotShifted(along) => !Fact::Shifted(along).holds(facts, axes),
+            Fact::Unbounded => range.high > 80.0,
             Fact::Truth => facts.ty.dtype == DType::Bool,
             Fact::Float => facts.ty.dtype.is_float(),
         }
@@ -60,6 +63,7 @@ impl fmt::Display for Fact {
             Fact::SumsToOne(_) => "sums to one",
             Fact::Shifted(_) => "shifted by its maximum",
             Fact::NotShifted(_) => "not shifted by its maximum",
+            Fact::Unbounded => "unbounded above",
             Fact::Truth => "a truth value",
             Fact::Float => "a float",
         })

@@ -1,6 +1,6 @@
 //! Logarithms and exponentials.
 
-use super::Fact::NonNegative;
+use super::Fact::{NonNegative, Unbounded};
 use super::Flaw::{Cancels, Overflows};
 use super::FpClass::{Accurate, Fast};
 use super::{Rule, rule};
@@ -15,7 +15,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("log-of-root",         Accurate, "log(sqrt(x))",            "0.5 * log(x)",       "halving is exact; the root is not rounded in between").when(&[("x", NonNegative)]).at(&["x: 64 in 0..3"]),
     rule("product-of-exps",     Fast,     "exp(x) * exp(y)",         "exp(x + y)",         "the rounding of the sum is magnified"),
     rule("over-exp",            Fast,     "x / exp(y)",              "x * exp(-y)",        "the one overflows where the other vanishes"),
-    rule("softplus",            Accurate, "log(1 + exp(x))",         "max(x, 0) + log1p(exp(-abs(x)))", "the exponential of a large x overflows").flawed(Overflows).stabilises(),
-    rule("softplus-of-log1p",   Accurate, "log1p(exp(x))",           "max(x, 0) + log1p(exp(-abs(x)))", "the exponential of a large x overflows").flawed(Overflows).stabilises(),
+    rule("softplus",            Accurate, "log(1 + exp(x))",         "max(x, 0) + log1p(exp(-abs(x)))", "the exponential of a large x overflows").when(&[("x", Unbounded)]).flawed(Overflows).stabilises(),
+    rule("softplus-of-log1p",   Accurate, "log1p(exp(x))",           "max(x, 0) + log1p(exp(-abs(x)))", "the exponential of a large x overflows").when(&[("x", Unbounded)]).flawed(Overflows).stabilises(),
     rule("log-of-sigmoid",      Accurate, "log(sigmoid(x))",         "min(x, 0) - log1p(exp(-abs(x)))", "the sigmoid of a small x vanishes, that of a large x has no digits left below one").flawed(Overflows).stabilises(),
 ];

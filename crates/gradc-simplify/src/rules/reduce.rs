@@ -13,12 +13,12 @@ use crate::terms::Terms;
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     rule("sum-of-number",       Accurate, "sum[A](#c)",              "n * #c",             "one rounding instead of many").built(sum_of_number).local().at(&["#c: 0.1; A: 0", "#c: 1; A: 0"]),
-    rule("extreme-of-number",   Strict,   "amax(#c) or amin(#c)",    "#c",                 "the extreme of equal numbers is that number").any(Class::Reduce).built(extreme_of_number).local(),
+    rule("extreme-of-number",   Strict,   "amax(#c) or amin(#c)",    "#c",                 "the extreme of equal numbers is that number").any(Class::Reduce).built(extreme_of_number).local().at(&["amax[A](#c) @ A: 0", "amin[A](#c) @ A: 0"]),
     rule("sum-of-broadcast",    Accurate, "sum[A](broadcast[B](x))", "n * sum(x)",         "one rounding instead of many").built(sum_of_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1", "x: 3; B: 1 / 2 3; A: 0 1", "x: 2 3; B: 0 2 / 2 5 3; A: 1 2", "x: 3; B: 0 / 3 2; A: 0"]),
-    rule("extreme-of-broadcast",Strict,   "amax[A](broadcast[B](x))","amax(x)",            "repeated elements do not change the extreme").any(Class::Reduce).built(extreme_of_broadcast).local(),
-    rule("reduce-transposed",   Strict,   "sum[A](transpose[P](x))", "transpose(sum(x))",  "the axes keep their order, and so does the accumulation").any(Class::Reduce).built(reduce_transposed).local(),
+    rule("extreme-of-broadcast",Strict,   "amax[A](broadcast[B](x))","amax(x)",            "repeated elements do not change the extreme").any(Class::Reduce).built(extreme_of_broadcast).local().at(&["amax[A](broadcast[B](x)) @ x: 3; B: 0 / 3 2; A: 1", "amin[A](broadcast[B](x)) @ x: 3; B: 1 / 2 3; A: 0 1"]),
+    rule("reduce-transposed",   Strict,   "sum[A](transpose[P](x))", "transpose(sum(x))",  "the axes keep their order, and so does the accumulation").any(Class::Reduce).built(reduce_transposed).local().at(&["sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 0 2; A: 0", "amax[A](transpose[P](x)) @ x: 2 3 4; P: 2 1 0; A: 1", "sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 2 0; A: 0 1"]),
     rule("reduce-unit-axes",    Accurate, "sum[A](x)",               "reshape(x)",         "there is one element to reduce; -0 stays -0").built(reduce_unit_axes).local().at(&["x: 3 1; A: 1", "x: 1 3 1; A: 0 2"]),
-    rule("sum-of-sum",          Accurate, "sum[A](sum[B](x))",       "sum[AB](x)",         "as many additions; the sum of a kernel is accumulated in parts anyway").built(|t, m| merged(t, m, &REDUCE_SUM)).at(MERGED),
+    rule("sum-of-sum",          Accurate, "sum[A](sum[B](x))",       "sum[AB](x)",         "as many additions; the sum of a kernel is accumulated in parts anyway").built(|t, m| merged(t, m, &REDUCE_SUM)).at(&["x: 2 3 4 in 0..2; B: 1; A: 0", "x: 2 3 4 in 0..2; B: 0 2; A: 0"]),
     rule("maximum-of-maximum",  Strict,   "amax[A](amax[B](x))",     "amax[AB](x)",        "the order does not matter").built(|t, m| merged(t, m, &op::reduce_max::REDUCE_MAX)).at(MERGED),
     rule("minimum-of-minimum",  Strict,   "amin[A](amin[B](x))",     "amin[AB](x)",        "the order does not matter").built(|t, m| merged(t, m, &op::reduce_min::REDUCE_MIN)).at(MERGED),
     rule("sum-of-negation",     Accurate, "sum[A](-x)",              "-sum[A](x)",         "only the sign of a zero differs").local().at(&["x: 3 2; A: 1"]),

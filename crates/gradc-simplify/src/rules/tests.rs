@@ -1,1 +1,191 @@
+//! Every rule of the tables, sampled on both sides: at zeros of both signs, infinities, NaN, subnormal numbers, where
+//! functions saturate, and at random.
+//!
+//! - strict: equal bits, in f32 and f64;
+//! - accurate: in f32 against the same formula in f64, not a larger error than the left side (but for a unit in the last
+//!   place), and NaN or infinite for finite operands only where the left side is;
+//! - fast, and all others too: equal in f64 on ordinary numbers up to rounding.
 
+mod evaluate;
+mod samples;
+
+use gradc_ir::{DType, Tensor};
+
+use super::compiled::{Compiled, Outcome, RuleSet, all};
+use super::{Flaw, FpClass, Rule, table};
+use crate::canonical::Arena;
+use crate::facts::Facts;
+use crate::pattern::build;
+use crate::terms::Terms;
+use evaluate::{Precision, evaluate};
+use samples::{Draw, Sample};
+
+/// Both sides of one application of a rule in an arena, with what its leaves are.
+struct Sides<'r> {
+    arena: Arena<'r>,
+    left: egg::Id,
+    outcome: Outcome,
+}
+
+/// Applies a rule to its own left side at a sample.
+fn sides<'r>(compiled: &Compiled, sample: &Sample, none: &'r RuleSet) -> Sides<'r> {
+    let mut arena = Arena::new(none);
+    let bindings = sample.bind(&mut arena);
+    let left = build(&mut arena, &sample.left, &bindings, Some(&sample.vector()));
+    let left = left.unwrap_or_else(|| panic!("{}: the left side has no type at {}", compiled.rule.name, sample.text));
+    let node = arena.node(left);
+    let (term, facts) = (node.term.clone(), node.facts.clone());
+    let matches = compiled.matches(&arena, &term);
+    let outcome = matches.iter().find_map(|bindings| compiled.apply(&mut arena, &term, &facts, bindings));
+    let outcome = outcome.unwrap_or_else(|| panic!("{} does not apply at {}", compiled.rule.name, sample.text));
+    Sides { arena, left, outcome }
+}
+
+fn check(compiled: &Compiled) {
+    let none = RuleSet::new(|_| false);
+    for dtype in [DType::F32, DType::F64] {
+        for sample in samples::of(compiled, dtype) {
+            let sides = sides(compiled, &sample, &none);
+            match &sides.outcome {
+                Outcome::Learnt(facts) => check_facts(compiled.rule, &sides, facts, &sample),
+                Outcome::Equal(right) => check_values(compiled.rule, &sides, *right, &sample, dtype),
+            }
+        }
+    }
+}
+
+fn check_values(rule: &Rule, sides: &Sides<'_>, right: egg::Id, sample: &Sample, dtype: DType) {
+    let both = |leaves: &[Tensor], precision| {
+        (evaluate(&sides.arena, sides.left, leaves, precision), evaluate(&sides.arena, right, leaves, precision))
+    };
+    let mut errors = Errors::default();
+    for round in 0..samples::ROUNDS {
+        let leaves = sample.draw(Draw::Anything, round);
+        let (left, found) = both(&leaves, Precision::AsTyped);
+        if rule.class == FpClass::Strict {
+            assert_same_bits(rule, sample, &left, &found);
+        }
+        let finite = leaves.iter().all(|tensor| tensor.data().iter().all(|x| x.is_finite()));
+        if rule.class == FpClass::Accurate && dtype == DType::F32 {
+            let leaves = if finite { leaves } else { sample.draw(Draw::Finite, round) };
+            let (left, found) = both(&leaves, Precision::AsTyped);
+            let (exact_left, exact_right) = both(&leaves, Precision::Double);
+            let exact = if rule.flaw.is_some() { exact_right } else { exact_left };
+            errors.compare(rule, sample, [&left, &found, &exact]);
+        }
+        let leaves = sample.draw(Draw::Ordinary, round);
+        let (left, found) = both(&leaves, Precision::Double);
+        assert_close(rule, sample, &left, &found);
+    }
+    errors.assert_not_worse(rule, sample);
+}
+
+fn assert_same_bits(rule: &Rule, sample: &Sample, left: &Tensor, right: &Tensor) {
+    for (a, b) in left.data().iter().zip(right.data()) {
+        let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        assert!(same, "{} is not strict at {}: {a:e} becomes {b:e}", rule.name, sample.text);
+    }
+}
+
+/// Over the reals the sides are equal, so in double precision they differ by rounding only.
+fn assert_close(rule: &Rule, sample: &Sample, left: &Tensor, right: &Tensor) {
+    assert_eq!(left.ty(), right.ty(), "{}", rule.name);
+    for (a, b) in left.data().iter().zip(right.data()) {
+        let close = (a - b).abs() <= 1e-6 * (a.abs() + b.abs()) + 1e-9 || a == b || (a.is_nan() && b.is_nan());
+        assert!(close, "{} is not an identity at {}: {a:e} becomes {b:e}", rule.name, sample.text);
+    }
+}
+
+/// The errors of both sides in units in the last place.
+#[derive(Default)]
+struct Errors {
+    left: Vec<f64>,
+    right: Vec<f64>,
+}
+
+impl Errors {
+    fn compare(&mut self, rule: &Rule, sample: &Sample, [left, right, exact]: [&Tensor; 3]) {
+        for ((&left, &right), &exact) in left.data().iter().zip(right.data()).zip(exact.data()) {
+            if left.is_finite() && !right.is_finite() && exact.abs() < f64::from(f32::MAX) {
+                panic!("{} is {right} where it was {left:e} at {}", rule.name, sample.text);
+            }
+            if left.is_finite() && right.is_finite() && exact.is_finite() {
+                self.left.push(ulps(left, exact));
+                self.right.push(ulps(right, exact));
+            }
+        }
+    }
+
+    /// Neither in the middle nor at the worst is the error of the right side larger.
+    fn assert_not_worse(&mut self, rule: &Rule, sample: &Sample) {
+        self.left.sort_by(f64::total_cmp);
+        self.right.sort_by(f64::total_cmp);
+        // Where the left side overflows somewhere, a few units elsewhere are what stability costs.
+        let shares = if rule.flaw == Some(Flaw::Overflows) { &[1.0][..] } else { &[0.5, 0.8, 0.95, 1.0] };
+        for share in shares {
+            let at = |errors: &[f64]| errors.get(((errors.len() as f64 * share) as usize).saturating_sub(1)).copied();
+            let (Some(left), Some(right)) = (at(&self.left), at(&self.right)) else { return };
+            assert!(
+                right <= left + 1.0,
+                "{} loses accuracy at {}: {left} ulps become {right} ({share})",
+                rule.name,
+                sample.text
+            );
+        }
+    }
+}
+
+/// The distance in units in the last place of the nearest f32.
+fn ulps(value: f64, exact: f64) -> f64 {
+    let magnitude = (exact.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX / 2.0);
+    let unit = f64::from(f32::from_bits(magnitude.to_bits() + 1)) - f64::from(magnitude);
+    (value - exact).abs() / unit
+}
+
+/// What a rule learns holds for every element.
+fn check_facts(rule: &Rule, sides: &Sides<'_>, facts: &Facts, sample: &Sample) {
+    assert_ne!(*facts, *sides.arena.facts(sides.left), "{} learns nothing at {}", rule.name, sample.text);
+    for round in 0..samples::ROUNDS {
+        let leaves = sample.draw(Draw::Finite, round);
+        let value = evaluate(&sides.arena, sides.left, &leaves, Precision::AsTyped);
+        assert!(facts.hold_for(&value), "{} is wrong at {}: {value:?} against {facts:?}", rule.name, sample.text);
+    }
+}
+
+#[test]
+fn every_rule_holds() {
+    let fails = |compiled: &&Compiled| std::panic::catch_unwind(|| check(compiled)).is_err();
+    let failed: Vec<&str> = all().iter().filter(fails).map(|compiled| compiled.rule.name).collect();
+    assert!(failed.is_empty(), "rules that do not hold, as said above: {failed:?}");
+}
+
+#[test]
+fn names_are_unique_and_reasons_given() {
+    let mut names: Vec<&str> = table().map(|(_, rule)| rule.name).collect();
+    assert!(table().all(|(_, rule)| !rule.reason.is_empty()));
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+/// Rules that are wrong in one way each: the checks above must notice.
+#[test]
+fn wrong_rules_are_noticed() {
+    use super::FpClass::{Accurate, Fast, Strict};
+    use super::rule;
+    static WRONG: [Rule; 7] = [
+        rule("zero", Strict, "x + 0", "x", "-0 becomes +0"),
+        rule("cancelled", Strict, "x - x", "0", "inf - inf is NaN"),
+        rule("reciprocal", Accurate, "x / y", "x * (1 / y)", "rounded twice, and the reciprocal overflows"),
+        rule("complement", Accurate, "sigmoid(-x)", "1 - sigmoid(x)", "cancels"),
+        rule("unshifted", Accurate, "log1p(exp(x))", "log(1 + exp(x))", "loses the digits of small results"),
+        rule("exponent", Accurate, "exp(x) * exp(y)", "exp(x + y)", "magnifies the rounding of the sum"),
+        rule("sign", Fast, "x - y", "y - x", "not even an identity"),
+    ];
+    for rule in &WRONG {
+        let compiled = Compiled::new(rule).expect("the formulas are well formed");
+        let noticed = std::panic::catch_unwind(|| check(&compiled)).is_err();
+        assert!(noticed, "{} went unnoticed", rule.name);
+    }
+}

@@ -1,0 +1,106 @@
+//! Plain evaluation of an arena.
+
+use egg::Id;
+use gradc_ir::op::Evaluate;
+use gradc_ir::{DType, Op, Tensor, TensorType};
+
+use crate::canonical::Arena;
+use crate::facts::Facts;
+use crate::term::Term;
+use crate::terms::Terms;
+
+/// In which precision floats are computed.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Precision {
+    /// In that of their types.
+    AsTyped,
+    /// All in f64.
+    Double,
+}
+
+/// The value of `id`, where leaf `i` is `leaves[i]`.
+pub(super) fn evaluate(arena: &Arena<'_>, id: Id, leaves: &[Tensor], precision: Precision) -> Tensor {
+    let node = arena.node(id);
+    let ty = in_precision(&node.facts.ty, precision);
+    match &node.term {
+        Term::Leaf(number) => Tensor::new(ty, leaves[*number as usize].data().to_vec()),
+        Term::Apply(op, operands) => {
+            let operands: Vec<Tensor> = operands.iter().map(|&x| evaluate(arena, x, leaves, precision)).collect();
+            apply(op, &operands, ty)
+        }
+    }
+}
+
+fn in_precision(ty: &TensorType, precision: Precision) -> TensorType {
+    if precision == Precision::Double && ty.dtype.is_float() { ty.with_dtype(DType::F64) } else { ty.clone() }
+}
+
+fn apply(op: &Op, operands: &[Tensor], ty: TensorType) -> Tensor {
+    let data = match op.def.evaluate {
+        Evaluate::Tensor(evaluate) => evaluate(&op.attrs, &operands.iter().collect::<Vec<_>>(), &ty),
+        Evaluate::Scalar { real, int } => {
+            let element = |i: usize| {
+                let operands: Vec<f64> = operands.iter().map(|operand| operand.data()[i]).collect();
+                match int {
+                    Some(int) if ty.dtype == DType::I32 => {
+                        f64::from(int(&operands.iter().map(|&x| x as i32).collect::<Vec<_>>()))
+                    }
+                    _ => real(&operands),
+                }
+            };
+            (0..ty.shape.elements()).map(element).collect()
+        }
+    };
+    Tensor::new(ty, data)
+}
+
+impl Facts {
+    /// Whether what is known is true of a tensor, up to rounding.
+    pub(crate) fn hold_for(&self, value: &Tensor) -> bool {
+        let elements = value.data();
+        let in_range = |&x: &f64| {
+            if x.is_nan() { self.range.nan } else { x >= self.range.low && x <= self.range.high }
+        };
+        let axes_of =
+            |mask: u32| (0..value.shape().rank()).filter(move |axis| mask >> axis & 1 == 1).collect::<Vec<_>>();
+        let along = |axes: &[usize], start: f64, f: fn(f64, f64) -> f64| {
+            let mut folded = vec![start; value.shape().without(axes).elements()];
+            for (linear, &x) in elements.iter().enumerate() {
+                let index = value.shape().unravel(linear);
+                let kept: Vec<usize> =
+                    (0..index.len()).filter(|axis| !axes.contains(axis)).map(|axis| index[axis]).collect();
+                let slot = &mut folded[value.shape().without(axes).ravel(&kept)];
+                *slot = f(*slot, x);
+            }
+            folded
+        };
+        let ordinary = |x: &f64| !x.is_nan();
+        let shifted = self.shifted_along == 0
+            || along(&axes_of(self.shifted_along), f64::NEG_INFINITY, f64::max)
+                .into_iter()
+                .filter(ordinary)
+                .all(|x| x == 0.0 || x == f64::NEG_INFINITY);
+        let sums = self.sums_to_one.is_none_or(|axis| {
+            along(&[axis], 0.0, |a, b| a + b).into_iter().filter(ordinary).all(|sum| (sum - 1.0).abs() < 1e-5)
+        });
+        let constant = self
+            .constant
+            .is_none_or(|c| elements.iter().all(|x| x.to_bits() == c.to_bits() || (c.is_nan() && x.is_nan())));
+        elements.iter().all(in_range) && shifted && sums && constant
+    }
+}
+
+#[test]
+fn facts_that_do_not_hold_are_noticed() {
+    let value = Tensor::new(TensorType::new(DType::F64, [2]), vec![0.25, 0.5]);
+    let known = |range| Facts { range, ..Facts::of_type(value.ty().clone()) };
+    assert!(known(crate::facts::Range::between(0.0, 1.0)).hold_for(&value));
+    assert!(!known(crate::facts::Range::between(0.3, 1.0)).hold_for(&value));
+    let summing = Facts { sums_to_one: Some(0), ..Facts::of_type(value.ty().clone()) };
+    assert!(!summing.hold_for(&value));
+    let none = crate::rules::compiled::RuleSet::new(|_| false);
+    let mut arena = Arena::new(&none);
+    let leaf = arena.leaf(0, Facts::of_type(value.ty().clone()));
+    assert_eq!(evaluate(&arena, leaf, &[value.clone()], Precision::AsTyped), value);
+    assert_eq!(arena.find(leaf), leaf);
+}
