@@ -133,8 +133,15 @@ pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options) -> Gr
     let kept = graph.outputs().iter().filter_map(|output| places.memory(output.value));
     kept.for_each(|value| stored[value.index()] = true);
     let groups = Groups { steps: Vec::new(), needs, home: vec![None; graph.len()], stored };
-    let mut grouping =
-        Grouping { graph, places, groups, updated, last_reader: vec![None; graph.len()], fuse: options.fuse };
+    let mut grouping = Grouping {
+        graph,
+        places,
+        groups,
+        updated,
+        last_reader: vec![None; graph.len()],
+        last_scalar: None,
+        fuse: options.fuse,
+    };
     order.into_iter().for_each(|root| grouping.place(root));
     grouping.groups
 }
@@ -160,7 +167,8 @@ pub(crate) fn updates(graph: &Graph) -> Vec<(ValueId, ValueId)> {
 }
 
 /// The roots in the order in which they are placed: the graph's, but an update after the last root that reads the leaf,
-/// so that it can be written in place.
+/// so that it can be written in place, and a single element right after what it reads: it takes no memory, what it reads
+/// is still in the cache, and what reads it need not wait.
 fn order(graph: &Graph, places: &Places<'_>, needs: &[Vec<Need>], updated: &[Option<ValueId>]) -> Vec<ValueId> {
     let mut last_reader: Vec<ValueId> = graph.values().collect();
     for root in places.roots() {
@@ -171,7 +179,8 @@ fn order(graph: &Graph, places: &Places<'_>, needs: &[Vec<Need>], updated: &[Opt
     for root in places.roots() {
         let reads = needs[root.index()].iter().map(|need| keys[need.value.index()]);
         let leaf = updated[root.index()].map(|leaf| (last_reader[leaf.index()], true));
-        keys[root.index()] = reads.chain(leaf).fold((root, false), Ord::max);
+        let own = (graph.shape(root).elements() != 1).then_some((root, false));
+        keys[root.index()] = reads.chain(leaf).chain(own).max().unwrap_or((ValueId::from_index(0), false));
     }
     let mut order: Vec<ValueId> = places.roots().collect();
     order.sort_by_key(|root| (keys[root.index()], *root));
@@ -185,6 +194,8 @@ struct Grouping<'a, 'g> {
     updated: Vec<Option<ValueId>>,
     /// The last step that reads a root or a leaf.
     last_reader: Vec<Option<usize>>,
+    /// The last step that computes scalars from scalars.
+    last_scalar: Option<usize>,
     fuse: bool,
 }
 
@@ -196,6 +207,9 @@ impl Grouping<'_, '_> {
             _ => None,
         };
         let step = home.unwrap_or_else(|| {
+            if matches!(&work, Work::Loops { space, .. } if space.rank() == 0) {
+                self.last_scalar = Some(self.groups.steps.len());
+            }
             self.groups.steps.push(work);
             self.groups.home[root.index()] = Some((self.groups.steps.len() - 1, 0));
             self.groups.steps.len() - 1
@@ -250,8 +264,9 @@ impl Grouping<'_, '_> {
         let space = loops_of(self.graph, root);
         let beside = needs.iter().filter(|need| squeezed(self.graph.shape(need.value)).elements() == space.elements());
         let beside = beside.filter_map(|need| self.last_reader[need.value.index()]);
+        let scalar = self.last_scalar.filter(|_| space.rank() == 0);
         let oldest = self.groups.steps.len().saturating_sub(WINDOW);
-        let candidates = earliest.into_iter().chain(beside.filter(|&step| Some(step) > earliest));
+        let candidates = earliest.into_iter().chain(beside.chain(scalar).filter(|&step| Some(step) > earliest));
         let (step, member, rows) = candidates
             .filter(|&step| step >= oldest)
             .find_map(|step| self.fits(root, &space, step).map(|(member, rows)| (step, member, rows)))?;
