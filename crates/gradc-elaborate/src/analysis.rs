@@ -65,11 +65,12 @@ pub fn analyse(sources: &mut SourceMap, root: FileId, files: &dyn Files) -> Anal
     let units = files::load(sources, root, files, &mut diagnostics);
     let program = Program::new(units, &mut diagnostics);
     resolve::resolve(&program, &mut diagnostics);
+    diagnostics.sort_by_key(place);
     Analysis { program, diagnostics, root }
 }
 
 impl Analysis {
-    /// What is wrong with the files, whatever the dims: errors and warnings, in the order in which they were found.
+    /// What is wrong with the files, whatever the dims: errors and warnings, in the order of their places.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -123,8 +124,24 @@ impl Analysis {
         };
         let new = found.into_iter().filter(|diagnostic| !self.says(diagnostic));
         diagnostics.extend(new);
+        diagnostics.sort_by_key(place);
         let good = !self.has_errors() && !diagnostics.iter().any(Diagnostic::is_error);
         (elaborated.filter(|_| good), diagnostics)
+    }
+
+    /// Everything that is wrong with the files and with all models: errors and warnings, each once.
+    pub fn check(&self, dims: &Dims) -> Vec<Diagnostic> {
+        let mut diagnostics = self.diagnostics.clone();
+        for model in self.models() {
+            for diagnostic in self.elaborate(model, dims).1 {
+                let same = |known: &Diagnostic| known.code() == diagnostic.code() && known.span() == diagnostic.span();
+                if !diagnostics.iter().any(same) {
+                    diagnostics.push(diagnostic);
+                }
+            }
+        }
+        diagnostics.sort_by_key(place);
+        diagnostics
     }
 
     fn says(&self, diagnostic: &Diagnostic) -> bool {
@@ -208,6 +225,11 @@ impl Analysis {
         });
         dims.collect()
     }
+}
+
+/// Where diagnostics are in order: those of the root file first.
+fn place(diagnostic: &Diagnostic) -> Option<(FileId, u32)> {
+    diagnostic.span().map(|span| (span.file, span.start))
 }
 
 /// The name of the dim that is the first axis of every input that has axes.

@@ -44,6 +44,8 @@ pub(crate) struct Unit {
     pub(crate) file: File,
     /// The source, which helps quote.
     pub(crate) text: String,
+    /// Whether an import failed, so that names may be missing.
+    pub(crate) incomplete: bool,
     /// Positions in the list of units, with the import that names each.
     pub(crate) imports: Vec<(usize, Span)>,
     /// Whether this is the prelude: what goes wrong inside it is shown at the call.
@@ -91,7 +93,7 @@ impl Loader<'_> {
         let text = self.sources.text(id).to_owned();
         let parsed = gradc_syntax::parse(id, &text);
         self.diagnostics.extend(parsed.diagnostics);
-        self.units.push(Unit { id, file: parsed.file, text, imports: Vec::new(), library });
+        self.units.push(Unit { id, file: parsed.file, text, imports: Vec::new(), incomplete: false, library });
         self.units.len() - 1
     }
 
@@ -107,8 +109,9 @@ impl Loader<'_> {
             })
             .collect();
         for (written, span) in imports {
-            if let Some(target) = self.import(name, &written, span, path) {
-                self.units[unit].imports.push((target, span));
+            match self.import(name, &written, span, path) {
+                Some(target) => self.units[unit].imports.push((target, span)),
+                None => self.units[unit].incomplete = true,
             }
         }
     }

@@ -21,7 +21,7 @@ pub(crate) struct Int {
 
 #[derive(Debug)]
 enum Symbol {
-    Name { text: Rc<str>, declared: Span },
+    Name { text: Rc<str>, declared: Span, given: bool },
     Binary { op: BinaryOp, left: Int, right: Int, size: u32 },
 }
 
@@ -47,7 +47,12 @@ impl Int {
 
     /// The value of a dim that is declared at `declared`.
     pub(crate) fn named(value: i64, text: &str, declared: Span) -> Int {
-        Int { value, symbol: Some(Rc::new(Symbol::Name { text: text.into(), declared })) }
+        Int { value, symbol: Some(Rc::new(Symbol::Name { text: text.into(), declared, given: false })) }
+    }
+
+    /// The value that a dim was given from outside.
+    pub(crate) fn given(value: i64, text: &str, declared: Span) -> Int {
+        Int { value, symbol: Some(Rc::new(Symbol::Name { text: text.into(), declared, given: true })) }
     }
 
     /// The number.
@@ -122,10 +127,12 @@ impl Int {
         if self.is_symbolic() || !other.is_symbolic() { self } else { other }
     }
 
-    /// Calls `visit` with each named part: its name, value and declaration.
-    fn visit_names(&self, visit: &mut impl FnMut(&str, i64, Span)) {
+    /// Calls `visit` with each named part.
+    fn visit_names(&self, visit: &mut impl FnMut(Named)) {
         match self.symbol.as_deref() {
-            Some(Symbol::Name { text, declared }) => visit(text, self.value, *declared),
+            Some(Symbol::Name { text, declared, given }) => {
+                visit(Named { name: text.to_string(), value: self.value, declared: *declared, given: *given });
+            }
             Some(Symbol::Binary { left, right, .. }) => {
                 left.visit_names(visit);
                 right.visit_names(visit);
@@ -196,13 +203,23 @@ pub(crate) fn shape_of(extents: &[Int]) -> Shape {
     extents.iter().map(Int::extent).collect()
 }
 
-/// `batch = 64, d = 32` for every name in these extents, in the order of their first use, with the declarations.
-pub(crate) fn names_in(shapes: &[&[Int]]) -> Vec<(String, i64, Span)> {
-    let mut found: Vec<(String, i64, Span)> = Vec::new();
+/// A dim that a shape mentions.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) value: i64,
+    pub(crate) declared: Span,
+    /// Whether the value was given from outside.
+    pub(crate) given: bool,
+}
+
+/// Every dim in these extents, in the order of their first mention.
+pub(crate) fn names_in(shapes: &[&[Int]]) -> Vec<Named> {
+    let mut found: Vec<Named> = Vec::new();
     for extent in shapes.iter().flat_map(|shape| shape.iter()) {
-        extent.visit_names(&mut |text, value, declared| {
-            if !found.iter().any(|(known, _, _)| known == text) {
-                found.push((text.to_owned(), value, declared));
+        extent.visit_names(&mut |named| {
+            if !found.iter().any(|known| known.name == named.name) {
+                found.push(named);
             }
         });
     }

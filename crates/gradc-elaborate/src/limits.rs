@@ -4,10 +4,13 @@
 pub(crate) const MOST_VALUES: usize = 2_000_000;
 
 /// The most steps of evaluation: one for each expression, statement and iteration.
-const MOST_STEPS: u64 = 30_000_000;
+const MOST_STEPS: u64 = 10_000_000;
 
 /// The most iterations of one `for`.
 pub(crate) const MOST_ITERATIONS: i64 = 1_000_000;
+
+/// The most problems that are reported at once: of the files, and of each model.
+pub(crate) const MOST_DIAGNOSTICS: usize = 100;
 
 /// The most functions that may be active at once.
 pub(crate) const DEEPEST_CALL: usize = 128;
@@ -17,8 +20,8 @@ pub(crate) const LONGEST_LIST: usize = 4096;
 
 /// The stack that evaluation gets, in bytes. An expression is at most 256 nodes deep
 /// ([`gradc_syntax::ast::MAX_HEIGHT`]) and at most [`DEEPEST_CALL`] functions are active, so that at most 32,768
-/// levels are nested; a level takes less than 8 kB. The pages that are not used are never backed by memory.
-pub(crate) const STACK_BYTES: usize = 512 << 20;
+/// levels are nested; a level takes about 3 kB. The pages that are not used are never backed by memory.
+pub(crate) const STACK_BYTES: usize = 256 << 20;
 
 /// What is left of the above.
 #[derive(Debug, Default)]
@@ -51,10 +54,6 @@ impl Budget {
         };
         self.stopped = true;
         Verdict::StopNow(message)
-    }
-
-    pub(crate) fn stopped(&self) -> bool {
-        self.stopped
     }
 
     /// Gives evaluation up.

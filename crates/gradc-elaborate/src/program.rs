@@ -58,6 +58,7 @@ impl Program {
         let mut scope = self.own_items(unit, diagnostics);
         for (imported, span) in self.units[unit].imports.clone() {
             self.fill_scope(imported, done, diagnostics);
+            self.units[unit].incomplete |= self.units[imported].incomplete;
             let theirs = self.scopes[imported].clone();
             self.merge(&mut scope.values, &theirs.values, span, diagnostics);
             self.merge(&mut scope.models, &theirs.models, span, diagnostics);
@@ -65,15 +66,21 @@ impl Program {
         self.scopes[unit] = scope;
     }
 
-    fn own_items(&self, unit: usize, diagnostics: &mut Vec<Diagnostic>) -> Scope {
+    fn own_items(&mut self, unit: usize, diagnostics: &mut Vec<Diagnostic>) -> Scope {
         let mut scope = Scope::default();
-        for (index, item) in self.units[unit].file.items.iter().enumerate() {
+        let source = &self.units[unit];
+        let mut incomplete = source.incomplete;
+        for (index, item) in source.file.items.iter().enumerate() {
             let (name, table) = match item {
                 Item::Dim(definition) | Item::Const(definition) => (&definition.name, &mut scope.values),
                 Item::Function(function) => (&function.name, &mut scope.values),
                 Item::Model(model) => (&model.name, &mut scope.models),
                 Item::Error { name: Some(name), .. } => (name, &mut scope.values),
-                Item::Import(_) | Item::Train(_) | Item::Error { name: None, .. } => continue,
+                Item::Error { name: None, .. } => {
+                    incomplete = true;
+                    continue;
+                }
+                Item::Import(_) | Item::Train(_) => continue,
             };
             let id = ItemId { unit, index };
             match table.get(&name.text) {
@@ -83,6 +90,7 @@ impl Program {
                 }
             }
         }
+        self.units[unit].incomplete = incomplete;
         scope
     }
 
@@ -125,6 +133,11 @@ impl Program {
             }),
             None => intrinsic::builtin(name).map(Meaning::Builtin),
         }
+    }
+
+    /// Whether names that are missing in `unit` may come from something that could not be read.
+    pub(crate) fn is_incomplete(&self, unit: usize) -> bool {
+        self.units[unit].incomplete
     }
 
     /// Every name that means something in `unit`, sorted.

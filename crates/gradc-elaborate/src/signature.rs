@@ -4,7 +4,7 @@ use gradc_diagnostics::{Diagnostic, Span, codes, did_you_mean};
 use gradc_syntax::ast::{Argument, Function};
 
 use crate::intrinsic::Intrinsic;
-use crate::program::Program;
+use crate::program::{ItemId, Program};
 use crate::value::{Callable, Slot};
 
 /// The formal parameters of something that can be called.
@@ -13,7 +13,7 @@ pub(crate) struct Signature<'a> {
     /// What it is called in messages.
     pub(crate) name: &'a str,
     pub(crate) parameters: Vec<Formal<'a>>,
-    /// Where it is declared, unless it is a builtin.
+    /// Where it is declared, unless it comes with gradc.
     pub(crate) declared: Option<Span>,
 }
 
@@ -24,7 +24,9 @@ pub(crate) struct Formal<'a> {
 }
 
 impl<'a> Signature<'a> {
-    pub(crate) fn of_function(function: &'a Function) -> Signature<'a> {
+    /// Of a function. That of the prelude is quoted, not pointed at.
+    pub(crate) fn of_function(id: ItemId, program: &'a Program) -> Signature<'a> {
+        let function: &Function = program.function(id);
         let formal = |parameter: &'a gradc_syntax::ast::Parameter| Formal {
             name: &parameter.name.text,
             required: parameter.default.is_none(),
@@ -32,7 +34,7 @@ impl<'a> Signature<'a> {
         Signature {
             name: &function.name.text,
             parameters: function.parameters.iter().map(formal).collect(),
-            declared: Some(function.signature),
+            declared: (!program.in_library(id)).then_some(function.signature),
         }
     }
 
@@ -48,7 +50,7 @@ impl<'a> Signature<'a> {
     /// Of a call with open arguments, the open ones.
     pub(crate) fn of(callable: &'a Callable, program: &'a Program) -> Signature<'a> {
         match callable {
-            Callable::Function(id) => Signature::of_function(program.function(*id)),
+            Callable::Function(id) => Signature::of_function(*id, program),
             Callable::Intrinsic(intrinsic) => Signature::of_intrinsic(intrinsic),
             Callable::Partial(partial) => {
                 let mut signature = Signature::of(&partial.callee, program);

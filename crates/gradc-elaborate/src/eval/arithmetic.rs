@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use gradc_diagnostics::{Span, codes};
 use gradc_ir::op::{self, OpDef};
-use gradc_ir::{DType, Op};
+use gradc_ir::{Attrs, DType, Op, TensorType, ValueId};
 use gradc_syntax::ast::BinaryOp;
 
 use super::Evaluator;
@@ -135,7 +135,7 @@ impl<'a> Evaluator<'a> {
 
     /// An elementwise operator of one operand.
     pub(crate) fn unary_tensor(&mut self, def: &'static OpDef, x: &Tensor, operand: Span, span: Span) -> Value {
-        if !self.takes(def, &[(x, operand)]) {
+        if !self.takes(def, x.dtype, 1, operand) {
             return Value::Error;
         }
         let id = self.emit(def.op(), &[x.id]);
@@ -177,17 +177,16 @@ impl<'a> Evaluator<'a> {
         span: Span,
     ) -> Value {
         let Some((dtype, extents)) = self.common(symbol, place, operands) else { return Value::Error };
+        let at = operands.iter().find(|(value, _)| matches!(value, Value::Tensor(_))).map_or(span, |(_, at)| *at);
+        if !self.takes(def, dtype, operands.len(), at) {
+            return Value::Error;
+        }
         let mut ids = Vec::with_capacity(operands.len());
         for (value, at) in operands {
             match self.spread(value, *at, dtype, &extents) {
                 Some(id) => ids.push(id),
                 None => return Value::Error,
             }
-        }
-        let tensors: Vec<Tensor> = ids.iter().map(|&id| self.tensor(id, extents.clone(), span)).collect();
-        let placed: Vec<(&Tensor, Span)> = tensors.iter().zip(operands).map(|(t, (_, at))| (t, *at)).collect();
-        if !self.takes(def, &placed) {
-            return Value::Error;
         }
         let id = self.emit(def.op(), &ids);
         Value::Tensor(self.tensor(id, extents, span))
@@ -222,13 +221,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A number or tensor as a tensor of this type.
-    pub(crate) fn spread(
-        &mut self,
-        value: &Value,
-        at: Span,
-        dtype: DType,
-        extents: &Rc<[Int]>,
-    ) -> Option<gradc_ir::ValueId> {
+    pub(crate) fn spread(&mut self, value: &Value, at: Span, dtype: DType, extents: &Rc<[Int]>) -> Option<ValueId> {
         match value {
             Value::Tensor(tensor) => Some(self.broadcast_to(tensor, extents)),
             Value::Bool(value) if dtype == DType::Bool => Some(self.full(f64::from(u8::from(*value)), dtype, extents)),
@@ -264,33 +257,23 @@ impl<'a> Evaluator<'a> {
         None
     }
 
-    /// Whether an elementwise operator takes operands of this element type. If not, that is reported.
-    fn takes(&mut self, def: &'static OpDef, operands: &[(&Tensor, Span)]) -> bool {
-        let scalar = operands.iter().map(|(tensor, _)| gradc_ir::TensorType::scalar(tensor.dtype)).collect::<Vec<_>>();
-        if (Op { def, attrs: gradc_ir::Attrs::NONE }).infer(&scalar.iter().collect::<Vec<_>>()).is_ok() {
+    /// Whether an elementwise operator takes `count` operands of this element type. If not, that is reported.
+    fn takes(&mut self, def: &'static OpDef, dtype: DType, count: usize, at: Span) -> bool {
+        let fits = |dtype: DType| {
+            let ty = TensorType::scalar(dtype);
+            Op { def, attrs: Attrs::NONE }.infer(&vec![&ty; count]).is_ok()
+        };
+        if fits(dtype) {
             return true;
         }
-        let (tensor, at) = operands[0];
         let name = crate::intrinsic::shown_name(def);
-        let fits = |dtype: DType| {
-            let types = vec![gradc_ir::TensorType::scalar(dtype); operands.len()];
-            (Op { def, attrs: gradc_ir::Attrs::NONE }).infer(&types.iter().collect::<Vec<_>>()).is_ok()
-        };
         let takes: Vec<&str> = DType::ALL.into_iter().filter(|dtype| fits(*dtype)).map(DType::name).collect();
-        let takes = takes.join(" or ");
-        let diagnostic = error_at(
-            codes::WRONG_DTYPE,
-            format!("`{name}` takes {takes}, not {}", tensor.dtype),
-            at,
-            format!("this is `{}`", tensor.dtype),
-        );
+        let message = format!("`{name}` takes {}, not {dtype}", takes.join(" or "));
+        let diagnostic = error_at(codes::WRONG_DTYPE, message, at, format!("this is `{dtype}`"));
         let operand = self.quoted(at).unwrap_or("…");
-        self.report(match tensor.dtype {
-            DType::I32 | DType::Bool if fits(DType::F32) => {
-                diagnostic.help(format!("convert it: `cast({operand}, f32)`"))
-            }
-            _ if !fits(DType::F32) => diagnostic.help("compare first, for example with `> 0`"),
-            _ => diagnostic,
+        self.report(match fits(DType::F32) {
+            true => diagnostic.help(format!("convert it: `cast({operand}, f32)`")),
+            false => diagnostic.help("compare first, for example with `> 0`"),
         });
         false
     }

@@ -25,25 +25,16 @@ impl<'a> Evaluator<'a> {
             let same = left.iter().zip(right.iter()).map(|(l, r)| l.more_telling(r).clone());
             return Some(same.collect());
         }
-        let rank = left.len().max(right.len());
-        let mut extents = Vec::with_capacity(rank);
-        for axis in 0..rank {
-            let from_end = rank - axis;
-            let of = |extents: &Rc<[Int]>| extents.len().checked_sub(from_end).map(|axis| extents[axis].clone());
-            extents.push(match (of(left), of(right)) {
-                (Some(l), Some(r)) if l.value() == r.value() => l.more_telling(&r).clone(),
-                (Some(l), Some(r)) if r.value() == 1 => l,
-                (Some(l), Some(r)) if l.value() == 1 => r,
-                (Some(l), Some(r)) => {
-                    self.shapes_differ(op, place, a, b, (&l, &r));
-                    return None;
-                }
-                (Some(one), None) | (None, Some(one)) => one,
-                (None, None) => break,
-            });
+        match broadcast_extents(left, right) {
+            Ok(extents) => {
+                self.checked(&extents, place)?;
+                Some(extents.into())
+            }
+            Err((l, r)) => {
+                self.shapes_differ(op, place, a, b, (&l, &r));
+                None
+            }
         }
-        self.checked(&extents, place)?;
-        Some(extents.into())
     }
 
     fn shapes_differ(&mut self, op: &str, place: Span, a: (&Tensor, Span), b: (&Tensor, Span), extents: (&Int, &Int)) {
@@ -92,7 +83,7 @@ impl<'a> Evaluator<'a> {
         }
         let shape = shape_of(extents);
         let squeezed: Vec<usize> = kept.iter().map(|&axis| shape[axis]).collect();
-        let squeezed = self.graph.reshape(tensor.id, &squeezed);
+        let squeezed = self.reshape(tensor.id, &squeezed);
         self.graph.broadcast(squeezed, &kept, &shape)
     }
 
@@ -111,4 +102,22 @@ impl<'a> Evaluator<'a> {
         self.report(super::report::explain_dims(diagnostic, &[extents]));
         None
     }
+}
+
+/// The extents of two shapes that are broadcast against each other, or the first two that do not fit, from the front.
+pub(super) fn broadcast_extents(left: &[Int], right: &[Int]) -> Result<Vec<Int>, (Int, Int)> {
+    let rank = left.len().max(right.len());
+    let of = |extents: &[Int], axis: usize| extents.len().checked_sub(rank - axis).map(|axis| extents[axis].clone());
+    let mut extents = Vec::with_capacity(rank);
+    for axis in 0..rank {
+        extents.push(match (of(left, axis), of(right, axis)) {
+            (Some(l), Some(r)) if l.value() == r.value() => l.more_telling(&r).clone(),
+            (Some(l), Some(r)) if r.value() == 1 => l,
+            (Some(l), Some(r)) if l.value() == 1 => r,
+            (Some(l), Some(r)) => return Err((l, r)),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => break,
+        });
+    }
+    Ok(extents)
 }

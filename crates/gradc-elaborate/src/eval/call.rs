@@ -6,7 +6,7 @@ use gradc_diagnostics::{Diagnostic, Span, codes};
 use gradc_syntax::ast::{self, ArgumentValue, Expr, FunctionKind};
 
 use super::Evaluator;
-use super::frame::{Application, Frame, Kind};
+use super::frame::{Application, Frame};
 use super::report::error_at;
 use crate::limits::DEEPEST_CALL;
 use crate::program::ItemId;
@@ -120,31 +120,26 @@ impl<'a> Evaluator<'a> {
 
     fn call_function(&mut self, id: ItemId, slots: &[Slot], span: Span, instance: Option<Rc<Instance>>) -> Value {
         let function = self.program.function(id);
-        let kind = match function.kind {
-            FunctionKind::Fn => Kind::Fn,
-            FunctionKind::Layer => Kind::Layer,
-            FunctionKind::Initializer => {
+        let application = match (function.kind, instance) {
+            (FunctionKind::Fn, _) => None,
+            (FunctionKind::Layer, Some(instance)) => Some(Application::new(instance)),
+            (FunctionKind::Layer, None) => match self.new_instance(id, span, None) {
+                Some(instance) => Some(Application::new(instance)),
+                None => return Value::Error,
+            },
+            (FunctionKind::Initializer, _) => {
                 // Reached with all arguments through a partial application: it still waits for the parameter.
                 let partial = Partial { callee: Callable::Function(id), slots: slots.to_vec(), instance: None };
                 return Value::Callable(Callable::Partial(Rc::new(partial)));
             }
         };
-        let application = match (kind, instance) {
-            (Kind::Layer, Some(instance)) => Some(Application::new(instance)),
-            (Kind::Layer, None) => match self.new_instance(id, span, None) {
-                Some(instance) => Some(Application::new(instance)),
-                None => return Value::Error,
-            },
-            _ => None,
-        };
-        self.run_function(id, kind, slots, span, application, &[])
+        self.run_function(id, slots, span, application, &[])
     }
 
     /// Evaluates the body of a function. `given` are further variables.
     pub(super) fn run_function(
         &mut self,
         id: ItemId,
-        kind: Kind,
         slots: &[Slot],
         span: Span,
         application: Option<Application>,
@@ -153,7 +148,7 @@ impl<'a> Evaluator<'a> {
         if self.frames.len() >= DEEPEST_CALL {
             return self.too_deep(id, span);
         }
-        let mut frame = Frame::new(id.unit, kind, span, self.program.in_library(id));
+        let mut frame = Frame::new(id.unit, span, self.program.in_library(id));
         frame.function = Some(id);
         frame.scope = match &application {
             Some(application) => self.scope_of(&application.instance),

@@ -3,8 +3,8 @@
 use gradc_diagnostics::{Span, codes};
 use gradc_syntax::ast::{BinaryOp, Block, Branch, Expr, ExprKind, Name, UnaryOp};
 
+use super::Evaluator;
 use super::report::error_at;
-use super::{Evaluator, Kind};
 use crate::intrinsic::Builtin;
 use crate::limits::LONGEST_LIST;
 use crate::program::Meaning;
@@ -156,11 +156,6 @@ impl<'a> Evaluator<'a> {
             frame.end(mark);
         }
         value
-    }
-
-    /// What is being evaluated.
-    pub(crate) fn kind(&self) -> Kind {
-        self.frames.last().map_or(Kind::Global, |frame| frame.kind)
     }
 }
 

@@ -10,22 +10,10 @@ use crate::int::Int;
 use crate::program::ItemId;
 use crate::value::{Instance, Value};
 
-/// What is being evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Fn,
-    Layer,
-    Initializer,
-    Model,
-    /// A dim, a const or a `train` block.
-    Global,
-}
-
 /// The state of one active function.
 pub(crate) struct Frame<'a> {
     /// The unit in which its names have their meaning.
     pub(crate) unit: usize,
-    pub(crate) kind: Kind,
     pub(crate) function: Option<ItemId>,
     /// The call.
     pub(crate) call: Span,
@@ -78,10 +66,9 @@ impl Application {
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn new(unit: usize, kind: Kind, call: Span, library: bool) -> Frame<'a> {
+    pub(crate) fn new(unit: usize, call: Span, library: bool) -> Frame<'a> {
         Frame {
             unit,
-            kind,
             function: None,
             call,
             library,

@@ -71,7 +71,7 @@ impl<'a> Evaluator<'a> {
         let (start, limit, stride) = (bounds(|part| part.start), bounds(|part| part.limit), bounds(|part| part.stride));
         let sliced = self.graph.slice(x.id, &start, &limit, &stride);
         let extents: Vec<Int> = parts.iter().filter(|part| !part.dropped).map(|part| part.extent.clone()).collect();
-        let id = self.graph.reshape(sliced, &shape_of(&extents));
+        let id = self.reshape(sliced, &shape_of(&extents));
         Value::Tensor(self.tensor(id, extents, span))
     }
 

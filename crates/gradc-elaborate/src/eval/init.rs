@@ -2,10 +2,10 @@
 
 use gradc_diagnostics::{Span, codes};
 use gradc_ir::Init;
-use gradc_syntax::ast::FunctionKind;
+use gradc_syntax::ast::{Function, FunctionKind};
 
+use super::Evaluator;
 use super::report::error_at;
-use super::{Evaluator, Kind};
 use crate::int::Int;
 use crate::intrinsic::InitKind;
 use crate::value::{Callable, Slot, Value};
@@ -35,20 +35,10 @@ impl<'a> Evaluator<'a> {
     /// One step: the value of an initializer's body.
     fn initializer(&mut self, callable: &Callable, extents: &[Int], span: Span) -> Option<Value> {
         let (id, slots) = match callable {
-            Callable::Function(id) => {
-                let parameters = &self.program.function(*id).parameters;
-                if let Some(missing) = parameters.iter().find(|parameter| parameter.default.is_none()) {
-                    let name = &self.program.name(*id).text;
-                    let message = format!("`{name}` needs `{}`", missing.name.text);
-                    let diagnostic = error_at(codes::MISSING_ARGUMENT, message, span, "an argument is missing");
-                    self.report(diagnostic.help(format!("call it: `{name}(…)`")));
-                    return None;
-                }
-                (*id, vec![Slot::Default; parameters.len()])
-            }
+            Callable::Function(id) => (*id, None),
             Callable::Partial(partial) => match (&partial.callee, &partial.instance) {
                 (Callable::Function(id), None) if !partial.slots.iter().any(|slot| matches!(slot, Slot::Open)) => {
-                    (*id, partial.slots.clone())
+                    (*id, Some(partial.slots.clone()))
                 }
                 _ => {
                     self.not_an_initializer("a call with open arguments", span);
@@ -68,9 +58,25 @@ impl<'a> Evaluator<'a> {
             self.not_an_initializer(&format!("the {} `{}`", function.kind.keyword(), function.name.text), span);
             return None;
         }
+        let slots = match slots {
+            Some(slots) => slots,
+            None => self.defaults(function, span)?,
+        };
         let (fan_in, fan_out) = fans(extents);
         let given = [("fan_in", fan_in.into()), ("fan_out", fan_out.into())];
-        Some(self.run_function(id, Kind::Initializer, &slots, span, None, &given))
+        Some(self.run_function(id, &slots, span, None, &given))
+    }
+
+    /// No arguments: every parameter of an initializer that is only named must have a default.
+    fn defaults(&mut self, function: &Function, span: Span) -> Option<Vec<Slot>> {
+        let Some(missing) = function.parameters.iter().find(|parameter| parameter.default.is_none()) else {
+            return Some(vec![Slot::Default; function.parameters.len()]);
+        };
+        let name = &function.name.text;
+        let message = format!("`{name}` needs `{}`", missing.name.text);
+        let diagnostic = error_at(codes::MISSING_ARGUMENT, message, span, "an argument is missing");
+        self.report(diagnostic.help(format!("call it: `{name}(…)`")));
+        None
     }
 
     fn not_an_initializer(&mut self, found: &str, span: Span) {

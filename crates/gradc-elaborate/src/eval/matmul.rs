@@ -4,6 +4,7 @@ use gradc_diagnostics::{Span, codes};
 
 use super::Evaluator;
 use super::arithmetic::Operand;
+use super::broadcast::broadcast_extents;
 use super::report::{error_at, extent_text, shape_text};
 use crate::int::{Int, shape_of};
 use crate::value::{Tensor, Value};
@@ -59,24 +60,24 @@ impl<'a> Evaluator<'a> {
             let x = self.reshaped(a.0, &[flat_rows, inner.clone()]);
             let y = self.reshaped(b.0, &[inner.clone(), or_one(columns)[0].clone()]);
             let product = self.graph.matmul(x, y);
-            let id = self.graph.reshape(product, &shape_of(&extents));
+            let id = self.reshape(product, &shape_of(&extents));
             return Some(self.tensor(id, extents, span));
         }
-        let batches = [(batch_left, a), (batch_right, b)]
-            .map(|(batch, (tensor, at))| (Tensor { extents: batch.into(), ..tensor.clone() }, at));
-        let [(left_batch, left_at), (right_batch, right_at)] = &batches;
-        let batch = self.broadcast_shapes("@", op_span, (left_batch, *left_at), (right_batch, *right_at))?;
+        let Ok(batch) = broadcast_extents(batch_left, batch_right) else {
+            self.batches_differ(op_span, a, b);
+            return None;
+        };
         let extents = [&batch[..], rows, columns].concat();
         self.checked(&extents, span)?;
         let (rows, columns) = (or_one(rows), or_one(columns));
-        let x_extents = [&batch[..], &rows, &[inner.clone()]].concat();
-        let y_extents = [&batch[..], &[inner.clone()], &columns].concat();
+        let x_extents = [&batch[..], &rows, std::slice::from_ref(inner)].concat();
+        let y_extents = [&batch[..], std::slice::from_ref(inner), &columns].concat();
         self.checked(&x_extents, span)?;
         self.checked(&y_extents, span)?;
         let x = self.with_row(a.0, &rows, inner);
         let (x, y) = (self.broadcast_to(&x, &x_extents), self.broadcast_to(b.0, &y_extents));
         let product = self.graph.matmul(x, y);
-        let id = self.graph.reshape(product, &shape_of(&extents));
+        let id = self.reshape(product, &shape_of(&extents));
         Some(self.tensor(id, extents, span))
     }
 
@@ -85,13 +86,13 @@ impl<'a> Evaluator<'a> {
         if tensor.rank() > 1 {
             return tensor.clone();
         }
-        let extents = [rows, &[inner.clone()]].concat();
+        let extents = [rows, std::slice::from_ref(inner)].concat();
         let id = self.reshaped(tensor, &extents);
         self.tensor(id, extents, tensor.origin)
     }
 
     fn reshaped(&mut self, tensor: &Tensor, extents: &[Int]) -> gradc_ir::ValueId {
-        self.graph.reshape(tensor.id, &shape_of(extents))
+        self.reshape(tensor.id, &shape_of(extents))
     }
 
     /// `x.T` of a tensor of at least two axes.
@@ -136,6 +137,16 @@ impl<'a> Evaluator<'a> {
             }
         };
         self.report(diagnostic)
+    }
+
+    fn batches_differ(&mut self, place: Span, a: (&Tensor, Span), b: (&Tensor, Span)) {
+        let (left, right) = (shape_text(&a.0.extents), shape_text(&b.0.extents));
+        let message = format!("`@` does not fit the shapes `{left}` and `{right}`");
+        let diagnostic = error_at(codes::MATMUL_SHAPES, message, place, "the leading axes do not fit")
+            .secondary(a.1, format!("this is `{}`", a.0))
+            .secondary(b.1, format!("this is `{}`", b.0));
+        let diagnostic = self.explain_shapes(diagnostic, &[a, b]);
+        self.report(diagnostic.note("all axes but the last two must be equal, or 1 on one side"));
     }
 
     /// A product of the same operands that would fit: one side transposed, or the two swapped.

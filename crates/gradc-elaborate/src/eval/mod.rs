@@ -19,8 +19,8 @@ mod report;
 mod types;
 
 use gradc_diagnostics::{Code, Diagnostic, Span, codes};
-use gradc_ir::{DType, Graph, Op, Origin, TensorType, ValueId};
-use gradc_syntax::ast::Definition;
+use gradc_ir::{DType, Graph, Op, Origin, TensorType, ValueId, op};
+use gradc_syntax::ast::{Definition, Item};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::int::Int;
@@ -28,8 +28,9 @@ use crate::limits;
 use crate::program::{ItemId, Program};
 use crate::value::{Tensor, Value};
 
+pub(crate) use call::layer_in_fn;
 pub(crate) use expr::axes_text;
-pub(crate) use frame::{Frame, Kind};
+pub(crate) use frame::Frame;
 pub(crate) use model::Results;
 pub(crate) use report::{error_at, explain_dims, extent_text, shape_text};
 
@@ -91,11 +92,6 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Whether evaluation has been given up.
-    pub(crate) fn stopped(&self) -> bool {
-        self.budget.stopped()
-    }
-
     /// From here on, operators come from this place. Inside of the prelude the place is that of the user's call.
     pub(crate) fn locate(&mut self, span: Span) {
         let frame = self.frames.last();
@@ -117,6 +113,16 @@ impl<'a> Evaluator<'a> {
         tensor
     }
 
+    /// The same elements in another shape. A reshape of a reshape is one, so that an axis that is kept by a reduction
+    /// and then broadcast leaves no trace.
+    pub(crate) fn reshape(&mut self, id: ValueId, shape: &[usize]) -> ValueId {
+        let base = match self.graph.op(id) {
+            Some(op) if op.is(&op::reshape::RESHAPE) => self.graph.operands(id)[0],
+            _ => id,
+        };
+        self.graph.reshape(base, shape)
+    }
+
     /// A number everywhere.
     pub(crate) fn full(&mut self, value: f64, dtype: DType, extents: &[Int]) -> ValueId {
         self.graph.full(value, &TensorType::new(dtype, crate::int::shape_of(extents)))
@@ -130,18 +136,49 @@ impl<'a> Evaluator<'a> {
             Some(Global::InProgress) => return Value::Error,
             None => {}
         }
+        if self.frames.len() >= limits::DEEPEST_CALL {
+            return self.definitions_too_deep(id);
+        }
         self.globals.insert(id, Global::InProgress);
         let definition = self.program.definition(id);
         let value = match self.overrides.get(&id) {
-            Some(&value) => Value::Int(Int::named(value, &definition.name.text, definition.name.span)),
+            Some(&value) => Value::Int(Int::given(value, &definition.name.text, definition.name.span)),
             None => self.compute_global(id, definition, is_dim),
         };
         self.globals.insert(id, Global::Done(value.clone()));
         value
     }
 
+    /// Computes all dims and consts. Each may use any other, but a long chain in order is not deep.
+    pub(crate) fn all_globals(&mut self) {
+        let items: Vec<(ItemId, bool)> = self
+            .program
+            .items()
+            .filter_map(|(id, item)| match item {
+                Item::Dim(_) => Some((id, true)),
+                Item::Const(_) => Some((id, false)),
+                _ => None,
+            })
+            .collect();
+        // What is imported comes after what imports it.
+        let mut units: Vec<&[(ItemId, bool)]> = items.chunk_by(|(a, _), (b, _)| a.unit == b.unit).collect();
+        units.reverse();
+        for (id, is_dim) in units.into_iter().flatten() {
+            // Only one that has a name of its own: a second one of that name has been reported.
+            self.global(*id, *is_dim);
+        }
+    }
+
+    fn definitions_too_deep(&mut self, id: ItemId) -> Value {
+        self.budget.stop();
+        let name = self.program.name(id);
+        let message = format!("definitions are nested more than {} deep", limits::DEEPEST_CALL);
+        let diagnostic = error_at(codes::CALLS_TOO_DEEP, message, name.span, "to compute this");
+        self.report(diagnostic.help("define what others use before them"))
+    }
+
     fn compute_global(&mut self, id: ItemId, definition: &'a Definition, is_dim: bool) -> Value {
-        self.frames.push(Frame::new(id.unit, Kind::Global, definition.span, self.program.in_library(id)));
+        self.frames.push(Frame::new(id.unit, definition.span, self.program.in_library(id)));
         let value = self.expr(&definition.value);
         let span = definition.value.span;
         let value = match value {

@@ -5,7 +5,7 @@ use gradc_ir::{DType, Role, TensorType, ValueId};
 use gradc_syntax::ast::{ArgumentValue, AttributeKind, Expr, ExprKind, FunctionKind, Model, Name, StatementKind, Type};
 use rustc_hash::FxHashMap;
 
-use super::frame::{Application, Frame, Kind};
+use super::frame::{Application, Frame};
 use super::report::error_at;
 use super::{Evaluator, report};
 use crate::files::ROOT_UNIT;
@@ -31,7 +31,8 @@ impl<'a> Evaluator<'a> {
     /// Unrolls a model.
     pub(crate) fn model(&mut self, id: ItemId, model: &'a Model) {
         self.graph.set_name(model.name.text.as_str());
-        let mut frame = Frame::new(id.unit, Kind::Model, model.name.span, self.program.in_library(id));
+        self.all_globals();
+        let mut frame = Frame::new(id.unit, model.name.span, self.program.in_library(id));
         frame.application = Some(Application::new(Instance::new(String::new())));
         self.frames.push(frame);
         self.statements(&model.body.statements);
@@ -44,7 +45,7 @@ impl<'a> Evaluator<'a> {
 
     /// The inputs that a model declares, without the rest of it.
     pub(crate) fn inputs_of(&mut self, id: ItemId, model: &'a Model) -> Vec<(Tensor, Span)> {
-        self.frames.push(Frame::new(id.unit, Kind::Model, model.name.span, self.program.in_library(id)));
+        self.frames.push(Frame::new(id.unit, model.name.span, self.program.in_library(id)));
         for statement in &model.body.statements {
             if let StatementKind::Input { name, ty } = &statement.kind {
                 self.input(name, ty);
@@ -68,7 +69,7 @@ impl<'a> Evaluator<'a> {
     /// Evaluates what is outside of all bodies, in the root file.
     pub(crate) fn in_root(&mut self, work: impl FnOnce(&mut Evaluator<'a>)) {
         let place = self.program.units[ROOT_UNIT].file.span;
-        self.frames.push(Frame::new(ROOT_UNIT, Kind::Global, place, false));
+        self.frames.push(Frame::new(ROOT_UNIT, place, false));
         work(self);
         self.frames.pop();
     }
@@ -95,6 +96,10 @@ impl<'a> Evaluator<'a> {
             .map(|(_, span)| *span)
             .next();
         let Some(first) = first else { return false };
+        // One that stands in a `for` has been reported by the resolver.
+        if first == name.span {
+            return true;
+        }
         self.report(crate::program::defined_twice(name, first));
         true
     }
@@ -219,14 +224,20 @@ impl<'a> Evaluator<'a> {
         match self.results.names.get(&(role, name.to_owned())) {
             Some(&first) => {
                 let message = format!("the model has two results called `{name}`");
-                self.report(
-                    error_at(codes::DUPLICATE_RESULT, message, span, "the second is here")
+                let diagnostic = |label: &str| error_at(codes::DUPLICATE_RESULT, message, span, label);
+                self.report(if first == span {
+                    diagnostic("this is repeated").help("move it behind the `for`, or `concat` the values to one")
+                } else {
+                    diagnostic("the second is here")
                         .secondary(first, "the first is here")
-                        .help("give each a name of its own: `output name = …`"),
-                );
+                        .help("give each a name of its own")
+                });
             }
             None => {
                 self.results.names.insert((role, name.to_owned()), span);
+                if self.graph.value_name(tensor.id).is_none() {
+                    self.graph.set_value_name(tensor.id, name);
+                }
                 self.results.outputs.push((role, tensor.clone(), span));
                 let id: ValueId = tensor.id;
                 self.graph.add_output(role, name, id);

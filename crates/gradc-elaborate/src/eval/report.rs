@@ -5,7 +5,8 @@ use gradc_ir::DType;
 
 use super::Evaluator;
 use crate::files::PRELUDE_UNIT;
-use crate::int::{Int, ShowShape, names_in};
+use crate::int::{Int, Named, ShowShape, names_in};
+use crate::limits::MOST_DIAGNOSTICS;
 use crate::value::{Tensor, Value};
 
 /// The most dims that a note explains.
@@ -14,6 +15,9 @@ const MOST_NAMES: usize = 6;
 impl<'a> Evaluator<'a> {
     /// Reports a problem, once for each place in the source. Returns the value of what is wrong.
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) -> Value {
+        if self.diagnostics.len() >= MOST_DIAGNOSTICS {
+            return Value::Error;
+        }
         let diagnostic = self.seen_by_user(diagnostic);
         if self.reported.insert((diagnostic.code(), diagnostic.span())) {
             self.diagnostics.push(diagnostic);
@@ -27,33 +31,30 @@ impl<'a> Evaluator<'a> {
         let Some(place) = diagnostic.span() else { return diagnostic };
         let mut diagnostic = diagnostic;
         let mut place = place;
-        let mut innermost = self.frames.len();
         if place.file == self.program.units[PRELUDE_UNIT].id {
             let Some(user) = self.frames.iter().rposition(|frame| !frame.library) else { return diagnostic };
             let Some(call) = self.frames.get(user + 1) else { return diagnostic };
             place = call.call;
             let name = call.function.map_or("prelude", |id| &self.program.name(id).text);
             diagnostic = moved_to(place, &format!("in this call of `{name}`"), &diagnostic);
-            innermost = user + 1;
         }
-        match self.frames[..innermost].last() {
-            Some(frame) if !frame.library => self.with_call(diagnostic, place, innermost - 1),
+        match self.caller_of(place) {
+            Some((call, name)) if call != place => diagnostic.secondary(call, format!("in this call of `{name}`")),
             _ => diagnostic,
         }
     }
 
-    fn with_call(&self, diagnostic: Diagnostic, place: Span, index: usize) -> Diagnostic {
-        let frame = &self.frames[index];
-        let Some(id) = frame.function else { return diagnostic };
-        let body = self.program.function(id).span;
-        let inside = body.file == place.file && body.start <= place.start && place.end <= body.end;
-        // The call is only of help where the user sees it: not in the prelude.
-        let seen = self.frames[..index].last().is_none_or(|caller| !caller.library);
-        if !inside || !seen {
-            return diagnostic;
+    /// The call of the user's function that a place is in, if the user sees that call.
+    fn caller_of(&self, place: Span) -> Option<(Span, &'a str)> {
+        for (index, frame) in self.frames.iter().enumerate().rev().filter(|(_, frame)| !frame.library) {
+            let Some(id) = frame.function else { continue };
+            let body = self.program.function(id).span;
+            if body.file == place.file && body.start <= place.start && place.end <= body.end {
+                let seen = self.frames[..index].last().is_none_or(|caller| !caller.library);
+                return seen.then(|| (frame.call, self.program.name(id).text.as_str()));
+            }
         }
-        let name = &self.program.name(id).text;
-        diagnostic.secondary(frame.call, format!("in this call of `{name}`"))
+        None
     }
 
     /// The source of a short piece of an expression, to be quoted in a help.
@@ -131,10 +132,15 @@ fn rank_of(dtype: DType) -> usize {
 /// Adds the declaration and value of each dim in these shapes.
 pub(crate) fn explain_dims(mut diagnostic: Diagnostic, shapes: &[&[Int]]) -> Diagnostic {
     let names = names_in(shapes);
-    for (name, value, declared) in names.iter().take(MOST_NAMES) {
-        diagnostic = diagnostic.secondary(*declared, format!("`{name}` is {value}"));
+    for Named { name, value, declared, given } in names.iter().take(MOST_NAMES) {
+        diagnostic = diagnostic.secondary(*declared, value_of_dim(name, *value, *given));
     }
     diagnostic
+}
+
+/// What a label on the declaration of a dim says.
+pub(super) fn value_of_dim(name: &str, value: i64, given: bool) -> String {
+    if given { format!("`{name}` is set to {value}") } else { format!("`{name}` is {value}") }
 }
 
 /// The shape, for a message: in the user's own names.

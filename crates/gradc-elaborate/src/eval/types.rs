@@ -8,8 +8,8 @@ use gradc_syntax::ast::{Axis, Expr, ExprKind, Function, Name, Type};
 
 use super::Evaluator;
 use super::expr::axes_text;
-use super::report::{error_at, explain_dims, extent_text, shape_text};
-use crate::int::{Int, ShowShape};
+use super::report::{error_at, explain_dims, extent_text, shape_text, value_of_dim};
+use crate::int::{Int, Named, ShowShape};
 use crate::program::Meaning;
 use crate::value::{Slot, Tensor, Value};
 
@@ -51,7 +51,7 @@ impl<'a> Evaluator<'a> {
         for (parameter, span) in function.parameters.iter().zip(spans) {
             let Some(ty) = &parameter.ty else { continue };
             let value = self.frames.last().and_then(|frame| frame.variable(&parameter.name.text).cloned())?;
-            let Some(tensor) = self.as_tensor(&value, ty, &parameter.name, span) else { return None };
+            let tensor = self.as_tensor(&value, ty, &parameter.name, span)?;
             if let Value::Int(_) | Value::Float(_) | Value::Bool(_) = value {
                 self.declare(&parameter.name.text, Value::Tensor(tensor.clone()));
             }
@@ -224,6 +224,10 @@ impl<'a> Evaluator<'a> {
         if word.text == "float" {
             return Some(Element::Float);
         }
+        // No item can take the place of a type's own name here.
+        if let Some(dtype) = DType::from_name(&word.text) {
+            return Some(Element::Exactly(dtype));
+        }
         match self.name(&word.text) {
             Value::DType(dtype) => Some(Element::Exactly(dtype)),
             Value::Error => None,
@@ -306,7 +310,11 @@ impl<'a> Evaluator<'a> {
                     codes::DIM_NOT_WHOLE,
                     format!("a dim must be a whole number, not {value}"),
                     span,
-                    "this is a fraction",
+                    if number.fract() == 0.0 {
+                        "this has a point".to_owned()
+                    } else {
+                        format!("{value} is a fraction")
+                    },
                 );
                 self.report(match number.fract() == 0.0 {
                     true => diagnostic.help(format!("write it without a point: `{number:.0}`")),
@@ -368,8 +376,8 @@ fn explain_dims_again(diagnostic: Diagnostic, extent: &Int) -> Diagnostic {
     let known: Vec<Span> = diagnostic.labels().iter().map(|label| label.span).collect();
     crate::int::names_in(&[std::slice::from_ref(extent)])
         .into_iter()
-        .filter(|(_, _, declared)| !known.contains(declared))
-        .fold(diagnostic, |diagnostic, (name, value, declared)| {
-            diagnostic.secondary(declared, format!("`{name}` is {value}"))
+        .filter(|named| !known.contains(&named.declared))
+        .fold(diagnostic, |diagnostic, Named { name, value, declared, given }| {
+            diagnostic.secondary(declared, value_of_dim(&name, value, given))
         })
 }

@@ -101,6 +101,12 @@ impl<'s> Arguments<'s> {
 
     /// A list of whole numbers.
     pub(crate) fn ints(&self, evaluator: &mut Evaluator<'_>, position: usize) -> Option<Vec<Int>> {
+        if let Value::List(list) = self.value(position)
+            && let Some(fraction) = list.iter().find(|entry| matches!(entry, Value::Float(_)))
+        {
+            evaluator.extent(fraction, self.place(position));
+            return None;
+        }
         let ints = match self.value(position) {
             Value::List(list) => list
                 .iter()

@@ -5,6 +5,7 @@ use gradc_ir::op::{self, Evaluate, OpDef};
 
 use super::Arguments;
 use crate::eval::{Evaluator, error_at};
+use crate::int::shape_of;
 use crate::value::Value;
 
 /// `exp(x)`: of a tensor in the graph, of a number right away.
@@ -132,7 +133,15 @@ pub(super) fn stop_gradient(evaluator: &mut Evaluator<'_>, arguments: &Arguments
         number @ (Value::Int(_) | Value::Float(_)) => Some(number.clone()),
         _ => {
             let x = arguments.tensor(evaluator, 0)?;
-            let id = evaluator.graph.stop_gradient(x.id);
+            // A reshape is moved to the outside, where one that follows absorbs it.
+            let id = match evaluator.graph.op(x.id) {
+                Some(op) if op.is(&op::reshape::RESHAPE) => {
+                    let base = evaluator.graph.operands(x.id)[0];
+                    let stopped = evaluator.graph.stop_gradient(base);
+                    evaluator.reshape(stopped, &shape_of(&x.extents))
+                }
+                _ => evaluator.graph.stop_gradient(x.id),
+            };
             Some(Value::Tensor(evaluator.tensor(id, x.extents.clone(), arguments.span)))
         }
     }

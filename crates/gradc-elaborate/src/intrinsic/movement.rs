@@ -35,7 +35,7 @@ pub(super) fn reshape(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) 
     if shape_of(&extents).elements() != shape_of(&x.extents).elements() {
         return misfit(evaluator, &x, &extents, arguments);
     }
-    let id = evaluator.graph.reshape(x.id, &shape_of(&extents));
+    let id = evaluator.reshape(x.id, &shape_of(&extents));
     Some(Value::Tensor(evaluator.tensor(id, extents, arguments.span)))
 }
 

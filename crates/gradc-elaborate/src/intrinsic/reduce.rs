@@ -44,6 +44,6 @@ fn along(evaluator: &mut Evaluator<'_>, def: &'static OpDef, arguments: &Argumen
         (true, false) => None,
     };
     let extents: Vec<Int> = x.extents.iter().enumerate().filter_map(of_axis).collect();
-    let id = evaluator.graph.reshape(reduced, &shape_of(&extents));
+    let id = evaluator.reshape(reduced, &shape_of(&extents));
     Some(Value::Tensor(evaluator.tensor(id, extents, arguments.span)))
 }

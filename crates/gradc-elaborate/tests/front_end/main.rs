@@ -1,0 +1,9 @@
+//! The front end as a user meets it: programs in, graphs and diagnostics out.
+
+mod diagnostics;
+mod elaboration;
+mod explanations;
+mod hostile;
+mod interface;
+mod properties;
+mod support;
