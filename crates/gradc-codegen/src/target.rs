@@ -36,8 +36,9 @@ impl Target {
             ("is_pic", "false"),
             ("use_colocated_libcalls", "false"),
             ("log2_min_function_alignment", "6"),
-            // Kernels use little stack, and are called on threads whose guard page is near enough.
-            ("enable_probestack", "false"),
+            // A frame larger than a page must not step over the guard page.
+            ("enable_probestack", "true"),
+            ("probestack_strategy", "inline"),
             ("unwind_info", "false"),
         ] {
             flags.set(name, value).map_err(|error| target(error.to_string()))?;

@@ -128,7 +128,7 @@ impl<'k> Emitter<'k, '_> {
             }
             Stmt::Accumulator { reg, dtype, start, .. } => {
                 let variable = self.code.builder.declare_var(Width::SCALAR.ty(*dtype));
-                let start = self.code.constant(Width::SCALAR, *dtype, *start);
+                let start = self.code.constant(Width::SCALAR, *dtype, dtype.round(*start));
                 self.code.builder.def_var(variable, start);
                 self.define(*reg, *dtype, Definition::Accumulator(variable));
             }

@@ -1,10 +1,22 @@
 //! Every scalar operation, on every element type it takes, at extents around the sizes of vectors and rounds.
 
-use crate::support::{check, elementwise};
+use crate::support::{check, check_with, elementwise};
+use gradc_codegen::{Contraction, Features, Listings, OptLevel, Options};
 use gradc_ir::{DType, ScalarOp};
 use gradc_schedule::kernel::LoopKind;
 
 const EXTENTS: [usize; 13] = [0, 1, 3, 4, 5, 15, 16, 17, 31, 33, 63, 65, 1000];
+
+/// Machines without extensions, and compilation without optimisation.
+const OTHERS: [Options; 2] =
+    [Options { features: Features::Baseline, ..DEFAULT }, Options { opt_level: OptLevel::None, ..DEFAULT }];
+
+const DEFAULT: Options = Options {
+    opt_level: OptLevel::Speed,
+    contraction: Contraction::Never,
+    features: Features::Native,
+    listings: Listings { clif: false, assembly: false },
+};
 
 /// Operands that go through every pair of edges, then through ordinary numbers.
 fn operand(dtype: DType, position: usize, extent: usize) -> Vec<f64> {
@@ -48,7 +60,11 @@ fn battery(op: ScalarOp, operands: &[DType], result: DType, ulps: f64) {
             operands.iter().enumerate().map(|(at, &dtype)| operand(dtype, at, extent)).collect();
         buffers.push(vec![0.0; extent]);
         for kind in [LoopKind::Vector, LoopKind::Serial] {
-            check(&elementwise(op, operands, result, extent, kind), &buffers, ulps);
+            let kernel = elementwise(op, operands, result, extent, kind);
+            check(&kernel, &buffers, ulps);
+            if extent == 33 {
+                OTHERS.iter().for_each(|options| check_with(&kernel, &buffers, ulps, options));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod accuracy;
 mod elementwise;
 mod graphs;
+mod listings;
 mod loops;
 mod refusals;
 mod support;

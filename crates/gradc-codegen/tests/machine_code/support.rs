@@ -94,9 +94,14 @@ pub(crate) fn execute(kernel: &Kernel, buffers: &[Storage], options: &Options) -
 
 /// The door of these tests: machine code and evaluator agree on every buffer, to so many units in the last place.
 pub(crate) fn check(kernel: &Kernel, buffers: &[Storage], ulps: f64) {
+    check_with(kernel, buffers, ulps, &Options::default());
+}
+
+/// The same, compiled as the options say.
+pub(crate) fn check_with(kernel: &Kernel, buffers: &[Storage], ulps: f64, options: &Options) {
     let mut expected = buffers.to_vec();
     evaluate(kernel, &mut expected);
-    let actual = execute(kernel, buffers, &Options::default());
+    let actual = execute(kernel, buffers, options);
     for ((param, expected), actual) in kernel.buffers.iter().zip(&expected).zip(&actual) {
         for (at, (&expected, &actual)) in expected.iter().zip(actual).enumerate() {
             let error = ulp_error(param.dtype, expected, actual);
