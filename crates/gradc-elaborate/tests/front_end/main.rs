@@ -1,6 +1,7 @@
 //! The front end as a user meets it: programs in, graphs and diagnostics out.
 
 mod diagnostics;
+mod documentation;
 mod elaboration;
 mod explanations;
 mod hostile;
