@@ -6,5 +6,6 @@ mod elaboration;
 mod explanations;
 mod hostile;
 mod interface;
+mod prelude;
 mod properties;
 mod support;
