@@ -1,5 +1,7 @@
 //! The e-graph of a region: all the equal ways of writing its values that the rules find.
 
+mod sums;
+
 use egg::{Analysis, DidMerge, EGraph, Id};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -10,6 +12,7 @@ use crate::pattern::Bindings;
 use crate::rules::compiled::{Compiled, Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
+use sums::Addend;
 
 /// The analysis: facts of each class.
 struct ClassFacts {
@@ -64,8 +67,11 @@ pub(crate) struct Classes {
 struct Site {
     compiled: &'static Compiled,
     class: Id,
+    /// The term that the rule matches.
     term: Term,
     bindings: Bindings,
+    /// Where the term is two terms of a longer sum, the sum and its other terms.
+    within: Option<(Term, Vec<Addend>)>,
 }
 
 impl Classes {
@@ -87,11 +93,11 @@ impl Classes {
             let before = (self.size(), self.egraph.number_of_classes());
             // Facts first: rules ask for them.
             let mut learnt = false;
-            for site in self.sites(rules, RuleSet::learns) {
+            for site in self.sites(rules, RuleSet::learns, false) {
                 learnt |= self.apply(&site, mode);
             }
             self.rebuild();
-            for site in self.sites(rules, |compiled| !RuleSet::learns(compiled)) {
+            for site in self.sites(rules, |compiled| !RuleSet::learns(compiled), mode > Mode::Strict) {
                 if self.size() > limits.terms {
                     self.limited = true;
                     break;
@@ -118,15 +124,27 @@ impl Classes {
         ids
     }
 
-    /// Every place where a rule applies, in the order of classes, terms and rules.
-    fn sites(&self, rules: &RuleSet, is_wanted: fn(&Compiled) -> bool) -> Vec<Site> {
+    /// Every place where a rule applies, in the order of classes, terms and rules; with `in_sums`, also among the terms of
+    /// longer sums.
+    fn sites(&self, rules: &RuleSet, is_wanted: fn(&Compiled) -> bool, in_sums: bool) -> Vec<Site> {
         let mut sites = Vec::new();
         for class in self.ids() {
             for term in self.terms(class) {
                 for compiled in rules.for_term(term).filter(|compiled| is_wanted(compiled)) {
                     let found = compiled.matches(self, term);
-                    let site = |bindings| Site { compiled, class, term: term.clone(), bindings };
+                    let site = |bindings| Site { compiled, class, term: term.clone(), bindings, within: None };
                     sites.extend(found.into_iter().map(site));
+                }
+                // Reordering additions keeps no bits.
+                for pair in if in_sums { sums::pairs(self, term) } else { Vec::new() } {
+                    let is_wanted = |compiled: &&Compiled| compiled.rule.in_sums && is_wanted(compiled);
+                    for compiled in rules.for_term(&pair.term).filter(is_wanted) {
+                        let within = || Some((term.clone(), pair.rest.clone()));
+                        let found = compiled.matches(self, &pair.term).into_iter();
+                        let site =
+                            |bindings| Site { compiled, class, term: pair.term.clone(), bindings, within: within() };
+                        sites.extend(found.map(site));
+                    }
                 }
             }
         }
@@ -139,11 +157,17 @@ impl Classes {
         let (facts, known) = (self.facts(site.class).clone(), self.egraph.nodes().len());
         match site.compiled.apply(self, &site.term, &facts, &site.bindings) {
             None => false,
-            Some(Outcome::Equal(equal)) => {
+            Some(Outcome::Equal(found)) => {
+                let equal = match &site.within {
+                    None => Some(found),
+                    Some((_, rest)) => sums::total(self, found, rest),
+                };
+                let Some(equal) = equal else { return false };
                 let new = self.egraph.nodes()[known..].iter().map(|term| (term.clone(), rule.name));
                 self.written.extend(new);
                 if rule.avoids_left_side(mode) {
-                    self.avoided.insert(site.term.clone());
+                    let flawed = site.within.as_ref().map_or(&site.term, |(sum, _)| sum);
+                    self.avoided.insert(flawed.clone());
                 }
                 if self.egraph.union_trusted(site.class, equal, rule.name) {
                     self.merged.push((site.class, rule.name));

@@ -18,6 +18,8 @@ pub struct Facts {
     pub constant: Option<f64>,
     /// The axis along which elements sum to one.
     pub sums_to_one: Option<usize>,
+    /// The axes along which elements sum to zero, in the bits of a mask; none are known where it is 0.
+    pub sums_to_zero_along: u32,
     /// The axes along which the greatest element is zero, in the bits of a mask; none are known where it is 0.
     pub shifted_along: u32,
     /// Whether indices come from whoever feeds the graph and are in range for what they index.
@@ -32,7 +34,15 @@ impl Facts {
             gradc_ir::DType::I32 => Range::between(f64::from(i32::MIN), f64::from(i32::MAX)),
             _ => Range::ANY,
         };
-        Facts { ty, range, constant: None, sums_to_one: None, shifted_along: 0, trusted_index: false }
+        Facts {
+            ty,
+            range,
+            constant: None,
+            sums_to_one: None,
+            sums_to_zero_along: 0,
+            shifted_along: 0,
+            trusted_index: false,
+        }
     }
 
     /// What follows for an application from what is known about its operands; `None` where the types do not fit.
@@ -62,8 +72,12 @@ impl Facts {
         self.constant = self.constant.or(other.constant);
         learnt |= self.sums_to_one.is_none() && other.sums_to_one.is_some();
         self.sums_to_one = self.sums_to_one.or(other.sums_to_one);
-        learnt |= self.shifted_along == 0 && other.shifted_along != 0;
-        self.shifted_along = if self.shifted_along == 0 { other.shifted_along } else { self.shifted_along };
+        for (own, other) in
+            [(&mut self.sums_to_zero_along, other.sums_to_zero_along), (&mut self.shifted_along, other.shifted_along)]
+        {
+            learnt |= *own == 0 && other != 0;
+            *own = if *own == 0 { other } else { *own };
+        }
         learnt |= !self.trusted_index && other.trusted_index;
         self.trusted_index |= other.trusted_index;
         learnt

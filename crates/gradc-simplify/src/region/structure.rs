@@ -35,6 +35,7 @@ pub(crate) struct InputFacts {
     range: [u64; 2],
     nan: bool,
     sums_to_one: Option<usize>,
+    sums_to_zero_along: u32,
     shifted_along: u32,
     trusted_index: bool,
 }
@@ -46,6 +47,7 @@ impl InputFacts {
             range: [facts.range.low.to_bits(), facts.range.high.to_bits()],
             nan: facts.range.nan,
             sums_to_one: facts.sums_to_one,
+            sums_to_zero_along: facts.sums_to_zero_along,
             shifted_along: facts.shifted_along,
             trusted_index: facts.trusted_index,
         }
@@ -57,6 +59,7 @@ impl InputFacts {
         let mut facts = Facts::of_type(self.ty.clone());
         facts.range = crate::facts::Range { low, high, nan: self.nan };
         facts.sums_to_one = self.sums_to_one;
+        facts.sums_to_zero_along = self.sums_to_zero_along;
         facts.shifted_along = self.shifted_along;
         facts.trusted_index = self.trusted_index;
         facts

@@ -1,9 +1,13 @@
 //! Sigmoid, hyperbolic tangent, and what is made of them.
 
+use egg::Id;
+use gradc_ir::op::{mul::MUL, neg::NEG, sigmoid::SIGMOID};
+
 use super::Fact::Truth;
 use super::Flaw::{Cancels, Overflows};
 use super::FpClass::{Accurate, Fast};
-use super::{Rule, rule};
+use super::{Match, Rule, rule};
+use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
@@ -25,5 +29,27 @@ pub(super) static RULES: &[Rule] = &[
     rule("times-truth",         Accurate, "cast[D](p) * x",          "select(p, x, 0)",    "finite x times 1 or 0; only the sign of a zero differs").when(&[("p", Truth)]).local().at(&["p: bool 64; D: float"]),
     rule("times-mask",          Accurate, "x * select(p, 1, 0)",     "select(p, x, 0)",    "finite x times 1 or 0; only the sign of a zero differs").local(),
     rule("signed",              Accurate, "select(x > 0, g, select(x < 0, -g, 0))", "g * sign(x)", "finite g times 1, -1 or 0"),
-    rule("softplus-slope",      Accurate, "select(x > 0, g, select(x == 0, 0.5 * g, 0)) - sigmoid(-abs(x)) * g * sign(x)", "g * sigmoid(x)", "sigmoid(x) is 1 - sigmoid(-x) above zero, and sigmoid(-|x|) below").flawed(Cancels),
+    rule("signed-opposite",     Accurate, "select(x > 0, -g, select(x < 0, g, 0))", "-(g * sign(x))", "finite g times 1, -1 or 0"),
+    // Above zero, sigmoid(x) is 1 - sigmoid(-x); below, it is sigmoid(-|x|); at zero, both are a half.
+    rule("softplus-slope",      Accurate, "select(x > 0, g, select(x == 0, h, 0)) - g * sigmoid(-abs(x)) * sign(x)", "g * sigmoid(x)", "for h = g / 2; all digits instead of a difference").built(|t, m| step_slope(t, m, false)).flawed(Cancels).in_sums().at(&[HALVES_POSITIVE]),
+    rule("log-sigmoid-slope",   Accurate, "select(x < 0, g, select(x == 0, h, 0)) + g * sigmoid(-abs(x)) * sign(x)", "g * sigmoid(-x)", "for h = g / 2; all digits instead of a difference").built(|t, m| step_slope(t, m, true)).flawed(Cancels).in_sums().at(&[HALVES_NEGATIVE]),
 ];
+
+const HALVES_POSITIVE: &str = "select(x > 0, g, select(x == 0, 0.5 * g, 0)) - g * sigmoid(-abs(x)) * sign(x) @ g: 96 in -2..2";
+const HALVES_NEGATIVE: &str = "select(x < 0, g, select(x == 0, 0.5 * g, 0)) + g * sigmoid(-abs(x)) * sign(x) @ g: 96 in -2..2";
+
+/// `g * sigmoid(x)`, or of `-x`, where `h` is half of `g`.
+fn step_slope(terms: &mut dyn Terms, found: &Match<'_>, negated: bool) -> Option<Id> {
+    let (x, g, h) = (found.value("x")?, found.value("g")?, found.value("h")?);
+    let is_half = match (terms.facts(g).constant, terms.facts(h).constant) {
+        (Some(whole), Some(half)) => 2.0 * half == whole,
+        _ => {
+            let half = terms.literal(0.5, found.ty)?;
+            let half = terms.apply(MUL.op(), &[half, g])?;
+            terms.find(half) == terms.find(h)
+        }
+    };
+    let argument = if negated { terms.apply(NEG.op(), &[x])? } else { x };
+    let slope = if is_half { terms.apply(SIGMOID.op(), &[argument]) } else { None }?;
+    terms.apply(MUL.op(), &[g, slope])
+}

@@ -3,7 +3,7 @@
 use egg::Id;
 use gradc_ir::{Class, op};
 
-use super::Fact::{Finite, Float, Moderate};
+use super::Fact::{Finite, Float, Moderate, NotTiny};
 use super::Flaw::Cancels;
 use super::FpClass::{Accurate, Fast, Strict};
 use super::{Match, Rule, rule};
@@ -31,25 +31,33 @@ pub(super) static RULES: &[Rule] = &[
     rule("negated-difference",  Accurate, "-(x - y)",                "y - x",              "only the sign of a zero differs").local(),
     rule("zero-minus",          Accurate, "0 - x",                   "-x",                 "only the sign of a zero differs").local(),
     rule("plus-zero",           Accurate, "x + 0",                   "x",                  "differs only where x is -0, which becomes +0").local(),
-    rule("twice",               Strict,   "x + x",                   "2 * x",              "doubling is exact"),
+    rule("twice",               Strict,   "x + x",                   "2 * x",              "doubling is exact").in_sums(),
 
     rule("multiple-of-multiple",Accurate, "#a * (#b * x)",           "#a*#b * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| a * b)).local().at(&["#a: 3; #b: 0.1", "#a: -7; #b: 0.3"]),
     rule("quotient-of-multiple",Accurate, "(#b * x) / #a",           "#b/#a * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
     rule("multiple-of-quotient",Accurate, "#b * (x / #a)",           "#b/#a * x",          "as many roundings, and no quotient in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
-    rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels).when(&[("x", Moderate), ("y", Moderate)]).at(&["#c: 0.1; x: 64 in -2..2; y: 64 in -2..2", "#c: -0.015625; x: 64 in 0..1; y: 64 in 0..1"]),
-    rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).when(&[("x", Moderate), ("y", Moderate)]).at(&["#c: 0.1; #d: -0.1; x: 64 in -2..2; y: 64 in -2..2"]),
-    rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer").when(&[("x", Moderate), ("y", Moderate)]).at(&["#c: 0.1; x: 64 in -2..2; y: 64 in -2..2"]),
+    rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels),
+    rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).at(&["#c: 0.1; #d: -0.1", "#c: 3; #d: -3"]),
+    rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer"),
     rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow"),
 
+    rule("common-divisor",      Accurate, "x / s - y / s",           "(x - y) / s",        "one rounding fewer, and none of them before the cancellation").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
+    rule("sum-over-divisor",    Accurate, "x / s + y / s",           "(x + y) / s",        "one rounding fewer").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
+    rule("number-before-quotient", Accurate, "(#c * x) / y",         "#c * (x / y)",       "as many roundings").at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
+    rule("number-before-product", Accurate, "(#c * x) * y",          "#c * (x * y)",       "as many roundings").at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
+    rule("number-into-broadcast", Accurate, "#c * (broadcast[B](x) * y)", "broadcast[B](#c * x) * y", "as many roundings, on fewer elements").at(&["#c: 0.1; x: 5 in -4..4; y: 5 3 in -4..4; B: 0 / 5 3"]),
+    rule("quotient-of-factor",  Accurate, "(x / s) * e",             "x * (e / s)",        "as many roundings; where e / s vanishes, so does what it is worth beside an ordinary x").when(&[("s", NotTiny), ("e", Moderate)]).at(&["s: 96 in 0.01..100; e: 96 in 0.0001..1", "s: 96 in 1..8; e: 96 in 1..3"]),
+    rule("product-over-divisor",Accurate, "x * (y / s)",             "(x * y) / s",        "as many roundings").when(&[("s", NotTiny), ("y", Moderate)]).at(&["s: 96 in 0.01..100; y: 96 in 0..1"]),
+
     rule("zero-times-finite",   Accurate, "0 * x",                   "0",                  "a finite number times zero is zero; only its sign differs").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
-    rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
+    rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().in_sums().at(&["x: 64 in -3..3"]),
     rule("zero-times",          Fast,     "0 * x",                   "0",                  "x is taken to be finite").local(),
-    rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local(),
+    rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local().in_sums(),
     rule("over-itself",         Fast,     "x / x",                   "1",                  "x is taken to be finite and not zero").when(&[("x", Float)]),
     rule("reciprocal-of-number",Fast,     "x / #c",                  "(1 / #c) * x",       "a product is cheaper than a quotient; one rounding more").local().at(&["#c: 3", "#c: 10"]),
-    rule("common-factor",       Fast,     "a * x + a * y",           "a * (x + y)",        "distributivity"),
-    rule("common-factor-of-difference", Fast, "a * x - a * y",       "a * (x - y)",        "distributivity"),
-    rule("factor-and-itself",   Fast,     "a * x + a",               "a * (x + 1)",        "distributivity"),
+    rule("common-factor",       Fast,     "a * x + a * y",           "a * (x + y)",        "distributivity").in_sums(),
+    rule("common-factor-of-difference", Fast, "a * x - a * y",       "a * (x - y)",        "distributivity").in_sums(),
+    rule("factor-and-itself",   Fast,     "a * x + a",               "a * (x + 1)",        "distributivity").in_sums(),
 ];
 
 /// The operands of a commutative operator in both orders, else in the one that there is.

@@ -86,7 +86,7 @@ impl Compiled {
             (None, Rhs::Built(_, function)) => function(terms, &found).map(Outcome::Equal),
             (None, Rhs::Learn(_, learn)) => {
                 let mut facts = facts.clone();
-                learn(&found, &mut facts);
+                learn(terms, &found, &mut facts);
                 Some(Outcome::Learnt(Box::new(facts)))
             }
             (None, Rhs::Formula(_)) => unreachable!("formulas are parsed"),

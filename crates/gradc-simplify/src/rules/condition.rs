@@ -4,14 +4,14 @@ use std::fmt;
 
 use gradc_ir::DType;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, mask};
 
 /// Something that must be known about a value. NaN is passed on by both sides of a rule, so only [`Fact::Finite`] excludes
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fact {
-    /// No element is below one.
-    AtLeastOne,
+    /// Every element is above 2⁻¹⁶, so that quotients by it do not overflow.
+    NotTiny,
     /// No element is below zero.
     NonNegative,
     /// No element is infinite or NaN.
@@ -20,6 +20,8 @@ pub enum Fact {
     Moderate,
     /// The elements along the axes of this attribute variable add up to one.
     SumsToOne(&'static str),
+    /// The elements along the axes of this attribute variable add up to zero.
+    SumsToZero(&'static str),
     /// The greatest element along the axes of this attribute variable is zero: the maximum has been taken out.
     Shifted(&'static str),
     /// Not [`Fact::Shifted`], as far as is known.
@@ -37,12 +39,15 @@ impl Fact {
     pub(crate) fn holds<'a>(self, facts: &Facts, axes: impl Fn(&str) -> Option<&'a [usize]>) -> bool {
         let range = facts.range;
         match self {
-            Fact::AtLeastOne => range.low >= 1.0,
+            Fact::NotTiny => range.low >= 1.0 / 65536.0,
             Fact::NonNegative => range.low >= 0.0,
             Fact::Finite => range.is_finite(),
             Fact::Moderate => range.magnitude() <= f64::from(1 << 20),
             Fact::SumsToOne(along) => {
                 axes(along).is_some_and(|axes| facts.sums_to_one.is_some_and(|axis| *axes == [axis]))
+            }
+            Fact::SumsToZero(along) => {
+                axes(along).is_some_and(|axes| !axes.is_empty() && facts.sums_to_zero_along == mask(axes))
             }
             Fact::Shifted(along) => axes(along).is_some_and(|axes| facts.is_shifted_along(axes)),
             Fact::NotShifted(along) => !Fact::Shifted(along).holds(facts, axes),
@@ -56,11 +61,12 @@ impl Fact {
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Fact::AtLeastOne => "at least 1",
+            Fact::NotTiny => "not tiny",
             Fact::NonNegative => "not negative",
             Fact::Finite => "finite",
             Fact::Moderate => "moderate",
             Fact::SumsToOne(_) => "sums to one",
+            Fact::SumsToZero(_) => "sums to zero",
             Fact::Shifted(_) => "shifted by its maximum",
             Fact::NotShifted(_) => "not shifted by its maximum",
             Fact::Unbounded => "unbounded above",

@@ -30,15 +30,16 @@ macro_rules! subjects {
     };
 }
 
-subjects! { activation arithmetic log_exp matmul movement power reduce select softmax }
+subjects! { activation arithmetic log_exp matmul movement normalisation power reduce select softmax }
 
 /// In which sense the two sides of a rule are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FpClass {
     /// Bit for bit, the payloads of NaN aside.
     Strict,
-    /// Over the reals; in floating point the right side is not less accurate, and NaN and infinite for finite inputs
-    /// only where the left side is. The sign of a zero may differ.
+    /// Over the reals; in floating point the right side is not less accurate, and NaN or infinite for finite operands
+    /// only where the left side is. The sign of a zero may differ, and operands within a factor of 2¹⁶ of the largest
+    /// number are not looked at: else not even `x + y - y` could be `x`, nor `g / s - h / s` be `(g - h) / s`.
     Accurate,
     /// Over the reals.
     Fast,
@@ -109,7 +110,7 @@ pub(crate) enum Rhs {
     /// What a function builds, with how it is written in the manual; it builds nothing where the rule does not apply.
     Built(&'static str, fn(&mut dyn Terms, &Match<'_>) -> Option<Id>),
     /// Nothing: the value stays, and this is learnt about it, with how it is written in the manual.
-    Learn(&'static str, fn(&Match<'_>, &mut Facts)),
+    Learn(&'static str, fn(&dyn Terms, &Match<'_>, &mut Facts)),
 }
 
 /// A rule.
@@ -129,6 +130,9 @@ pub struct Rule {
     pub flaw: Option<Flaw>,
     /// Whether the right side is better wherever the left side occurs, so that it can replace it on the spot.
     pub local: bool,
+    /// Whether the two terms of its sum are also looked for among those of a longer one. That reorders additions, so such
+    /// a rule must be right whatever they are added to.
+    pub in_sums: bool,
     /// Whether it makes an unstable formula stable, so that it runs before differentiation too.
     pub stabilises: bool,
     /// Whether it needs `stop_gradient` to have done its work.
@@ -149,6 +153,7 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         when: &[],
         flaw: None,
         local: false,
+        in_sums: false,
         stabilises: false,
         differentiated: false,
         reason,
@@ -164,7 +169,7 @@ impl Rule {
     }
 
     /// The left side stays, and something is learnt about it.
-    const fn learns(self, learn: fn(&Match<'_>, &mut Facts)) -> Rule {
+    const fn learns(self, learn: fn(&dyn Terms, &Match<'_>, &mut Facts)) -> Rule {
         let Rhs::Formula(shown) = self.rhs else { return self };
         Rule { rhs: Rhs::Learn(shown, learn), ..self }
     }
@@ -181,6 +186,10 @@ impl Rule {
 
     const fn local(self) -> Rule {
         Rule { local: true, ..self }
+    }
+
+    const fn in_sums(self) -> Rule {
+        Rule { in_sums: true, ..self }
     }
 
     const fn flawed(self, flaw: Flaw) -> Rule {

@@ -4,7 +4,7 @@ use egg::Id;
 use gradc_ir::op::{self, broadcast::BROADCAST, reduce_sum::REDUCE_SUM, transpose::TRANSPOSE};
 use gradc_ir::{Class, Op, OpDef, Shape};
 
-use super::Fact::{Moderate, SumsToOne};
+use super::Fact::{Moderate, NotTiny, SumsToOne, SumsToZero};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::{Match, Rule, rule};
 use crate::ops;
@@ -23,11 +23,14 @@ pub(super) static RULES: &[Rule] = &[
     rule("minimum-of-minimum",  Strict,   "amin[A](amin[B](x))",     "amin[AB](x)",        "the order does not matter").built(|t, m| merged(t, m, &op::reduce_min::REDUCE_MIN)).at(MERGED),
     rule("sum-of-negation",     Accurate, "sum[A](-x)",              "-sum[A](x)",         "only the sign of a zero differs").local().at(&["x: 3 2; A: 1"]),
     rule("sum-of-ones",         Accurate, "sum[A](x)",               "1",                  "the elements are known to add up to one").when(&[("x", SumsToOne("A"))]).local().at(&["x: 3 4 one_hot; A: 1"]),
-    rule("sum-of-multiple",     Accurate, "sum[A](#c * x)",          "#c * sum[A](x)",     "one rounding instead of many").when(&[("x", Moderate)]).at(&["#c: 0.1; x: 5 3 in -2..2; A: 1", "#c: -3; x: 5 3 in 0..1; A: 0"]),
-    rule("sum-of-shared-factor",Accurate, "sum[A](spread[A](y) * x)","y * sum[A](x)",      "one rounding instead of many").when(&[("x", Moderate), ("y", Moderate)]).at(&["y: 5 in -2..2; x: 5 3 in -2..2; A: 1"]),
-    rule("sum-of-any-multiple", Fast,     "sum[A](#c * x)",          "#c * sum[A](x)",     "distributivity").at(&["#c: 0.1; x: 5 3; A: 1"]),
+    rule("sum-of-multiple",     Accurate, "sum[A](#c * x)",          "#c * sum[A](x)",     "one rounding instead of many").at(&["#c: 0.1; x: 5 3 in -2..2; A: 1", "#c: -3; x: 5 3 in 0..1; A: 0"]),
+    rule("sum-of-shared-factor",Accurate, "sum[A](spread[A](y) * x)","y * sum[A](x)",      "one rounding instead of many").when(&[("y", Moderate)]).at(&["y: 5 in -2..2; x: 5 3 in -2..2; A: 1"]),
+    rule("sum-of-shared-divisor", Accurate, "sum[A](x / spread[A](s))", "sum[A](x) / s",   "one rounding instead of many").when(&[("s", NotTiny)]).at(&["s: 5 in 0.01..100; x: 5 3 in -2..2; A: 1"]),
     rule("sum-of-any-shared-factor", Fast, "sum[A](spread[A](y) * x)", "y * sum[A](x)",    "distributivity").at(&["y: 5; x: 5 3; A: 1"]),
-    rule("sum-of-shared-divisor", Fast,   "sum[A](x / spread[A](y))","sum[A](x) / y",      "distributivity").at(&["y: 5 in 1..3; x: 5 3; A: 1"]),
+    rule("sum-of-any-shared-divisor", Fast, "sum[A](x / spread[A](s))", "sum[A](x) / s",   "distributivity").at(&["s: 5 in 1..3; x: 5 3; A: 1"]),
+    rule("sum-of-centred",      Accurate, "sum[A](z)",               "0",                  "what is left after the mean is taken out adds up to zero, and to rounding errors if it is computed").when(&[("z", SumsToZero("A"))]).at(&["z: 5 4 centred 1; A: 1"]),
+    rule("sum-with-centred",    Accurate, "sum[A](x + z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
+    rule("sum-minus-centred",   Accurate, "sum[A](x - z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
 ];
 
 const MERGED: &[&str] = &["x: 2 3 4; B: 1; A: 0", "x: 2 3 4; B: 0; A: 1", "x: 2 3 4; B: 0 2; A: 0"];

@@ -1,10 +1,11 @@
 //! Softmax, its logarithm and the gradients of losses on them.
 
-use super::Fact::{AtLeastOne, Moderate, NotShifted, Shifted};
+use super::Fact::{NotShifted, Shifted};
 use super::Flaw::{Cancels, Overflows};
 use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
 use crate::facts::{Facts, Range, mask};
+use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
@@ -23,25 +24,23 @@ pub(super) static RULES: &[Rule] = &[
 
     // Softmax found again.
     rule("exp-of-log-softmax",  Accurate, "exp(z - spread[A](log(sum[A](exp(z)))))", "exp(z) / spread[A](sum[A](exp(z)))", "without a logarithm whose error the exponential magnifies").when(&[("z", Shifted("A"))]).at(SHIFTED_Z),
-    rule("share-of-sum",        Accurate, "spread[A](#c / s) * e",   "#c * (e / spread[A](s))", "as many roundings; no quotient overflows, for s is at least 1").when(&[("s", AtLeastOne), ("e", Moderate)]).at(&["#c: 0.015625; s: 5 in 1..9; e: 5 3 in 0..1; A: 1", "#c: -0.1; s: 5 in 1..9; e: 3 5 in 0..1; A: 0"]),
-    rule("spread-quotient",     Accurate, "spread[A](x / s) * e",    "spread[A](x) * (e / spread[A](s))", "as many roundings; no quotient overflows, for s is at least 1").when(&[("s", AtLeastOne), ("e", Moderate), ("x", Moderate)]).at(&["x: 5 in -2..2; s: 5 in 1..9; e: 5 3 in 0..1; A: 1"]),
 ];
 
 const SHIFTED: &[&str] = &["x: 5 3; A: 1", "x: 3 4; A: 0", "x: 2 3 2; A: 0 2"];
 const SHIFTED_Z: &[&str] = &["z: 5 3 shifted 1; A: 1", "z: 3 4 shifted 0; A: 0"];
 const SHIFT_FIRST: &[&str] = &["x: 5 3; y: 5; A: 1", "x: 3 4; y: 4 in 0..3; A: 0"];
 
-fn learn_shifted(found: &Match<'_>, facts: &mut Facts) {
+fn learn_shifted(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
     let Some(axes) = found.attrs("A") else { return };
     facts.shifted_along = mask(axes.ints("axes"));
     facts.range = facts.range.intersection(Range { low: f64::NEG_INFINITY, high: 0.0, nan: true });
 }
 
-fn learn_at_least_one(_: &Match<'_>, facts: &mut Facts) {
+fn learn_at_least_one(_: &dyn Terms, _: &Match<'_>, facts: &mut Facts) {
     facts.range = facts.range.intersection(Range { low: 1.0, high: f64::INFINITY, nan: true });
 }
 
-fn learn_softmax(found: &Match<'_>, facts: &mut Facts) {
+fn learn_softmax(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
     facts.range = facts.range.intersection(Range { low: 0.0, high: 1.0, nan: true });
     if let Some(&[axis]) = found.attrs("A").map(|axes| axes.ints("axes")) {
         facts.sums_to_one = Some(axis);

@@ -83,10 +83,19 @@ impl Facts {
         let sums = self.sums_to_one.is_none_or(|axis| {
             along(&[axis], 0.0, |a, b| a + b).into_iter().filter(ordinary).all(|sum| (sum - 1.0).abs() < 1e-5)
         });
+        // What adds up to zero does so up to rounding.
+        let zero = self.sums_to_zero_along == 0 || {
+            let axes = axes_of(self.sums_to_zero_along);
+            let magnitudes = along(&axes, 0.0, |a, b| a + b.abs());
+            along(&axes, 0.0, |a, b| a + b)
+                .iter()
+                .zip(magnitudes)
+                .all(|(sum, of)| sum.is_nan() || sum.abs() <= 1e-5 * of)
+        };
         let constant = self
             .constant
             .is_none_or(|c| elements.iter().all(|x| x.to_bits() == c.to_bits() || (c.is_nan() && x.is_nan())));
-        elements.iter().all(in_range) && shifted && sums && constant
+        elements.iter().all(in_range) && shifted && sums && zero && constant
     }
 }
 

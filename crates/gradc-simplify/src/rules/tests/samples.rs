@@ -1,8 +1,8 @@
 //! Where rules are sampled.
 //!
 //! A sample is written `formula @ x: 3 4 in 0..1; A: 1; #c: 0.5`. The formula is for rules on a class of operators; others
-//! have their own. A value has a shape, and perhaps an element type (`bool`, `i32`) and a range, `shifted AXIS` or
-//! `one_hot`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
+//! have their own. A value has a shape, and perhaps an element type (`bool`, `i32`) and a range, `shifted AXIS`,
+//! `centred AXIS` or `one_hot`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
 //! floats, and each of some numbers.
 
 use gradc_ir::{Attr, AttrKind, AttrSpec, Attrs, DType, Shape, Tensor, TensorType, op};
@@ -166,6 +166,9 @@ impl Sample {
             facts.shifted_along = mask(&[axis.parse().expect("an axis")]);
             facts.range = Range { low: f64::NEG_INFINITY, high: 0.0, nan: true };
         }
+        if let Some(axis) = after("centred") {
+            facts.sums_to_zero_along = mask(&[axis.parse().expect("an axis")]);
+        }
         let one_hot = words.contains(&"one_hot");
         if one_hot {
             facts.sums_to_one = Some(facts.ty.shape.rank() - 1);
@@ -202,8 +205,22 @@ impl Leaf {
         if self.facts.shifted_along != 0 {
             tensor = shifted(&tensor, self.facts.shifted_along.trailing_zeros() as usize);
         }
+        if self.facts.sums_to_zero_along != 0 {
+            return centred(ty, random);
+        }
         tensor
     }
+}
+
+/// Small whole numbers that add up to zero along the last axis, exactly.
+fn centred(ty: &TensorType, random: &mut Random) -> Tensor {
+    let extent = ty.shape[ty.shape.rank() - 1];
+    let mut data: Vec<f64> = (0..ty.shape.elements()).map(|_| random.below(9) as f64 - 4.0).collect();
+    for row in data.chunks_mut(extent) {
+        let sum: f64 = row[1..].iter().sum();
+        row[0] = -sum;
+    }
+    Tensor::new(ty.clone(), data)
 }
 
 /// A tensor minus its maximum along an axis.
@@ -237,7 +254,9 @@ fn element(dtype: DType, range: Range, draw: Draw, random: &mut Random) -> f64 {
     let bounded = range.is_finite();
     let value = match random.below(10) {
         0..3 if draw == Draw::Anything && !bounded => *random.pick(&NOT_FINITE),
-        0..6 if draw != Draw::Ordinary => *random.pick(&SPECIAL),
+        0..6 if draw == Draw::Anything => *random.pick(&SPECIAL),
+        // The class of accurate rules does not look at what is next to the largest number.
+        0..6 if draw == Draw::Finite => random.pick(&SPECIAL).clamp(-1e33, 1e33),
         _ => random.unit() * 6.0 - 3.0,
     };
     let value = dtype.round(value);

@@ -1,0 +1,51 @@
+//! Means, variances and what is normalised by them.
+
+use super::FpClass::Accurate;
+use super::Fact::SumsToZero;
+use super::FpClass::Strict;
+use super::{Match, Rule, rule};
+use crate::facts::{Facts, Range, mask};
+use crate::terms::Terms;
+
+#[rustfmt::skip]
+pub(super) static RULES: &[Rule] = &[
+    rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
+    rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| c * n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
+    rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| n / c)).at(&["x: 5 3; A: 1; #c: 3"]),
+    rule("multiple-of-centred", Accurate, "#c * z",                  "sums to zero",       "the factor is common to all").when(&[("#c", super::Fact::Finite)]).learns(learn_multiple).at(&["z: 5 4 centred 1; #c: 3"]),
+    rule("shared-factor-of-centred", Accurate, "spread[A](y) * z",   "sums to zero",       "the factor is common to all").when(&[("z", SumsToZero("A"))]).learns(learn_scaled).at(&["y: 5 in -2..2; z: 5 4 centred 1; A: 1"]),
+    rule("shared-divisor-of-centred", Accurate, "z / spread[A](y)",  "sums to zero",       "the divisor is common to all").when(&[("z", SumsToZero("A"))]).learns(learn_scaled).at(&["y: 5 in 1..3; z: 5 4 centred 1; A: 1"]),
+    rule("normalised-range",    Accurate, "z / spread[A](sqrt(#c * sum[A](z * z) + #e))", "moderate", "no square exceeds the sum of squares, so no quotient 1 / sqrt(#c)").learns(learn_normalised).at(&["z: 5 4; A: 1; #c: 0.25; #e: 0.00001"]),
+];
+
+const NOT_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, nan: true };
+
+/// `combine(#c, n)` is 1 where the mean was taken out.
+fn learn_centred(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts, combine: fn(f64, f64) -> f64) {
+    let Some(axes) = found.attrs("A").map(|attrs| attrs.ints("axes")) else { return };
+    let count: usize = axes.iter().map(|&axis| found.ty.shape[axis]).product();
+    let of_mean = found.number(terms, "#c").map(|c| combine(c, count as f64));
+    if of_mean.is_some_and(|factor| (factor - 1.0).abs() < 1e-6) {
+        facts.sums_to_zero_along = mask(axes);
+    }
+}
+
+fn learn_multiple(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+    if let Some(z) = found.value("z") {
+        facts.sums_to_zero_along = terms.facts(z).sums_to_zero_along;
+    }
+}
+
+fn learn_scaled(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+    if let Some(axes) = found.attrs("A") {
+        facts.sums_to_zero_along = mask(axes.ints("axes"));
+    }
+}
+
+fn learn_normalised(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+    let (Some(c), Some(e)) = (found.number(terms, "#c"), found.number(terms, "#e")) else { return };
+    if c > 0.0 && e >= 0.0 {
+        let bound = 1.001 / c.sqrt();
+        facts.range = facts.range.intersection(Range { low: -bound, high: bound, nan: true });
+    }
+}
