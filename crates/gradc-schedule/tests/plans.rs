@@ -128,3 +128,44 @@ fn steps_of_products_and_kernels_alternate() {
     let plan = checked(&graph);
     assert!(plan.steps.iter().all(|step| matches!(step, Step::Gemm(_))), "transpositions are strides");
 }
+
+/// What moves elements or finds them at run time, in one graph: gather, one-hot, slices, concatenation, padding, scatter.
+#[test]
+fn moved_and_indexed_elements() {
+    let mut graph = Graph::new("moved");
+    let table = graph.param("table", f32s([9, 4]), Init::Constant(0.5.into()));
+    let ids = graph.input("ids", TensorType::new(DType::I32, [6]));
+    let rows = graph.gather(table, ids, 0);
+    let marks = graph.one_hot(ids, 4, DType::F32);
+    let sum = graph.add(rows, marks);
+    let left = graph.slice(sum, &[0, 0], &[6, 2], &[1, 1]);
+    let right = graph.slice(sum, &[0, 2], &[6, 4], &[1, 1]);
+    let product = graph.mul(left, right);
+    let joined = graph.concat(&[product, left], 1);
+    graph.add_output(Role::Output, "joined", joined);
+    let padded = graph.pad(right, &[1, 0], &[0, 0], &[0, 1], 0.0);
+    graph.add_output(Role::Output, "padded", padded);
+    let gradient = graph.scatter_add(ids, joined, 0, 9);
+    let step = graph.scale(gradient, 0.1);
+    let next = graph.sub(table, step);
+    graph.add_output(Role::Update, "table", next);
+    let plan = checked(&graph);
+    insta::assert_snapshot!(text(&plan));
+}
+
+/// Sums over the first, the last, the middle and all axes; and a reshape that moves nothing.
+#[test]
+fn reductions_over_any_axes() {
+    let mut graph = Graph::new("reductions");
+    let x = graph.input("x", f32s([4, 3, 5]));
+    let square = graph.mul(x, x);
+    for axes in [&[0][..], &[2], &[1], &[0, 2], &[0, 1, 2]] {
+        let sum = graph.reduce_sum(square, axes);
+        graph.add_output(Role::Output, format!("over {axes:?}"), sum);
+    }
+    let flat = graph.reshape(square, &[12, 5]);
+    let last = graph.reduce_max(flat, &[1]);
+    graph.add_output(Role::Output, "reshaped", last);
+    let plan = checked(&graph);
+    insta::assert_snapshot!(text(&plan));
+}
