@@ -39,3 +39,32 @@ fn random_graphs_agree_with_the_interpreter() {
         check(&graph, &random_bindings(&graph, seed), 1e-9);
     }
 }
+
+/// Training steps of random graphs: gradients by all float leaves, and every parameter updated by its own.
+#[test]
+fn training_steps_agree_with_the_interpreter() {
+    for (seed, size) in (1000..1150).map(|seed| (seed, 2 + seed as usize % 30)) {
+        let graph = training_step(&random_graph(seed, size, DType::F64));
+        check(&graph, &random_bindings(&graph, seed), 1e-8);
+    }
+}
+
+fn training_step(forward: &Graph) -> Graph {
+    let Some(loss) = forward.loss() else { return forward.clone() };
+    let leaves: Vec<_> = forward
+        .values()
+        .filter(|&value| forward.leaf(value).is_some() && forward.dtype(value).is_float())
+        .collect();
+    let gradient = gradc_autodiff::gradient(forward, loss, &leaves);
+    let mut graph = gradient.graph;
+    for (leaf, cotangent) in leaves.into_iter().zip(gradient.cotangents) {
+        let (Some(cotangent), Some(name)) = (cotangent, forward.value_name(leaf).cloned()) else { continue };
+        graph.add_output(Role::Gradient, name.clone(), cotangent);
+        if forward.leaf(leaf) == Some(LeafKind::Param) {
+            let step = graph.scale(cotangent, 0.1);
+            let next = graph.sub(leaf, step);
+            graph.add_output(Role::Update, name, next);
+        }
+    }
+    graph
+}
