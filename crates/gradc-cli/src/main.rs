@@ -1,2 +1,60 @@
-//! The `gradc` command line.
-fn main() {}
+//! The `gradc` command line: arguments, files, colour and progress. What it does is done by the crates `gradc` and
+//! `gradc-train`.
+
+mod args;
+mod check;
+mod emit;
+mod evaluate;
+mod model;
+mod output;
+mod progress;
+mod run;
+mod summary;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Color, Command, Format, OutputArgs};
+use output::{Failure, Outcome, Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let plain = OutputArgs { format: Format::Text, color: Color::Auto };
+    let mut output = Output::new(match &cli.command {
+        None => &cli.check.output,
+        Some(Command::Train(args)) => &args.output,
+        Some(Command::Eval(args)) => &args.output,
+        Some(Command::Predict(args)) => &args.output,
+        Some(Command::Run(args)) => &args.output,
+        Some(Command::Init(args)) => &args.output,
+        Some(Command::Completions { .. }) => &plain,
+    });
+    match dispatch(&cli, &mut output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(output.failure(&failure)),
+    }
+}
+
+fn dispatch(cli: &Cli, output: &mut Output) -> Outcome {
+    match &cli.command {
+        None => check::check(&cli.check, output),
+        Some(Command::Train(args)) => train::train(args, output),
+        Some(Command::Eval(args)) => evaluate::eval(args, output),
+        Some(Command::Predict(args)) => evaluate::predict(args, output),
+        Some(Command::Run(args)) => run::run(args, output),
+        Some(Command::Init(args)) => run::init(args, output),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "gradc", &mut script);
+            output.text(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+/// Ends with the help where nothing was asked for.
+fn nothing_asked() -> Failure {
+    let help = Cli::command().render_help();
+    Failure::Usage(format!("no file is given\n\n{help}"))
+}

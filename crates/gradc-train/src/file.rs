@@ -119,6 +119,14 @@ pub(crate) fn write_atomically(
     attempt_write(path, write).map_err(|error| FileError::write(path, error))
 }
 
+/// Writes a file that appears whole or not at all.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomically(path, |writer| writer.write_all(bytes))
+}
+
 fn attempt_write(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

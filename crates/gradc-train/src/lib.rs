@@ -1,6 +1,6 @@
 //! Data sets, training loops, metrics and checkpoints for gradc models.
 //!
-//! The way through the crate: [`data::load`] reads a data set for the inputs of a model, [`split::split`] holds out a
+//! The way through the crate: a [`CompiledModel`] is a network that can be trained, [`data::load`] reads a data set for the inputs of a model, [`split::split`] holds out a
 //! share of it, a [`Trainer`] makes the steps of a [`TrainStep`] and tells an [`Observer`], and a [`Checkpoint`] is what
 //! it can go on from. Weights are read and written by [`weights`], predictions by [`data::write_npz`].
 //!
@@ -15,6 +15,7 @@ pub mod convert;
 pub mod data;
 mod exact;
 mod file;
+pub mod model;
 pub mod observer;
 pub mod predict;
 mod random;
@@ -22,6 +23,7 @@ pub mod schedule;
 pub mod split;
 pub mod step;
 mod storage;
+pub mod tensors;
 mod text;
 pub mod trainer;
 pub mod weights;
@@ -30,7 +32,8 @@ pub use array::{Array, ElementType, Elements};
 pub use batches::Batch;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use data::{DataError, Dataset, InputSpec, Mapping};
-pub use file::{FileError, FileErrorKind};
+pub use file::{FileError, FileErrorKind, write_file};
+pub use model::{CompiledModel, SetupError};
 pub use observer::{Clock, EpochReport, Observer, Outcome, Signal, StepReport};
 pub use predict::{PredictStep, predict};
 pub use schedule::Schedule;

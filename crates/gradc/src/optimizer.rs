@@ -104,7 +104,7 @@ fn clip_by_norm(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>) 
 }
 
 /// `sqrt(Σ g²)` over all elements of all `gradients`; `None` where there are none.
-pub fn global_norm(graph: &mut Graph, gradients: &[ValueId]) -> Option<ValueId> {
+fn global_norm(graph: &mut Graph, gradients: &[ValueId]) -> Option<ValueId> {
     let mut total = None;
     for &gradient in gradients {
         let squares = sum_of_squares(graph, gradient);

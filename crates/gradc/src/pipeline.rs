@@ -12,7 +12,7 @@ use gradc_ir::verify::verify;
 use gradc_ir::{DType, Graph, LeafKind, Role, ValueId};
 use gradc_schedule::Plan;
 
-use crate::optimizer::{UpdateRule, append_update, global_norm};
+use crate::optimizer::{UpdateRule, append_update};
 
 pub use gradc_codegen::Listings;
 pub use gradc_simplify::{Level, Mode};
@@ -50,12 +50,7 @@ pub enum Goal {
         wrt: Vec<String>,
     },
     /// Also the optimiser's step.
-    Training {
-        /// What it does.
-        rule: UpdateRule,
-        /// Whether the norm of each parameter's gradient is reported, as the metric `gradient_norm.<parameter>`.
-        gradient_norms: bool,
-    },
+    Training(UpdateRule),
 }
 
 /// A stage of the compiler after elaboration, in order.
@@ -188,7 +183,7 @@ pub fn lower(
     match goal {
         Goal::Outputs => graph.retain_outputs(|output| output.role == Role::Output),
         Goal::Gradient { wrt } => mark_targets(&mut graph, wrt)?,
-        Goal::Forward | Goal::Training { .. } => {}
+        Goal::Forward | Goal::Training(_) => {}
     }
     let simplify = gradc_simplify::Options { mode: options.mode, level: options.level, ..Default::default() };
     pass(Stage::Stabilise, &mut graph, &mut |graph| {
@@ -200,9 +195,9 @@ pub fn lower(
     match goal {
         Goal::Outputs | Goal::Forward => {}
         Goal::Gradient { .. } => pass(Stage::Differentiate, &mut graph, &mut differentiate)?,
-        Goal::Training { rule, gradient_norms } => {
+        Goal::Training(rule) => {
             pass(Stage::Differentiate, &mut graph, &mut differentiate)?;
-            pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule, *gradient_norms))?;
+            pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule))?;
         }
     }
     pass(Stage::Simplify, &mut graph, &mut |graph| {
@@ -289,23 +284,11 @@ fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     if dtype.is_float() { Ok(value) } else { Err(GoalError::NotDifferentiable { name: name.to_owned(), dtype }) }
 }
 
-fn update(graph: &mut Graph, rule: &UpdateRule, gradient_norms: bool) -> Result<(), GoalError> {
-    let gradients: Vec<(String, ValueId)> =
-        graph.outputs_of(Role::Gradient).map(|output| (output.name.to_string(), output.value)).collect();
-    if gradients.is_empty() {
+fn update(graph: &mut Graph, rule: &UpdateRule) -> Result<(), GoalError> {
+    if graph.outputs_of(Role::Gradient).next().is_none() {
         return Err(GoalError::NothingToTrain);
-    }
-    if gradient_norms {
-        for (name, gradient) in &gradients {
-            if let Some(norm) = global_norm(graph, &[*gradient]) {
-                graph.add_output(Role::Metric, format!("{GRADIENT_NORM}{name}"), norm);
-            }
-        }
     }
     append_update(graph, rule);
     graph.retain_outputs(|output| output.role != Role::Gradient);
     Ok(())
 }
-
-/// What the names of the metrics begin with that a training step reports its gradients' norms as.
-pub const GRADIENT_NORM: &str = "gradient_norm.";

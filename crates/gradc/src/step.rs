@@ -34,7 +34,7 @@ impl Model {
     pub fn compile_training(&self, options: &Options) -> Result<TrainingStep, Error> {
         let rule = self.train_config().map(UpdateRule::from).unwrap_or_default();
         let learning_rate = rule.learning_rate();
-        let executable = self.compile(&Goal::Training { rule, gradient_norms: false }, options)?;
+        let executable = self.compile(&Goal::Training(rule), options)?;
         let state = executable.initial_state(self.train_config().map_or(0, |config| config.seed));
         Ok(TrainingStep { float: step_type(&executable), executable, state, learning_rate, steps: 0 })
     }

@@ -51,7 +51,7 @@ pub use csv::CsvError;
 pub use error::{DataError, DataErrorKind, Place};
 pub use idx::IdxError;
 pub use npy::NpyError;
-pub use npz::{NpzError, write_npz};
+pub use npz::{NpzError, read_npz, write_npz};
 
 use crate::array::{Array, ElementType};
 use crate::file;

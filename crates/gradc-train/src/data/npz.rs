@@ -1,8 +1,10 @@
 //! NumPy's `.npz` format: a zip archive of npy files, `<key>.npy` each.
 
 use super::npy::{self, NpyError};
+use super::{DataError, DataErrorKind};
 use crate::array::Array;
 use crate::file::{self, FileError, MOST_UNPACKED};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -80,6 +82,20 @@ impl Npz {
         }
         npy::read(entry, bytes).map_err(|error| NpzError::Array { key: key.to_owned(), error })
     }
+}
+
+/// All arrays of an npz file, by key, as they are.
+///
+/// # Errors
+/// Where the file cannot be read or is damaged.
+pub fn read_npz(path: &Path) -> Result<BTreeMap<String, Array>, DataError> {
+    let read = || -> Result<BTreeMap<String, Array>, DataErrorKind> {
+        let (file, _) = file::open(path)?;
+        let mut npz = Npz::open(file)?;
+        let entries = npz.entries.clone();
+        entries.into_iter().map(|(key, index)| Ok((key.clone(), npz.read_entry(&key, index)?))).collect()
+    };
+    read().map_err(|kind| kind.at(path))
 }
 
 /// Writes arrays to an npz file, compressed, in the order given. The file appears whole or not at all, and the same

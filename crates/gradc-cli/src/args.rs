@@ -1,0 +1,393 @@
+//! The command line as data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+/// Compiles neural networks, shows their gradients and trains them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gradc",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0 on success, 1 where a file or its data is wrong, 2 where the command line is.\n\n\
+                  Examples:\n  gradc model.net                        check, and a summary\n  \
+                  gradc model.net --emit-grad            the simplified gradient as a program\n  \
+                  gradc train model.net                  train on the data that the file names\n  \
+                  gradc --explain E0301                  what an error code means"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) check: CheckArgs,
+}
+
+/// What `gradc FILE` does.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A model (`.net`), or a graph that gradc emitted (`.ir`)
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Explain an error code, such as E0301
+    #[arg(long, value_name = "CODE", conflicts_with = "file")]
+    pub(crate) explain: Option<String>,
+
+    /// Print the simplified gradient: short for --emit=grad
+    #[arg(long)]
+    pub(crate) emit_grad: bool,
+
+    /// Print what a stage of the compiler makes, or write it to a file
+    #[arg(long, value_name = "STAGE[=FILE],…", value_delimiter = ',', value_parser = parse_emit)]
+    pub(crate) emit: Vec<Emit>,
+
+    /// What kernels, plan, clif, asm and dot are emitted of [default: gradient, or forward without a loss]
+    #[arg(long = "for", value_name = "GOAL")]
+    pub(crate) goal: Option<GoalArg>,
+
+    /// Also differentiate by this input or named value (repeatable)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) wrt: Vec<String>,
+
+    /// Print the time of each stage of the compiler to stderr
+    #[arg(long)]
+    pub(crate) timings: bool,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which model, and how it is compiled.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CompileArgs {
+    /// The model, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+
+    /// Bind a dim (repeatable)
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = parse_dim)]
+    pub(crate) dims: Vec<(String, usize)>,
+
+    /// Which identities of floating-point arithmetic may be used
+    #[arg(long, value_enum, default_value_t = Fp::Accurate)]
+    pub(crate) fp: Fp,
+
+    /// How much is optimised: 0 nothing, 1 without the e-graph, 2 everything
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(crate) level: u8,
+}
+
+/// How results are shown.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArgs {
+    /// Text for people, or JSON, one object a line
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// When to use colour; NO_COLOR is obeyed
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train models on data
+    Train(TrainArgs),
+    /// Measure loss and metrics of trained weights on data
+    Eval(EvalArgs),
+    /// Compute the outputs for every example of a data file
+    Predict(PredictArgs),
+    /// Evaluate a model once: outputs and loss, and gradients on request
+    Run(RunArgs),
+    /// Write the initial weights of a model
+    Init(InitArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `gradc train`
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Models to train, one after another
+    #[arg(required = true, value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Data: .npz, .csv, IDX, or a directory with the MNIST files [default: what the model's `train` block names]
+    #[arg(long, value_hint = ValueHint::AnyPath)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Number of passes over the data
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<usize>,
+
+    /// Seed of initial weights, split and shuffling
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
+    /// Learning rate before its schedule
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+
+    /// Share of the data that is held out, from 0 to 1
+    #[arg(long)]
+    pub(crate) split: Option<f64>,
+
+    /// Start from these weights (safetensors)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) weights: Option<PathBuf>,
+
+    /// Write the trained weights here (safetensors)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Keep a checkpoint here: after each epoch, and after every N steps with --checkpoint-steps
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) checkpoint: Option<PathBuf>,
+
+    /// Also write the checkpoint after every N steps
+    #[arg(long, value_name = "N", requires = "checkpoint", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) checkpoint_steps: Option<u64>,
+
+    /// Go on from the checkpoint, if it is there
+    #[arg(long, requires = "checkpoint")]
+    pub(crate) resume: bool,
+
+    /// Print the norm of each parameter's gradient at the first step
+    #[arg(long)]
+    pub(crate) gradient_norms: bool,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `gradc eval`
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The model
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Data; all of it is used [default: the held-out part of the data that the model's `train` block names]
+    #[arg(long, value_hint = ValueHint::AnyPath)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Trained weights (safetensors)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) weights: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `gradc predict`
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// The model
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Data with every input that the outputs depend on [default: what the model's `train` block names]
+    #[arg(long, value_hint = ValueHint::AnyPath)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Trained weights (safetensors)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) weights: PathBuf,
+
+    /// Write the outputs here (npz)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `gradc run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A model (`.net`), or a graph that gradc emitted (`.ir`)
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Inputs by name (npz); dims are taken from their shapes
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Weights by name (safetensors) [default: initial weights]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) weights: Option<PathBuf>,
+
+    /// Seed of the initial weights, where none are given
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
+    /// Write the results here (npz): each output and metric by its name, `loss`, and `grad.NAME` [default: print them]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Also compute the gradient of every parameter
+    #[arg(long)]
+    pub(crate) grad: bool,
+
+    /// Also differentiate by this input or named value (repeatable); implies --grad
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) wrt: Vec<String>,
+
+    /// Use the reference interpreter instead of compiled code
+    #[arg(long)]
+    pub(crate) interp: bool,
+
+    /// Precision of all floats
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<FloatArg>,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `gradc init`
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The model
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Write the weights here (safetensors)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+
+    /// Seed [default: that of the model's `train` block, or 0]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `--fp`
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Fp {
+    /// Only rewrites that keep every bit
+    Strict,
+    /// Also identities that never lose accuracy
+    Accurate,
+    /// Also reassociation and finite-only identities
+    Fast,
+}
+
+/// `--format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `--color`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On terminals
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// `--for`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GoalArg {
+    /// Outputs, loss and metrics
+    Forward,
+    /// Also the gradient of the loss
+    Gradient,
+    /// Also the optimiser's step
+    Training,
+}
+
+/// `--dtype`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FloatArg {
+    /// Single precision
+    F32,
+    /// Double precision
+    F64,
+}
+
+/// One entry of `--emit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Emit {
+    pub(crate) stage: EmitStage,
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What can be emitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum EmitStage {
+    /// The syntax tree
+    Ast,
+    /// The forward graph
+    Graph,
+    /// The gradient before simplification
+    GradRaw,
+    /// The simplified gradient
+    Grad,
+    /// The loop nests
+    Kernels,
+    /// Steps and memory
+    Plan,
+    /// Cranelift's intermediate code
+    Clif,
+    /// Machine code
+    Asm,
+    /// A drawing for Graphviz
+    Dot,
+}
+
+fn parse_emit(text: &str) -> Result<Emit, String> {
+    let (stage, file) = match text.split_once('=') {
+        Some((stage, file)) => (stage, Some(PathBuf::from(file))),
+        None => (text, None),
+    };
+    let known = || EmitStage::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    match EmitStage::from_str(stage, false) {
+        Ok(stage) if file.as_ref().is_none_or(|file| !file.as_os_str().is_empty()) => Ok(Emit { stage, file }),
+        Ok(_) => Err(format!("`{text}` names no file")),
+        Err(_) => {
+            let names: Vec<String> = known().map(|value| value.get_name().to_owned()).collect();
+            Err(format!("there is no stage `{stage}`: choose from {}", names.join(", ")))
+        }
+    }
+}
+
+fn parse_dim(text: &str) -> Result<(String, usize), String> {
+    let (name, extent) = text.split_once('=').ok_or("expected NAME=N, such as batch=64")?;
+    let extent = extent.trim().parse().map_err(|_| format!("`{extent}` is not a whole number"))?;
+    Ok((name.trim().to_owned(), extent))
+}

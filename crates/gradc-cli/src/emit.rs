@@ -1,0 +1,189 @@
+//! `--emit` and `--timings`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Instant;
+
+use gradc::ir::{Graph, Role, text};
+use gradc::pipeline::{Artefact, Listings, Observer, Stage};
+use gradc::{Goal, Model, Program, UpdateRule};
+
+use crate::args::{CheckArgs, Emit, EmitStage, GoalArg};
+use crate::model::{Report, options};
+use crate::output::{Failure, Outcome, Output, write_file};
+
+/// What the arguments ask for.
+pub(crate) fn requested(args: &CheckArgs) -> Vec<Emit> {
+    let short = args.emit_grad.then_some(Emit { stage: EmitStage::Grad, file: None });
+    short.into_iter().chain(args.emit.iter().cloned()).collect()
+}
+
+/// Syntax trees alone, which need no model.
+pub(crate) fn ast(program: &Program, emits: &[Emit], output: &mut Output) -> Outcome {
+    let tree = program.syntax_tree().ok_or_else(|| Failure::Usage("a graph has no syntax tree".into()))?;
+    emits.iter().try_for_each(|emit| deliver(emit, &tree, false, output))
+}
+
+/// Everything that is asked for, in the order of the pipeline.
+pub(crate) fn emit(model: &Model, args: &CheckArgs, emits: &[Emit], output: &mut Output) -> Outcome {
+    let mut texts: BTreeMap<EmitStage, String> = BTreeMap::new();
+    let wants = |stage| emits.iter().any(|emit| emit.stage == stage);
+    if wants(EmitStage::Ast) {
+        let tree = model.program().syntax_tree();
+        texts.insert(EmitStage::Ast, tree.ok_or_else(|| Failure::Usage("a graph has no syntax tree".into()))?);
+    }
+    if wants(EmitStage::Graph) {
+        texts.insert(EmitStage::Graph, text::print(&model.graph().pruned()));
+    }
+    let mut options = options(&args.compile, None);
+    let mut timings = Timings::default();
+    if wants(EmitStage::GradRaw) || wants(EmitStage::Grad) {
+        let goal = Goal::Gradient { wrt: args.wrt.clone() };
+        let mut stages = Stages::default();
+        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut stages);
+        let graph = graph.map_err(gradc::Error::from).report(output)?;
+        texts.insert(EmitStage::GradRaw, text::print(&stages.raw.unwrap_or_else(|| graph.clone()).pruned()));
+        texts.insert(EmitStage::Grad, text::print(&titled(graph, "gradient")));
+    }
+    let goal = goal(model, args);
+    if wants(EmitStage::Dot) {
+        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut Stages::default());
+        texts.insert(EmitStage::Dot, dot(&graph.map_err(gradc::Error::from).report(output)?));
+    }
+    let machine = [EmitStage::Kernels, EmitStage::Plan, EmitStage::Clif, EmitStage::Asm];
+    if machine.iter().any(|&stage| wants(stage)) || args.timings {
+        options.listings = Listings { clif: wants(EmitStage::Clif), assembly: wants(EmitStage::Asm) };
+        let executable = model.compile_observed(&goal, &options, &mut timings).report(output)?;
+        let kernels = executable.plan().kernels.iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
+        texts.insert(EmitStage::Kernels, kernels.join("\n"));
+        texts.insert(EmitStage::Plan, gradc::schedule::plan::print(executable.plan()));
+        texts.insert(EmitStage::Clif, executable.machine().clif());
+        texts.insert(EmitStage::Asm, executable.machine().assembly());
+    }
+    let several = emits.iter().filter(|emit| emit.file.is_none()).count() > 1;
+    for emit in emits {
+        deliver(emit, texts.get(&emit.stage).map_or("", String::as_str), several, output)?;
+    }
+    if args.timings {
+        timings.report(output);
+    }
+    Ok(())
+}
+
+/// What kernels and what follows are made for.
+pub(crate) fn goal(model: &Model, args: &CheckArgs) -> Goal {
+    let default = if model.graph().loss().is_some() { GoalArg::Gradient } else { GoalArg::Forward };
+    match args.goal.unwrap_or(default) {
+        GoalArg::Forward => Goal::Forward,
+        GoalArg::Gradient => Goal::Gradient { wrt: args.wrt.clone() },
+        GoalArg::Training => Goal::Training(model.train_config().map(UpdateRule::from).unwrap_or_default()),
+    }
+}
+
+fn deliver(emit: &Emit, text: &str, with_title: bool, output: &mut Output) -> Outcome {
+    match &emit.file {
+        Some(file) => write_file(file, text.as_bytes()),
+        None => {
+            if with_title {
+                output.line(format_args!("// ---- {} ----", stage_name(emit.stage)))?;
+            }
+            output.text(text)
+        }
+    }
+}
+
+fn stage_name(stage: EmitStage) -> String {
+    clap::ValueEnum::to_possible_value(&stage).map_or(String::new(), |value| value.get_name().to_owned())
+}
+
+/// The graph under a name that says what it is.
+fn titled(mut graph: Graph, suffix: &str) -> Graph {
+    if !graph.name().ends_with(suffix) {
+        let name = format!("{}.{suffix}", graph.name());
+        graph.set_name(name);
+    }
+    graph
+}
+
+/// Keeps the gradient as it was before simplification.
+#[derive(Default)]
+struct Stages {
+    raw: Option<Graph>,
+}
+
+impl Observer for Stages {
+    fn end(&mut self, stage: Stage, artefact: Artefact<'_>) {
+        if let (Stage::Differentiate, Artefact::Graph(graph)) = (stage, artefact) {
+            self.raw = Some(graph.clone());
+        }
+    }
+}
+
+/// Measures stages.
+#[derive(Default)]
+pub(crate) struct Timings {
+    begun: Option<Instant>,
+    stages: Vec<(String, f64)>,
+}
+
+impl Timings {
+    /// Adds a stage that was measured elsewhere.
+    pub(crate) fn add(&mut self, stage: &str, seconds: f64) {
+        self.stages.push((stage.to_owned(), seconds));
+    }
+
+    /// Prints a line a stage.
+    pub(crate) fn report(&self, output: &mut Output) {
+        let total: f64 = self.stages.iter().map(|(_, seconds)| seconds).sum();
+        for (stage, seconds) in self.stages.iter().chain([&("total".to_owned(), total)]) {
+            output.note(format_args!("{stage:<14} {:>10.3} ms", seconds * 1e3));
+        }
+    }
+}
+
+impl Observer for Timings {
+    fn begin(&mut self, _: Stage) {
+        self.begun = Some(Instant::now());
+    }
+
+    fn end(&mut self, stage: Stage, _: Artefact<'_>) {
+        if let Some(begun) = self.begun.take() {
+            self.add(&stage.to_string(), begun.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// The graph in the language of Graphviz: leaves as boxes, results with double lines.
+fn dot(graph: &Graph) -> String {
+    let live = graph.live();
+    let shown = |value: gradc::ir::ValueId| live[value.index()];
+    let names = text::Names::new(graph, graph.values().filter(|&value| shown(value)));
+    let mut dot = format!("digraph \"{}\" {{\n    rankdir=TB;\n    node [fontname=\"monospace\"];\n", graph.name());
+    for value in graph.values().filter(|&value| shown(value)) {
+        let (shape, label) = match graph.op(value) {
+            Some(op) => ("ellipse", op.def.name),
+            None => ("box", ""),
+        };
+        let name = names.get(value);
+        let _ = writeln!(
+            dot,
+            "    v{} [shape={shape}, label=\"{name}\\n{label}{}{}\"];",
+            value.index(),
+            if label.is_empty() { "" } else { " : " },
+            graph.ty(value)
+        );
+        for operand in graph.operands(value) {
+            let _ = writeln!(dot, "    v{} -> v{};", operand.index(), value.index());
+        }
+    }
+    for (number, output) in graph.outputs().iter().enumerate() {
+        let role = match output.role {
+            Role::Output => "output",
+            other => other.keyword(),
+        };
+        let _ = writeln!(dot, "    r{number} [shape=box, peripheries=2, label=\"{role} {}\"];", output.name);
+        let _ = writeln!(dot, "    v{} -> r{number};", output.value.index());
+    }
+    dot.push_str("}\n");
+    dot
+}

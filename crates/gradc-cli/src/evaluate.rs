@@ -1,0 +1,87 @@
+//! `gradc eval` and `gradc predict`
+
+use std::path::{Path, PathBuf};
+
+use gradc::{Model, UpdateRule};
+use gradc_train::data::{self, InputSpec, Loaded};
+use gradc_train::weights;
+use gradc_train::{Array, CompiledModel, Examples, Mapping, evaluate, split};
+use serde_json::json;
+
+use crate::args::{CompileArgs, EvalArgs, PredictArgs};
+use crate::model::{Report, model, options, program, said};
+use crate::output::{Failure, Outcome, Output};
+
+pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
+    let mut compiled = trained(&args.file, &args.weights, &args.compile, output)?;
+    if compiled.model().graph().loss().is_none() {
+        return Err(Failure::Message("the model has no loss to measure".into()));
+    }
+    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &compiled.input_specs())?;
+    let given = args.data.is_some();
+    let config = compiled.model().train_config();
+    let share = config.and_then(|config| config.split.as_ref()).map(|split| split.value).filter(|_| !given);
+    let seed = config.map_or(0, |config| config.seed);
+    let examples = match (&loaded.test, share) {
+        (Some(test), None) => Examples::all(test),
+        (_, Some(share)) => {
+            let split = said(split(&loaded.train, share, seed))?;
+            split.held_out.unwrap_or(split.train)
+        }
+        (None, None) => Examples::all(&loaded.train),
+    };
+    let batch_size = compiled.batch_size();
+    let evaluation = said(evaluate(&mut compiled, &examples, batch_size))?;
+    if output.json() {
+        return output.object(&json!({
+            "event": "eval",
+            "examples": examples.len(),
+            "loss": evaluation.loss,
+            "accuracy": evaluation.metrics.get("accuracy"),
+            "metrics": evaluation.metrics,
+        }));
+    }
+    output.line(format_args!("{} examples", examples.len()))?;
+    output.line(format_args!("loss {:.6}", evaluation.loss))?;
+    evaluation.metrics.iter().try_for_each(|(name, value)| output.line(format_args!("{name} {value:.4}")))
+}
+
+pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
+    let mut compiled = trained(&args.file, &args.weights, &args.compile, output)?;
+    let specs = compiled.predict_specs();
+    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &specs)?;
+    let dataset = loaded.test.as_ref().filter(|_| args.data.is_some()).unwrap_or(&loaded.train);
+    let examples = Examples::all(dataset);
+    let batch_size = compiled.batch_size();
+    let predictions = said(gradc_train::predict(&mut compiled, &examples, batch_size))?;
+    let arrays: Vec<(&str, &Array)> = predictions.iter().map(|(name, array)| (name.as_str(), array)).collect();
+    said(data::write_npz(&args.out, &arrays))?;
+    if output.json() {
+        let names: Vec<&str> = arrays.iter().map(|(name, _)| *name).collect();
+        return output.object(&json!({ "event": "predict", "examples": examples.len(), "outputs": names }));
+    }
+    output.line(format_args!("{} examples, written to {}", examples.len(), args.out.display()))
+}
+
+/// The model with trained weights.
+fn trained(file: &Path, path: &Path, args: &CompileArgs, output: &mut Output) -> Result<CompiledModel, Failure> {
+    let program = program(file, output)?;
+    let model = model(&program, args, output)?;
+    let rule = model.train_config().map(UpdateRule::from).unwrap_or_default();
+    let mut compiled = said(CompiledModel::new(model, options(args, None), rule, 0))?;
+    let parameters = said(weights::read_parameters(path, &compiled.parameter_specs()))?;
+    compiled.load(&parameters).report(output)?;
+    Ok(compiled)
+}
+
+fn load(model: &Model, file: &Path, given: Option<&Path>, specs: &[InputSpec]) -> Result<Loaded, Failure> {
+    let source = model.train_config().and_then(|config| config.data.as_ref()).map(|located| &located.value);
+    let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
+    let path: PathBuf = given
+        .map(Path::to_owned)
+        .or_else(|| source.map(|source| beside(&source.path)))
+        .ok_or_else(|| Failure::Message("there is no data: give `--data FILE`".into()))?;
+    let mut mapping: Mapping = source.map(gradc_train::model::mapping).unwrap_or_default();
+    mapping.retain(|input, _| specs.iter().any(|spec| spec.name == *input));
+    said(data::load(&path, specs, &mapping))
+}

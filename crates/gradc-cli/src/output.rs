@@ -1,0 +1,162 @@
+//! Where text goes: colour, broken pipes, JSON lines, files.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anstream::{AutoStream, ColorChoice};
+use gradc::diagnostics::{self, Diagnostic, SourceMap};
+use serde_json::{Value, json};
+
+use crate::args::{Color, Format, OutputArgs};
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something is wrong with a file or its data; it has been said.
+    Reported,
+    /// Something is wrong that is not in a source file.
+    Message(String),
+    /// The command line asks for what cannot be.
+    Usage(String),
+    /// Output could not be written.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl Failure {
+    /// A failure that says what `error` says.
+    pub(crate) fn message(error: impl fmt::Display) -> Failure {
+        Failure::Message(error.to_string())
+    }
+}
+
+/// The result of a command.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// The two streams of the program.
+pub(crate) struct Output {
+    format: Format,
+    stdout: AutoStream<io::Stdout>,
+    stderr: AutoStream<io::Stderr>,
+}
+
+impl Output {
+    pub(crate) fn new(args: &OutputArgs) -> Output {
+        let choice = match args.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::AlwaysAnsi,
+            Color::Never => ColorChoice::Never,
+        };
+        Output {
+            format: args.format,
+            stdout: AutoStream::new(io::stdout(), choice),
+            stderr: AutoStream::new(io::stderr(), choice),
+        }
+    }
+
+    /// Whether results are JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether colour reaches the reader of stderr.
+    fn stderr_color(&self) -> diagnostics::Color {
+        match self.stderr.current_choice() {
+            ColorChoice::Never => diagnostics::Color::Never,
+            _ => diagnostics::Color::Always,
+        }
+    }
+
+    /// Writes a result as it is.
+    pub(crate) fn text(&mut self, text: &str) -> Outcome {
+        self.stdout.write_all(text.as_bytes())?;
+        Ok(self.stdout.flush()?)
+    }
+
+    /// Writes a line of a result.
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> Outcome {
+        self.text(&format!("{line}\n"))
+    }
+
+    /// Writes a JSON object on a line of its own.
+    pub(crate) fn object(&mut self, object: &Value) -> Outcome {
+        self.line(object)
+    }
+
+    /// Says something to people, beside the results. Nobody may be listening.
+    pub(crate) fn note(&mut self, line: impl fmt::Display) {
+        let _ = writeln!(self.stderr, "{line}");
+    }
+
+    /// Reports problems of source files: to stderr as text, or as JSON lines among the results.
+    pub(crate) fn diagnostics(&mut self, diagnostics: &[Diagnostic], sources: &SourceMap) -> Outcome {
+        if self.json() {
+            return diagnostics.iter().try_for_each(|diagnostic| self.object(&diagnostic_json(diagnostic, sources)));
+        }
+        if !diagnostics.is_empty() {
+            let text = diagnostics::render(diagnostics, sources, self.stderr_color());
+            let _ = self.stderr.write_all(text.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// Says why the program fails, and gives its exit code.
+    pub(crate) fn failure(&mut self, failure: &Failure) -> u8 {
+        let (message, code) = match failure {
+            Failure::Reported => return 1,
+            // The reader has gone: that is its right.
+            Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
+            Failure::Io(error) => (error.to_string(), 1),
+            Failure::Message(message) => (message.clone(), 1),
+            Failure::Usage(message) => (message.clone(), 2),
+        };
+        if self.json() && code == 1 {
+            let _ = self.object(&json!({ "severity": "error", "message": message }));
+        } else {
+            let bold_red = if self.stderr_color() == diagnostics::Color::Always { ("\x1b[1;91m", "\x1b[0m") } else { ("", "") };
+            self.note(format_args!("{}error{}: {message}", bold_red.0, bold_red.1));
+        }
+        code
+    }
+}
+
+/// Writes a file under a temporary name and renames it, so that it is whole or not there.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Outcome {
+    gradc_train::write_file(path, bytes).map_err(Failure::message)
+}
+
+fn diagnostic_json(diagnostic: &Diagnostic, sources: &SourceMap) -> Value {
+    let place = |span: diagnostics::Span| {
+        let (start, end) = (sources.line_col(span.file, span.start), sources.line_col(span.file, span.end));
+        json!({
+            "file": sources.name(span.file),
+            "line": start.line, "column": start.column,
+            "end_line": end.line, "end_column": end.column,
+        })
+    };
+    let labels: Vec<Value> = diagnostic
+        .labels()
+        .iter()
+        .map(|label| {
+            let mut value = place(label.span);
+            value["message"] = json!(label.message);
+            value["primary"] = json!(label.primary);
+            value
+        })
+        .collect();
+    json!({
+        "severity": diagnostic.severity().name(),
+        "code": diagnostic.code().to_string(),
+        "message": diagnostic.message(),
+        "location": diagnostic.span().map(place),
+        "labels": labels,
+        "notes": diagnostic.notes(),
+        "helps": diagnostic.helps(),
+    })
+}

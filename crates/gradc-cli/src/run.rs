@@ -1,0 +1,131 @@
+//! `gradc run` and `gradc init`
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gradc::ir::{DType, Graph, Role};
+use gradc::{Goal, Model, State, Tensor, TensorView};
+use gradc_train::weights::{self, WeightFile};
+use gradc_train::{Array, data, model as train_model, tensors};
+
+use crate::args::{InitArgs, RunArgs};
+use crate::model::{Report, dims, model, model_name, model_with, options, program, said};
+use crate::output::{Failure, Outcome, Output};
+
+pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
+    let program = program(&args.file, output)?;
+    let name = model_name(&program, &args.compile, output)?;
+    let arrays = match &args.data {
+        Some(path) => said(data::read_npz(path))?,
+        None => BTreeMap::new(),
+    };
+    let shapes = arrays.iter().map(|(name, array)| (name.as_str(), array.shape()));
+    let dims = program.dims_for(&name, &dims(&args.compile), shapes);
+    let model = model_with(&program, &name, dims, output)?;
+    let options = options(&args.compile, args.dtype);
+    let wants_gradient = args.grad || !args.wrt.is_empty();
+    let has_gradient = model.graph().outputs_of(Role::Gradient).next().is_some();
+    let goal = match wants_gradient && (!has_gradient || !args.wrt.is_empty()) {
+        true => Goal::Gradient { wrt: args.wrt.clone() },
+        false => Goal::Forward,
+    };
+    let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut gradc::pipeline::Unobserved);
+    let graph = graph.map_err(gradc::Error::from).report(output)?;
+    let mut state = state(&model, &graph, args.weights.as_deref(), args.seed, output)?;
+    let inputs = inputs(&graph, arrays)?;
+    let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
+    let results = if args.interp {
+        gradc::interpret(&graph, &state, &views).report(output)?
+    } else {
+        let mut executable = model.compile(&goal, &options).report(output)?;
+        executable.run(&mut state, &views).report(output)?;
+        let outputs = executable.graph().outputs().iter();
+        outputs
+            .filter(|output| output.role != Role::Update)
+            .filter_map(|o| Some((o.role, o.name.to_string(), executable.result(o.role, &o.name)?)))
+            .collect()
+    };
+    deliver(results, args.out.as_deref(), output)
+}
+
+/// The weights of a file, or the first values.
+fn state(model: &Model, graph: &Graph, path: Option<&Path>, seed: Option<u64>, output: &mut Output) -> Result<State, Failure> {
+    let seed = seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
+    let mut state = State::initial(graph, seed);
+    if let Some(path) = path {
+        let parameters = said(weights::read_parameters(path, &train_model::parameter_specs(&state)))?;
+        for (name, array) in &parameters {
+            let Some(view) = tensors::view(array) else { continue };
+            state.set(name, view).map_err(gradc::Error::from).report(output)?;
+        }
+    }
+    Ok(state)
+}
+
+/// The inputs that the graph needs, in its element types. Other arrays of the file are left alone.
+fn inputs(graph: &Graph, mut arrays: BTreeMap<String, Array>) -> Result<Vec<(String, Tensor)>, Failure> {
+    let live = graph.live();
+    let mut inputs = Vec::new();
+    for leaf in graph.leaves(gradc::ir::LeafKind::Input).filter(|leaf| live[leaf.index()]) {
+        let Some(name) = graph.value_name(leaf) else { continue };
+        if let Some(array) = arrays.remove(&**name) {
+            let tensor = tensors::tensor(array, graph.dtype(leaf));
+            let tensor = tensor.map_err(|error| Failure::Message(format!("the input `{name}`: {error}")))?;
+            inputs.push((name.to_string(), tensor));
+        }
+    }
+    Ok(inputs)
+}
+
+fn deliver(results: Vec<(Role, String, Tensor)>, out: Option<&Path>, output: &mut Output) -> Outcome {
+    let named = results.into_iter().map(|(role, name, tensor)| {
+        let name = if role == Role::Gradient { format!("grad.{name}") } else { name };
+        (name, tensor)
+    });
+    let named: Vec<(String, Tensor)> = named.collect();
+    match out {
+        Some(path) => {
+            let arrays: Vec<(&str, Array)> =
+                named.iter().map(|(name, tensor)| (name.as_str(), tensors::array(tensor))).collect();
+            let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
+            said(data::write_npz(path, &arrays))
+        }
+        None => named.iter().try_for_each(|(name, tensor)| print(name, tensor, output)),
+    }
+}
+
+/// Numbers that are printed of a large tensor.
+const SHOWN: usize = 8;
+
+fn print(name: &str, tensor: &Tensor, output: &mut Output) -> Outcome {
+    let (ty, numbers) = (tensor.ty(), tensor.numbers());
+    if output.json() {
+        let shape: &[usize] = &ty.shape;
+        return output.object(&serde_json::json!({
+            "name": name, "dtype": ty.dtype.name(), "shape": shape, "data": numbers,
+        }));
+    }
+    let shown = |number: &f64| if ty.dtype == DType::F32 { format!("{}", *number as f32) } else { number.to_string() };
+    let list: Vec<String> = numbers.iter().take(SHOWN).map(shown).collect();
+    let text = match (ty.shape.rank(), numbers.len() > SHOWN) {
+        (0, _) => list.join(""),
+        (_, false) => format!("[{}]", list.join(", ")),
+        (_, true) => format!("[{}, …]", list.join(", ")),
+    };
+    output.line(format_args!("{name} : {ty} = {text}"))
+}
+
+pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
+    let program = program(&args.file, output)?;
+    let model = model(&program, &args.compile, output)?;
+    let seed = args.seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
+    let state = State::initial(model.graph(), seed);
+    let arrays = state.parameters().map(|(name, tensor)| (name.to_owned(), tensors::array(tensor))).collect();
+    said(weights::write(&args.out, &WeightFile { arrays, metadata: BTreeMap::new() }))?;
+    let count: usize = state.parameters().map(|(_, tensor)| tensor.ty().shape.elements()).sum();
+    if output.json() {
+        return output.object(&serde_json::json!({ "event": "init", "parameters": count, "seed": seed }));
+    }
+    output.line(format_args!("{count} parameters, written to {}", args.out.display()))
+}
+

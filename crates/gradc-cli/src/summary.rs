@@ -1,0 +1,193 @@
+//! The summary of a model.
+
+use gradc::elaborate::LeafInfo;
+use gradc::ir::{Graph, LeafKind, NodeKind, Role};
+use gradc::{Cost, Goal, Model, cost};
+use serde_json::{Value, json};
+
+use crate::args::CheckArgs;
+use crate::emit::Timings;
+use crate::model::{Report, options};
+use crate::output::{Outcome, Output};
+
+/// One line of the list of leaves.
+struct Leaf {
+    name: String,
+    ty: String,
+    init: Option<String>,
+    count: usize,
+}
+
+/// Prints what a model is and what it costs.
+pub(crate) fn print(model: &Model, args: &CheckArgs, output: &mut Output) -> Outcome {
+    let options = options(&args.compile, None);
+    let mut timings = Timings::default();
+    let goal = crate::emit::goal(model, args);
+    let executable = model.compile_observed(&goal, &options, &mut timings).report(output)?;
+    let forward = cost(model.graph());
+    let compiled = cost(executable.graph());
+    if output.json() {
+        output.object(&as_json(model, &forward, &compiled, executable.plan().arena_bytes))?;
+    } else {
+        let mut text = heading(model);
+        text.push_str(&leaves(model));
+        text.push_str(&costs(&forward, &compiled, &goal, executable.plan()));
+        output.text(&text)?;
+    }
+    if args.timings {
+        timings.report(output);
+    }
+    Ok(())
+}
+
+fn heading(model: &Model) -> String {
+    let graph = model.graph();
+    let mut text = format!("model {}\n", model.name());
+    let dims = &model.elaborated().dims;
+    if !dims.is_empty() {
+        let list: Vec<String> = dims.iter().map(|dim| format!("{} = {}", dim.name, dim.value)).collect();
+        text.push_str(&format!("  dims     {}\n", list.join(", ")));
+    }
+    for (i, leaf) in list(model, LeafKind::Input).iter().enumerate() {
+        text.push_str(&format!("  {:<8} {} : {}\n", if i == 0 { "inputs" } else { "" }, leaf.name, leaf.ty));
+    }
+    let mut result = |role: Role, title: &str| {
+        let outputs = graph.outputs_of(role);
+        for (i, output) in outputs.enumerate() {
+            let info = model.elaborated().results.iter().find(|r| r.role == role && r.name == *output.name);
+            let ty = info.map_or_else(|| graph.ty(output.value).to_string(), |info| info.symbolic.clone());
+            text.push_str(&format!("  {:<8} {} : {ty}\n", if i == 0 { title } else { "" }, output.name));
+        }
+    };
+    result(Role::Output, "outputs");
+    result(Role::Loss, "loss");
+    result(Role::Metric, "metrics");
+    result(Role::Gradient, "grads");
+    text
+}
+
+fn leaves(model: &Model) -> String {
+    let params = list(model, LeafKind::Param);
+    if params.is_empty() {
+        return "\n  no parameters\n".to_owned();
+    }
+    let width = |of: &dyn Fn(&Leaf) -> usize, least: usize| params.iter().map(of).max().unwrap_or(0).max(least);
+    let name = width(&|leaf| leaf.name.chars().count(), "parameter".len());
+    let ty = width(&|leaf| leaf.ty.chars().count(), "type".len());
+    let mut text = format!("\n  {:<name$}  {:<ty$}  {:>11}  first value\n", "parameter", "type", "numbers");
+    for leaf in &params {
+        let init = leaf.init.as_deref().unwrap_or("");
+        text.push_str(&format!("  {:<name$}  {:<ty$}  {:>11}  {init}\n", leaf.name, leaf.ty, grouped(leaf.count as u64)));
+    }
+    text
+}
+
+fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::Plan) -> String {
+    let what = match goal {
+        Goal::Gradient { .. } => "forward and backward",
+        Goal::Training(_) => "training step",
+        Goal::Outputs | Goal::Forward => "compiled",
+    };
+    let products = plan.steps.iter().filter(|step| matches!(step, gradc::schedule::plan::Step::Gemm(_))).count();
+    let line = |title: &str, value: String| format!("  {title:<22} {value}\n");
+    let mut text = String::from("\n");
+    let parameters = format!("{} numbers, {}", grouped(forward.parameters as u64), bytes(forward.parameter_bytes));
+    text.push_str(&line("parameters", parameters));
+    text.push_str(&line("forward", format!("{}, {} operations", flops(forward.flops), forward.operations)));
+    text.push_str(&line(what, format!("{}, {} operations", flops(compiled.flops), compiled.operations)));
+    let kernels = plan.steps.len() - products;
+    text.push_str(&line(
+        "",
+        format!("{kernels} kernels ({} distinct), {products} matrix products, {} of memory", plan.kernels.len(), bytes(plan.arena_bytes)),
+    ));
+    text
+}
+
+fn list(model: &Model, kind: LeafKind) -> Vec<Leaf> {
+    let graph: &Graph = model.graph();
+    let known: &[LeafInfo] = match kind {
+        LeafKind::Input => &model.elaborated().inputs,
+        LeafKind::Param => &model.elaborated().params,
+        LeafKind::State => &[],
+    };
+    let leaf = |value| {
+        let node = graph.node(value);
+        let symbolic = known.iter().find(|info| info.value == value).map(|info| info.symbolic.clone());
+        let NodeKind::Leaf { init, .. } = &node.kind else { unreachable!("a leaf is a leaf") };
+        Leaf {
+            name: node.name.as_deref().unwrap_or_default().to_owned(),
+            ty: symbolic.unwrap_or_else(|| node.ty.to_string()),
+            init: init.as_ref().map(|init| short(&init.to_string())),
+            count: node.ty.shape.elements(),
+        }
+    };
+    graph.leaves(kind).map(leaf).collect()
+}
+
+/// A recipe with its numbers to four digits.
+fn short(recipe: &str) -> String {
+    let Some((name, arguments)) = recipe.trim_end_matches(')').split_once('(') else { return recipe.to_owned() };
+    let rounded = arguments.split(", ").map(|argument| match argument.parse::<f64>() {
+        Ok(number) if number.fract() != 0.0 => format!("{}", format!("{number:.4}").trim_end_matches('0')),
+        _ => argument.to_owned(),
+    });
+    format!("{name}({})", rounded.collect::<Vec<_>>().join(", "))
+}
+
+fn as_json(model: &Model, forward: &Cost, compiled: &Cost, arena_bytes: usize) -> Value {
+    let leaf = |leaf: Leaf| json!({ "name": leaf.name, "type": leaf.ty, "init": leaf.init, "numbers": leaf.count });
+    let leaves = |kind| list(model, kind).into_iter().map(leaf).collect::<Vec<_>>();
+    let results = |role| {
+        model.graph().outputs_of(role).map(|output| json!({ "name": &*output.name, "type": model.graph().ty(output.value).to_string() })).collect::<Vec<_>>()
+    };
+    let dims: serde_json::Map<String, Value> =
+        model.elaborated().dims.iter().map(|dim| (dim.name.clone(), json!(dim.value))).collect();
+    json!({
+        "model": model.name(),
+        "dims": dims,
+        "inputs": leaves(LeafKind::Input),
+        "parameters": leaves(LeafKind::Param),
+        "outputs": results(Role::Output),
+        "loss": results(Role::Loss),
+        "metrics": results(Role::Metric),
+        "parameter_numbers": forward.parameters,
+        "parameter_bytes": forward.parameter_bytes,
+        "forward_flops": forward.flops,
+        "compiled_flops": compiled.flops,
+        "forward_operations": forward.operations,
+        "compiled_operations": compiled.operations,
+        "arena_bytes": arena_bytes,
+    })
+}
+
+/// `1,234,567`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// With a unit that keeps the number below a thousand.
+fn scaled(number: f64, step: f64, units: &[&str]) -> String {
+    let mut number = number;
+    let mut unit = 0;
+    while number >= step && unit + 1 < units.len() {
+        number /= step;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number} {}", units[0]) } else { format!("{number:.1} {}", units[unit]) }
+}
+
+fn bytes(count: usize) -> String {
+    scaled(count as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
+}
+
+fn flops(count: u64) -> String {
+    scaled(count as f64, 1000.0, &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"])
+}

@@ -1,0 +1,178 @@
+//! `gradc train`
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use gradc::elaborate::{Optimizer, TrainConfig};
+use gradc::{Goal, UpdateRule};
+use gradc_train::weights::{self, WeightFile};
+use gradc_train::{
+    Batch, Checkpoint, CompiledModel, Dataset, Examples, Mapping, Schedule, Settings, Trainer, data, split,
+};
+use serde_json::json;
+
+use crate::args::TrainArgs;
+use crate::model::{Report, ensure, model, options, program, said};
+use crate::output::{Failure, Outcome, Output};
+use crate::progress::Progress;
+
+pub(crate) fn train(args: &TrainArgs, output: &mut Output) -> Outcome {
+    let several = args.files.len() > 1;
+    ensure(!several || (args.out.is_none() && args.checkpoint.is_none()), || {
+        "--out and --checkpoint are for one file: several would overwrite each other's".to_owned()
+    })
+    .map_err(|failure| match failure {
+        Failure::Message(message) => Failure::Usage(message),
+        other => other,
+    })?;
+    for (i, file) in args.files.iter().enumerate() {
+        if several && !output.json() {
+            output.line(format_args!("{}{}", if i > 0 { "\n" } else { "" }, file.display()))?;
+        }
+        train_one(file, args, output)?;
+    }
+    Ok(())
+}
+
+fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
+    let program = program(file, output)?;
+    let model = model(&program, &args.compile, output)?;
+    let plan = Plan::new(model.train_config(), file, args)?;
+    let options = options(&args.compile, None);
+    // Mistakes in the model's goal come before those in its data.
+    gradc::pipeline::lower(model.graph(), &Goal::Training(plan.rule.clone()), &options, &mut gradc::pipeline::Unobserved)
+        .map_err(gradc::Error::from)
+        .report(output)?;
+    let mut compiled = said(CompiledModel::new(model, options, plan.rule.clone(), plan.settings.seed))?;
+    if let Some(path) = &args.weights {
+        let parameters = said(weights::read_parameters(path, &compiled.parameter_specs()))?;
+        compiled.load(&parameters).report(output)?;
+    }
+    let loaded = said(data::load(&plan.data, &compiled.input_specs(), &plan.mapping))?;
+    let (examples, held_out) = examples(&loaded, &plan)?;
+    if args.gradient_norms {
+        gradient_norms(&mut compiled, &examples, &plan, output)?;
+    }
+    let settings = Settings { batch_size: compiled.batch_size(), ..plan.settings };
+    let fingerprint = compiled.fingerprint();
+    let mut trainer = said(Trainer::new(compiled, fingerprint, examples, held_out, settings))?;
+    if let Some(path) = args.checkpoint.as_ref().filter(|path| args.resume && path.exists()) {
+        let checkpoint = said(Checkpoint::read(path))?;
+        said(trainer.resume(&checkpoint))?;
+    }
+    let begun = Instant::now();
+    let mut clock = || begun.elapsed().as_secs_f64();
+    let mut progress = Progress::new(output, args.checkpoint.clone().map(|path| (path, args.checkpoint_steps)));
+    let outcome = trainer.run(&mut progress, &mut clock);
+    progress.finish()?;
+    said(outcome)?;
+    finish(&trainer, args, begun.elapsed().as_secs_f64(), output)
+}
+
+/// Everything that the file and the arguments say about a training.
+struct Plan {
+    data: PathBuf,
+    mapping: Mapping,
+    rule: UpdateRule,
+    split: Option<f64>,
+    settings: Settings,
+}
+
+impl Plan {
+    /// The arguments override the `train` block.
+    fn new(config: Option<&TrainConfig>, file: &Path, args: &TrainArgs) -> Result<Plan, Failure> {
+        let source = config.and_then(|config| config.data.as_ref()).map(|located| &located.value);
+        let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
+        let data = args.data.clone().or_else(|| source.map(|source| beside(&source.path)));
+        let data = data.ok_or_else(|| {
+            Failure::Message("there is no data: give `--data FILE`, or write `data \"FILE\"` in the `train` block".into())
+        })?;
+        let mut rule = config.map(UpdateRule::from).unwrap_or_default();
+        if let Some(rate) = args.lr {
+            rule.optimizer = with_rate(rule.optimizer, rate);
+        }
+        let settings = Settings {
+            epochs: args.epochs.map_or(config.map_or(10, |config| config.epochs), |epochs| epochs as u64),
+            batch_size: 0,
+            shuffle: config.is_none_or(|config| config.shuffle),
+            seed: args.seed.unwrap_or(config.map_or(0, |config| config.seed)),
+            learning_rate: rule.learning_rate(),
+            schedule: config.map_or(Schedule::Constant, |config| config.schedule.into()),
+        };
+        let split = args.split.or_else(|| config.and_then(|config| config.split.as_ref()).map(|split| split.value));
+        let mapping = source.map(gradc_train::model::mapping).unwrap_or_default();
+        Ok(Plan { data, mapping, rule, split, settings })
+    }
+}
+
+fn with_rate(optimizer: Optimizer, rate: f64) -> Optimizer {
+    let mut optimizer = optimizer;
+    match &mut optimizer {
+        Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } | Optimizer::AdamW { lr, .. } | Optimizer::RmsProp { lr, .. } => {
+            *lr = rate;
+        }
+    }
+    optimizer
+}
+
+/// What is learned from and what is held out: the data's own test set, or a share of it.
+fn examples<'d>(loaded: &'d data::Loaded, plan: &Plan) -> Result<(Examples<'d>, Option<Examples<'d>>), Failure> {
+    match (&loaded.test, plan.split) {
+        (Some(test), None) => Ok((Examples::all(&loaded.train), Some(Examples::all(test)))),
+        (_, None) => Ok((Examples::all(&loaded.train), None)),
+        (_, Some(share)) => {
+            let split = said(split(&loaded.train, share, plan.settings.seed))?;
+            Ok((split.train, split.held_out))
+        }
+    }
+}
+
+/// Prints the norm of each parameter's gradient at the first step: on the first batch, with the first values.
+fn gradient_norms(compiled: &mut CompiledModel, examples: &Examples<'_>, plan: &Plan, output: &mut Output) -> Outcome {
+    let dataset: &Dataset = examples.dataset();
+    let order = gradc_train::batches::epoch_order(examples, plan.settings.shuffle, plan.settings.seed, 0);
+    let rows = &order[..order.len().min(compiled.batch_size())];
+    let mut batch = Batch::with_capacity(dataset, rows.len());
+    batch.fill(dataset, rows);
+    let norms = compiled.gradient_norms(&batch).report(output)?;
+    if output.json() {
+        for (name, norm) in &norms {
+            output.object(&json!({ "event": "gradient_norm", "parameter": name, "norm": norm }))?;
+        }
+        return Ok(());
+    }
+    let width = norms.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let largest = norms.iter().map(|(_, norm)| *norm).filter(|norm| norm.is_finite()).fold(f64::MIN_POSITIVE, f64::max);
+    output.line("norm of each parameter's gradient at the first step")?;
+    for (name, norm) in &norms {
+        // A bar of one mark per factor of ten below the largest would grow as gradients vanish; this one shrinks.
+        let decades = if *norm > 0.0 { (norm / largest).log10().max(-20.0) } else { -20.0 };
+        let bar = "▏▎▍▌▋▊▉█";
+        let eighths = ((20.0 + decades) * 8.0 / 2.0).round().max(0.0) as usize;
+        let last = bar.chars().nth((eighths % 8).wrapping_sub(1)).map(String::from).unwrap_or_default();
+        output.line(format_args!("  {name:<width$}  {norm:>10.3e}  {}{last}", "█".repeat(eighths / 8)))?;
+    }
+    Ok(())
+}
+
+fn finish(trainer: &Trainer<'_, CompiledModel>, args: &TrainArgs, seconds: f64, output: &mut Output) -> Outcome {
+    if let Some(path) = &args.out {
+        let content = WeightFile { arrays: trainer.step().parameters(), metadata: Default::default() };
+        said(weights::write(path, &content))?;
+    }
+    let Some(last) = trainer.history().last() else { return Ok(()) };
+    if output.json() {
+        return Ok(());
+    }
+    let accuracy = match (last.val_accuracy, last.accuracy) {
+        (Some(accuracy), _) => format!("held-out accuracy {accuracy:.4}"),
+        (None, Some(accuracy)) => format!("accuracy {accuracy:.4}"),
+        (None, None) => format!("loss {:.6}", last.val_loss.unwrap_or(last.loss)),
+    };
+    output.line(accuracy)?;
+    if let Some(path) = &args.out {
+        output.line(format_args!("weights written to {}", path.display()))?;
+    }
+    output.note(format_args!("trained in {seconds:.2} s"));
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Between the arrays of files and the tensors of compiled programs.
+
+use crate::array::{Array, ElementType, Elements};
+use crate::convert::ConvertError;
+use gradc::ir::DType;
+use gradc::{Tensor, TensorView};
+use ndarray::{ArrayViewD, IxDyn};
+
+/// The element type of a file for a tensor's.
+pub fn element_type(dtype: DType) -> ElementType {
+    match dtype {
+        DType::Bool => ElementType::Bool,
+        DType::I32 => ElementType::I32,
+        DType::F32 => ElementType::F32,
+        DType::F64 => ElementType::F64,
+    }
+}
+
+/// The elements of an array as a tensor, without a copy; `None` where tensors have no such element type.
+pub fn view(array: &Array) -> Option<TensorView<'_>> {
+    let shape = IxDyn(array.shape());
+    macro_rules! view {
+        ($values:expr, $variant:ident) => {
+            ArrayViewD::from_shape(shape, $values).ok().map(TensorView::$variant)
+        };
+    }
+    match array.elements() {
+        Elements::F32(values) => view!(values, F32),
+        Elements::F64(values) => view!(values, F64),
+        Elements::I32(values) => view!(values, I32),
+        Elements::Bool(values) => view!(values, Bool),
+        Elements::I64(_) | Elements::U8(_) => None,
+    }
+}
+
+/// An array as a tensor of the element type given.
+///
+/// # Errors
+/// Where an element has no equal in that type.
+pub fn tensor(array: Array, dtype: DType) -> Result<Tensor, ConvertError> {
+    let array = array.convert(element_type(dtype))?;
+    Ok(view(&array).unwrap_or_else(|| unreachable!("tensors have the type {dtype}")).to_owned())
+}
+
+/// A tensor as an array, with a copy of its elements.
+pub fn array(tensor: &Tensor) -> Array {
+    let shape = tensor.ty().shape.to_vec();
+    let elements = match tensor {
+        Tensor::Bool(array) => Elements::Bool(array.iter().copied().collect()),
+        Tensor::I32(array) => Elements::I32(array.iter().copied().collect()),
+        Tensor::F32(array) => Elements::F32(array.iter().copied().collect()),
+        Tensor::F64(array) => Elements::F64(array.iter().copied().collect()),
+    };
+    Array::new(shape, elements).unwrap_or_else(|error| unreachable!("a tensor has the elements of its shape: {error}"))
+}
