@@ -96,7 +96,11 @@ impl<'a> Evaluator<'a> {
     ) -> Option<()> {
         self.check_element(ty, tensor, name, span)?;
         let rest = ty.axes.iter().position(|axis| matches!(axis, Axis::Rest { .. }));
-        let fixed = ty.axes.len() - usize::from(rest.is_some());
+        let fixed = ty.axes.iter().filter(|axis| matches!(axis, Axis::Dim(_))).count();
+        if fixed + 1 < ty.axes.len() {
+            // Two `..`, which the resolver has reported.
+            return None;
+        }
         if tensor.rank() < fixed || (rest.is_none() && tensor.rank() != fixed) {
             self.rank_mismatch(ty, tensor, name, span);
             return None;

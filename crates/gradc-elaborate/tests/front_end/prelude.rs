@@ -7,8 +7,7 @@ use gradc_ir::{DType, LeafKind, Tensor, TensorType};
 use crate::support::run_text;
 
 /// Far from 0 on both sides, where naive forms overflow, underflow or cancel.
-const POINTS: [f64; 15] =
-    [-1e4, -750.0, -100.0, -40.0, -3.0, -1.0, -1e-9, 0.0, 1e-9, 0.5, 1.0, 3.0, 40.0, 750.0, 1e4];
+const POINTS: [f64; 15] = [-1e4, -750.0, -100.0, -40.0, -3.0, -1.0, -1e-9, 0.0, 1e-9, 0.5, 1.0, 3.0, 40.0, 750.0, 1e4];
 
 fn vector(values: &[f64]) -> Tensor {
     Tensor::new(TensorType::new(DType::F64, [values.len()]), values.to_vec())
@@ -171,7 +170,8 @@ fn cross_entropy_takes_ids_and_probabilities() {
 
 #[test]
 fn accuracy_counts_the_first_of_equal_logits_and_no_nan() {
-    let text = "model m {\n input x: f64[4, 3]\n input t: i32[4]\n output a = accuracy(x, t)\n output b = argmax(x)\n}\n";
+    let text =
+        "model m {\n input x: f64[4, 3]\n input t: i32[4]\n output a = accuracy(x, t)\n output b = argmax(x)\n}\n";
     let rows = [[0.0, 0.0, 0.0], [1.0, 5.0, 5.0], [f64::NAN, 1.0, 2.0], [3.0, 2.0, 1.0]].concat();
     let x = Tensor::new(TensorType::new(DType::F64, [4, 3]), rows);
     let t = Tensor::new(TensorType::new(DType::I32, [4]), vec![0.0, 2.0, 2.0, 0.0]);

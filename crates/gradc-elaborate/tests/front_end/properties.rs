@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::support::run_text;
 
 /// Programs that use all of the language.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 14] = [
     include_str!("../../../../examples/digits.net"),
     include_str!("../../../../tests/elaborate/broadcasting.net"),
     include_str!("../../../../tests/elaborate/matmul.net"),
@@ -19,6 +19,8 @@ const PROGRAMS: [&str; 12] = [
     include_str!("../../../../tests/elaborate/movement.net"),
     include_str!("../../../../tests/elaborate/index.net"),
     include_str!("../../../../tests/elaborate/losses.net"),
+    include_str!("../../../../tests/elaborate/element_types.net"),
+    include_str!("../../../../tests/elaborate/reductions.net"),
 ];
 
 /// Pieces of programs, between which the changes are made.
@@ -93,6 +95,21 @@ fn apply(words: &mut Vec<String>, change: &Change) {
     }
 }
 
+/// Replaces numbers by numbers and names by names: most results still parse, so that shapes and calls are met.
+fn exchange(words: &mut [String], changes: &[(usize, usize)]) {
+    let is_name = |word: &String| word.starts_with(|c: char| c.is_alphabetic()) && word.len() < 12;
+    let is_number = |word: &String| word.starts_with(|c: char| c.is_ascii_digit());
+    for &(at, choice) in changes {
+        let at = at % words.len();
+        if is_number(&words[at]) {
+            words[at] = ["0", "1", "2", "3", "5", "8", "(-1)", "0.5", "64", "1_000_000_000"][choice % 10].to_owned();
+        } else if is_name(&words[at]) {
+            let names: Vec<String> = words.iter().filter(|word| is_name(word)).cloned().collect();
+            words[at].clone_from(&names[choice % names.len()]);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -101,6 +118,17 @@ proptest! {
         let mut words = words(PROGRAMS[program]);
         changes.iter().for_each(|change| apply(&mut words, change));
         // The graphs of accepted programs are verified, and every message is rendered.
+        let run = run_text(&words.concat());
+        prop_assert!(run.diagnostics.is_empty() == run.rendered().is_empty());
+    }
+
+    #[test]
+    fn programs_of_other_sizes_never_panic(
+        program in 0..PROGRAMS.len(),
+        changes in prop::collection::vec(any::<(usize, usize)>(), 1..8),
+    ) {
+        let mut words = words(PROGRAMS[program]);
+        exchange(&mut words, &changes);
         let run = run_text(&words.concat());
         prop_assert!(run.diagnostics.is_empty() == run.rendered().is_empty());
     }
