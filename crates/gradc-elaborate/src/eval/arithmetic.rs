@@ -239,7 +239,8 @@ impl<'a> Evaluator<'a> {
             return None;
         };
         let fits = match dtype {
-            DType::F32 | DType::F64 => true,
+            DType::F64 => true,
+            DType::F32 => (number as f32).is_finite(),
             DType::I32 => number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number),
             DType::Bool => false,
         };
@@ -249,6 +250,7 @@ impl<'a> Evaluator<'a> {
         let label = format!("`{value}` is no `{dtype}`");
         let diagnostic = error_at(codes::LITERAL_DOES_NOT_FIT, "a number does not fit the element type", at, label);
         self.report(match dtype {
+            DType::F32 => diagnostic.help("the largest f32 is about 3.4e38"),
             DType::I32 => diagnostic.help("convert the tensor first: `cast(…, f32)`"),
             _ => {
                 diagnostic.help("truth values are combined with `&&`, `||` and `!`; `cast(…, f32)` makes them 0 and 1")

@@ -1,6 +1,7 @@
 //! Statements.
 
 use gradc_diagnostics::{Span, codes};
+use gradc_ir::ValueId;
 use gradc_syntax::ast::{ArgumentValue, Block, Expr, ExprKind, Name, Statement, StatementKind};
 
 use super::Evaluator;
@@ -72,12 +73,33 @@ impl<'a> Evaluator<'a> {
         if let Value::Tensor(tensor) = &result {
             // The name nearest to the user wins over one that a function inside gave; an older value keeps its own.
             if tensor.id.index() >= before || self.graph.value_name(tensor.id).is_none() {
-                let scope = self.frames.last().map(|frame| frame.scope).unwrap_or_default();
-                self.graph.set_value_name(tensor.id, name.text.as_str());
-                self.graph.set_value_scope(tensor.id, scope);
+                self.name_value(tensor.id, &name.text);
             }
         }
         result
+    }
+
+    /// Gives a value of the graph a name. Names of the prelude wait: they must not push aside one of the user's.
+    fn name_value(&mut self, id: ValueId, name: &'a str) {
+        let Some(frame) = self.frames.last() else { return };
+        if frame.library {
+            self.library_names.push((id, name, frame.scope));
+            return;
+        }
+        self.user_names.insert(name);
+        self.graph.set_value_name(id, name);
+        self.graph.set_value_scope(id, frame.scope);
+    }
+
+    /// Names what only the prelude has named, as far as the user's names leave room.
+    pub(crate) fn apply_library_names(&mut self) {
+        // The outermost name of a value is the last that it was given.
+        for (id, name, scope) in std::mem::take(&mut self.library_names).into_iter().rev() {
+            if self.graph.value_name(id).is_none() && !self.user_names.contains(name) {
+                self.graph.set_value_name(id, name);
+                self.graph.set_value_scope(id, scope);
+            }
+        }
     }
 
     fn repeat(&mut self, variable: &'a Name, start: &'a Expr, end: &'a Expr, body: &'a Block) {

@@ -11,7 +11,7 @@ use super::report::error_at;
 use crate::limits::DEEPEST_CALL;
 use crate::program::ItemId;
 use crate::signature::{Signature, match_arguments};
-use crate::value::{Argument, Callable, Instance, Partial, Slot, Value};
+use crate::value::{Argument, Callable, Instance, Partial, Slot, Tensor, Value};
 
 impl<'a> Evaluator<'a> {
     /// `callee(arguments)`. `name` is that of the `let` that the call is bound to.
@@ -165,9 +165,21 @@ impl<'a> Evaluator<'a> {
         }
         self.frames.push(frame);
         let value = self.body(id, slots);
-        self.frames.pop();
+        let instance = self.frames.pop().and_then(|frame| frame.application).map(|application| application.instance);
+        if let (Some(instance), Value::Tensor(tensor)) = (instance, &value) {
+            self.name_after_instance(tensor, &instance);
+        }
         self.graph.set_origin(origin);
         value
+    }
+
+    /// What a layer gives is called by the layer's path, unless it has a name.
+    fn name_after_instance(&mut self, tensor: &Tensor, instance: &Instance) {
+        if self.graph.value_name(tensor.id).is_none() {
+            let scope = self.scope_of(instance);
+            self.graph.set_value_name(tensor.id, instance.path.as_str());
+            self.graph.set_value_scope(tensor.id, scope);
+        }
     }
 
     fn body(&mut self, id: ItemId, slots: &[Slot]) -> Value {

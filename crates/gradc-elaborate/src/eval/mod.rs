@@ -19,7 +19,7 @@ mod report;
 mod types;
 
 use gradc_diagnostics::{Code, Diagnostic, Span, codes};
-use gradc_ir::{DType, Graph, Op, Origin, TensorType, ValueId, op};
+use gradc_ir::{DType, Graph, Op, Origin, ScopeId, TensorType, ValueId, op};
 use gradc_syntax::ast::{Definition, Item};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -48,6 +48,10 @@ pub(crate) struct Evaluator<'a> {
     /// What has been reported already: a place in a loop or a function is reported once.
     reported: FxHashSet<(Code, Option<Span>)>,
     budget: limits::Budget,
+    /// The names of the user's variables and leaves.
+    user_names: FxHashSet<&'a str>,
+    /// What the prelude calls values, in the order in which they were named.
+    library_names: Vec<(ValueId, &'a str, ScopeId)>,
     /// What the model declares.
     pub(crate) results: Results,
 }
@@ -68,6 +72,8 @@ impl<'a> Evaluator<'a> {
             diagnostics: Vec::new(),
             reported: FxHashSet::default(),
             budget: limits::Budget::default(),
+            user_names: FxHashSet::default(),
+            library_names: Vec::new(),
             results: Results::default(),
         }
     }
