@@ -4,7 +4,7 @@ mod common;
 
 use common::check;
 use gradc_ir::op::ALL;
-use gradc_ir::{DType, Graph, LeafKind, Role};
+use gradc_ir::{DType, Graph, LeafKind, Role, Tensor, TensorType};
 use gradc_testing::{Random, random_bindings, random_graph, random_operands};
 
 fn tolerance(float: DType) -> f64 {
@@ -40,6 +40,51 @@ fn random_graphs_agree_with_the_interpreter() {
     }
 }
 
+/// Softmax, with a sum over the columns beside it, where there are no rows, no columns, or one.
+#[test]
+fn rows_of_any_size() {
+    for (rows, columns) in [(0, 0), (0, 3), (3, 0), (1, 1), (1, 5), (5, 1), (4, 17)] {
+        let mut graph = Graph::new("softmax");
+        let x = graph.input("x", TensorType::new(DType::F64, [rows, columns]));
+        let max = graph.reduce_max(x, &[1]);
+        let max = graph.broadcast_back(max, &[1], &[rows, columns]);
+        let shifted = graph.sub(x, max);
+        let e = graph.exp(shifted);
+        let sum = graph.reduce_sum(e, &[1]);
+        let log = graph.log(sum);
+        let sum = graph.broadcast_back(sum, &[1], &[rows, columns]);
+        let y = graph.div(e, sum);
+        let columns = graph.reduce_sum(y, &[0]);
+        let total = graph.reduce_sum(log, &[0]);
+        for (name, value) in [("y", y), ("columns", columns), ("log", log), ("total", total)] {
+            graph.add_output(Role::Output, name, value);
+        }
+        let plan = check(&graph, &random_bindings(&graph, 1), 1e-12);
+        assert!(plan.steps.len() <= 2, "{}", gradc_schedule::plan::print(&plan));
+    }
+}
+
+/// What is out of range reads NaN, and is passed over; an empty table has nothing in range.
+#[test]
+fn indices_out_of_range() {
+    for extent in [0, 1, 4] {
+        let mut graph = Graph::new("range");
+        let table = graph.input("table", TensorType::new(DType::F64, [extent, 3]));
+        let ids = graph.input("ids", TensorType::new(DType::I32, [5]));
+        let rows = graph.gather(table, ids, 0);
+        let updates = graph.full(1.5, &TensorType::new(DType::F64, [5, 3]));
+        let sums = graph.scatter_add(ids, updates, 0, extent);
+        graph.add_output(Role::Output, "rows", rows);
+        graph.add_output(Role::Output, "sums", sums);
+        let numbers = (0..3 * extent).map(|i| i as f64).collect();
+        let bindings = [
+            (table, Tensor::new(TensorType::new(DType::F64, [extent, 3]), numbers)),
+            (ids, Tensor::new(TensorType::new(DType::I32, [5]), vec![-1.0, 0.0, 3.0, 4.0, -2147483648.0])),
+        ];
+        check(&graph, &bindings, 0.0);
+    }
+}
+
 /// Training steps of random graphs: gradients by all float leaves, and every parameter updated by its own.
 #[test]
 fn training_steps_agree_with_the_interpreter() {
@@ -51,10 +96,8 @@ fn training_steps_agree_with_the_interpreter() {
 
 fn training_step(forward: &Graph) -> Graph {
     let Some(loss) = forward.loss() else { return forward.clone() };
-    let leaves: Vec<_> = forward
-        .values()
-        .filter(|&value| forward.leaf(value).is_some() && forward.dtype(value).is_float())
-        .collect();
+    let leaves: Vec<_> =
+        forward.values().filter(|&value| forward.leaf(value).is_some() && forward.dtype(value).is_float()).collect();
     let gradient = gradc_autodiff::gradient(forward, loss, &leaves);
     let mut graph = gradient.graph;
     for (leaf, cotangent) in leaves.into_iter().zip(gradient.cotangents) {
