@@ -15,6 +15,8 @@ pub(crate) struct Signature<'a> {
     pub(crate) parameters: Vec<Formal<'a>>,
     /// Where it is declared, unless it comes with gradc.
     pub(crate) declared: Option<Span>,
+    /// Whether other parameters have been given before.
+    pub(crate) partial: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +37,7 @@ impl<'a> Signature<'a> {
             name: &function.name.text,
             parameters: function.parameters.iter().map(formal).collect(),
             declared: (!program.in_library(id)).then_some(function.signature),
+            partial: false,
         }
     }
 
@@ -44,6 +47,7 @@ impl<'a> Signature<'a> {
             name: intrinsic.name,
             parameters: intrinsic.parameters.iter().map(formal).collect(),
             declared: None,
+            partial: false,
         }
     }
 
@@ -57,6 +61,7 @@ impl<'a> Signature<'a> {
                 let mut slots = partial.slots.iter();
                 signature.parameters.retain(|_| matches!(slots.next(), Some(Slot::Open)));
                 signature.parameters.iter_mut().for_each(|formal| formal.required = true);
+                signature.partial = true;
                 signature
             }
         }
@@ -110,7 +115,8 @@ pub(crate) fn match_arguments(
 
 fn too_many(signature: &Signature<'_>, found: usize, span: Span) -> Diagnostic {
     let most = signature.parameters.len();
-    let message = format!("`{}` takes {}, not {found}", signature.name, arguments(most));
+    let more = if signature.partial { " that is still open" } else { "" };
+    let message = format!("`{}` takes {}{more}, not {found}", signature.name, arguments(most));
     declared(Diagnostic::error(codes::TOO_MANY_ARGUMENTS, message).primary(span, "one too many"), signature)
 }
 
@@ -144,6 +150,7 @@ fn lacking(signature: &Signature<'_>, missing: &[&str], call: Span) -> Diagnosti
 fn declared(diagnostic: Diagnostic, signature: &Signature<'_>) -> Diagnostic {
     match signature.declared {
         Some(span) => diagnostic.secondary(span, "declared here"),
+        None if signature.partial => diagnostic,
         None => diagnostic.note(format!("`{}`", shown(signature))),
     }
 }

@@ -1,7 +1,7 @@
 //! `x[1:3, :, -1, ..]`
 
 use gradc_diagnostics::{Span, codes};
-use gradc_syntax::ast::{Expr, Subscript, SubscriptKind};
+use gradc_syntax::ast::{BinaryOp, Expr, Subscript, SubscriptKind};
 
 use super::Evaluator;
 use super::expr::axes_text;
@@ -99,7 +99,7 @@ impl<'a> Evaluator<'a> {
         match &subscript.kind {
             SubscriptKind::Rest => Some(Part::whole(extent)),
             SubscriptKind::At(index) => {
-                let value = self.position(index)?;
+                let value = self.position(index)?.value();
                 let from_start = if value < 0 { value.checked_add(extent.value())? } else { value };
                 if from_start < 0 || from_start >= extent.value() {
                     self.out_of_range(value, index.span, extent, axis);
@@ -109,26 +109,28 @@ impl<'a> Evaluator<'a> {
                 Some(Part { start, limit: start + 1, stride: 1, extent: Int::literal(1), dropped: true })
             }
             SubscriptKind::Slice { start, stop, step } => {
-                let first = self.end(start.as_ref(), 0, extent, axis);
-                let last = self.end(stop.as_ref(), extent.value(), extent, axis);
+                let from = self.end(start.as_ref(), &Int::literal(0), extent, axis);
+                let to = self.end(stop.as_ref(), extent, extent, axis);
                 let stride = self.stride(step.as_ref());
-                let (first, last, stride) = (first?, last?, stride?);
+                let (from, to, stride) = (from?, to?, stride?);
+                let (first, last) = (from.extent(), to.extent());
                 if first >= last {
                     let label = format!("from {first} to {last}");
                     self.report(error_at(codes::EMPTY_SLICE, "this slice is empty", subscript.span, label));
                     return None;
                 }
-                let count = (last - first).div_ceil(stride);
-                let extent = if count == extent.extent() { extent.clone() } else { Int::extent_of(count) };
+                // Without a step the length is a difference in the user's own names: `batch - 1`.
+                let length = to.arithmetic(BinaryOp::Sub, &from).ok().flatten().filter(|_| stride == 1);
+                let extent = length.unwrap_or_else(|| Int::extent_of((last - first).div_ceil(stride)));
                 Some(Part { start: first, limit: last, stride, extent, dropped: false })
             }
         }
     }
 
     /// A whole number in an index.
-    fn position(&mut self, index: &'a Expr) -> Option<i64> {
+    fn position(&mut self, index: &'a Expr) -> Option<Int> {
         match self.expr(index) {
-            Value::Int(int) => Some(int.value()),
+            Value::Int(int) => Some(int),
             Value::Tensor(tensor) => {
                 let message = "an index must be known when compiling";
                 let label = format!("this is a tensor `{tensor}`");
@@ -143,15 +145,20 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The start or stop of a slice; a negative one counts from the end.
-    fn end(&mut self, end: Option<&'a Expr>, default: i64, extent: &Int, axis: usize) -> Option<usize> {
-        let Some(expr) = end else { return usize::try_from(default).ok() };
-        let value = self.position(expr)?;
-        let from_start = if value < 0 { value.checked_add(extent.value())? } else { value };
-        match usize::try_from(from_start) {
-            Ok(found) if from_start <= extent.value() => Some(found),
-            _ => {
-                self.out_of_range(value, expr.span, extent, axis);
+    /// The start or stop of a slice, counted from the start.
+    fn end(&mut self, end: Option<&'a Expr>, default: &Int, extent: &Int, axis: usize) -> Option<Int> {
+        let Some(expr) = end else { return Some(default.clone()) };
+        let position = self.position(expr)?;
+        let from_start = match position.value() {
+            0.. => Some(position.clone()),
+            back => {
+                back.checked_neg().and_then(|back| extent.arithmetic(BinaryOp::Sub, &Int::literal(back)).ok().flatten())
+            }
+        };
+        match from_start.filter(|from_start| (0..=extent.value()).contains(&from_start.value())) {
+            Some(from_start) => Some(from_start),
+            None => {
+                self.out_of_range(position.value(), expr.span, extent, axis);
                 None
             }
         }
@@ -159,7 +166,7 @@ impl<'a> Evaluator<'a> {
 
     fn stride(&mut self, step: Option<&'a Expr>) -> Option<usize> {
         let Some(expr) = step else { return Some(1) };
-        let value = self.position(expr)?;
+        let value = self.position(expr)?.value();
         match usize::try_from(value) {
             Ok(stride) if stride > 0 => Some(stride),
             _ => {

@@ -199,7 +199,7 @@ fn choose<'a, T>(
         return None;
     };
     let formals = choice.parameters.iter().map(|(name, default, _)| Formal { name, required: default.is_none() });
-    let signature = Signature { name: choice.name, parameters: formals.collect(), declared: None };
+    let signature = Signature { name: choice.name, parameters: formals.collect(), declared: None, partial: false };
     let matched = match match_arguments(&signature, arguments, expr.span) {
         Ok(matched) => matched,
         Err(diagnostics) => {
