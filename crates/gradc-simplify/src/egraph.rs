@@ -74,6 +74,13 @@ struct Site {
     within: Option<(Term, Vec<Addend>)>,
 }
 
+impl Site {
+    /// The class that the term is in, if it is in one.
+    fn root(&self) -> Option<Id> {
+        self.within.is_none().then_some(self.class)
+    }
+}
+
 impl Classes {
     /// No classes yet; `Term::Leaf(i)` is what `leaves[i]` says.
     pub(crate) fn new(leaves: Vec<Facts>) -> Classes {
@@ -155,7 +162,7 @@ impl Classes {
     fn apply(&mut self, site: &Site, mode: Mode) -> bool {
         let rule = site.compiled.rule;
         let (facts, known) = (self.facts(site.class).clone(), self.egraph.nodes().len());
-        match site.compiled.apply(self, &site.term, &facts, &site.bindings) {
+        match site.compiled.apply(self, &site.term, site.root(), &facts, &site.bindings) {
             None => false,
             Some(Outcome::Equal(found)) => {
                 let equal = match &site.within {

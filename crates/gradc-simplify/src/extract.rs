@@ -48,8 +48,19 @@ pub(crate) struct Problem {
     /// For each class, the candidate that the region had.
     as_was: Vec<Option<usize>>,
     original_terms: FxHashSet<Term>,
-    /// Needed classes in the order of the graph, each with the position before which its inputs must be.
-    needed: Vec<(usize, usize)>,
+    /// Needed classes in the order of the graph.
+    needed: Vec<Needed>,
+}
+
+/// A class that is needed outside the region.
+struct Needed {
+    class: usize,
+    /// Its inputs must be before this position.
+    limit: usize,
+    /// The classes that it can depend on, deepest first as far as there is an order.
+    below: Vec<usize>,
+    /// Whether there is anything to choose.
+    has_alternatives: bool,
 }
 
 /// The best graph found for a class.
@@ -87,8 +98,10 @@ impl Problem {
                 };
                 problem.as_was[index] = problem.candidates[index].iter().position(is_this);
             }
-            if structure.needed[node] && problem.needed.iter().all(|(needed, _)| *needed != index) {
-                problem.needed.push((index, node + 1));
+            if structure.needed[node] && problem.needed.iter().all(|needed| needed.class != index) {
+                let below = problem.below(index);
+                let has_alternatives = below.iter().any(|&class| problem.candidates[class].len() > 1);
+                problem.needed.push(Needed { class: index, limit: node + 1, below, has_alternatives });
             }
         }
         problem
@@ -139,8 +152,8 @@ impl Problem {
     pub(crate) fn in_order(&self, choice: &Choice) -> Vec<usize> {
         let mut order = Vec::new();
         let mut state = vec![Visit::New; self.classes.len()];
-        for &(root, _) in &self.needed {
-            self.visit(choice, root, &mut state, &mut order);
+        for needed in &self.needed {
+            self.visit(choice, needed.class, &mut state, &mut order);
         }
         order
     }
@@ -173,7 +186,7 @@ impl Problem {
     fn cost(&self, choice: &Choice) -> u64 {
         let mut order = Vec::new();
         let mut state = vec![Visit::New; self.classes.len()];
-        let acyclic = self.needed.iter().all(|&(root, _)| self.visit(choice, root, &mut state, &mut order));
+        let acyclic = self.needed.iter().all(|needed| self.visit(choice, needed.class, &mut state, &mut order));
         let complete = order.iter().all(|&class| choice.0[class].is_some());
         if !acyclic || !complete {
             return u64::MAX;
@@ -194,9 +207,9 @@ impl Problem {
     /// Each needed class by the cheapest graph for it alone; the first that chose a term for a class has its way.
     fn each_alone(&self) -> Option<Choice> {
         let mut choice = Choice(vec![None; self.classes.len()]);
-        for &(root, before) in &self.needed {
-            let found = self.cheapest(root, before, &choice)?;
-            self.adopt(&mut choice, root, &found);
+        for needed in &self.needed {
+            let found = self.cheapest(needed, &choice)?;
+            self.adopt(&mut choice, needed.class, &found);
         }
         Some(choice)
     }
@@ -208,10 +221,13 @@ impl Problem {
         for _ in 0..ROUNDS {
             let before = cost;
             for position in 0..self.needed.len() {
-                let (root, limit) = self.needed[position];
+                let needed = &self.needed[position];
+                if !needed.has_alternatives {
+                    continue;
+                }
                 let mut others = self.needed_without(&choice, position);
-                let Some(found) = self.cheapest(root, limit, &others) else { continue };
-                self.adopt(&mut others, root, &found);
+                let Some(found) = self.cheapest(needed, &others) else { continue };
+                self.adopt(&mut others, needed.class, &found);
                 let new_cost = self.cost(&others);
                 if new_cost < cost {
                     (choice, cost) = (others, new_cost);
@@ -228,9 +244,9 @@ impl Problem {
     fn needed_without(&self, choice: &Choice, left_out: usize) -> Choice {
         let mut kept = Choice(vec![None; self.classes.len()]);
         let (mut order, mut state) = (Vec::new(), vec![Visit::New; self.classes.len()]);
-        for (position, &(root, _)) in self.needed.iter().enumerate() {
+        for (position, needed) in self.needed.iter().enumerate() {
             if position != left_out {
-                self.visit(choice, root, &mut state, &mut order);
+                self.visit(choice, needed.class, &mut state, &mut order);
             }
         }
         order.into_iter().for_each(|class| kept.0[class] = choice.0[class]);
@@ -250,16 +266,16 @@ impl Problem {
         }
     }
 
-    /// The cheapest graph for `root`, where what `free` has chosen costs nothing and stays as it is; for each class below,
-    /// the cheapest for it. `None` where there is none that uses only inputs before `limit`.
-    fn cheapest(&self, root: usize, limit: usize, free: &Choice) -> Option<Vec<Option<Best>>> {
-        let order = self.below(root);
+    /// The cheapest graph for a needed class, where what `free` has chosen costs nothing and stays as it is; for each class
+    /// below, the cheapest for it. `None` where there is none that uses only inputs before the limit.
+    fn cheapest(&self, needed: &Needed, free: &Choice) -> Option<Vec<Option<Best>>> {
+        let root = needed.class;
         let mut best: Vec<Option<Best>> = vec![None; self.classes.len()];
-        self.settle_free(free, &mut best);
+        self.settle_free(free, &needed.below, &mut best);
         loop {
             let mut changed = false;
-            for &class in order.iter().filter(|&&class| free.0[class].is_none()) {
-                changed |= self.relax(class, (class == root).then_some(limit), &mut best);
+            for &class in needed.below.iter().filter(|&&class| free.0[class].is_none()) {
+                changed |= self.relax(class, (class == root).then_some(needed.limit), &mut best);
             }
             if !changed {
                 break;
@@ -269,9 +285,9 @@ impl Problem {
     }
 
     /// Free classes cost nothing, but what they depend on still counts for the order.
-    fn settle_free(&self, free: &Choice, best: &mut [Option<Best>]) {
+    fn settle_free(&self, free: &Choice, below: &[usize], best: &mut [Option<Best>]) {
         let (mut order, mut state) = (Vec::new(), vec![Visit::New; self.classes.len()]);
-        for class in (0..self.classes.len()).filter(|&class| free.0[class].is_some()) {
+        for &class in below.iter().filter(|&&class| free.0[class].is_some()) {
             self.visit(free, class, &mut state, &mut order);
         }
         for class in order {

@@ -94,7 +94,7 @@ impl<'r> Arena<'r> {
         for compiled in rules.for_term(term) {
             for bindings in compiled.matches(self, term) {
                 let before = self.len();
-                if let Some(Outcome::Equal(id)) = compiled.apply(self, term, facts, &bindings) {
+                if let Some(Outcome::Equal(id)) = compiled.apply(self, term, None, facts, &bindings) {
                     assert_eq!(facts.ty, self.facts(id).ty, "gradc has a bug: rule {}", compiled.rule.name);
                     self.tally.count(compiled.rule.name);
                     if usize::from(id) >= before {

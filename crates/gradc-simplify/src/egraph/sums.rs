@@ -56,6 +56,8 @@ pub(super) fn pairs(terms: &dyn Terms, sum: &Term) -> Vec<Pair> {
 /// The terms of a sum from left to right, not looking deeper than `depth`.
 fn write_out(terms: &dyn Terms, sum: &Term, negative: bool, depth: usize, addends: &mut Vec<Addend>) {
     let is_difference = sum.applies(&SUB).is_some();
+    // Twice the same is one thing, whatever it is the sum of.
+    let depth = if sum.operands()[0] == sum.operands()[1] { 0 } else { depth };
     for (position, &class) in sum.operands().iter().enumerate() {
         let negative = negative ^ (is_difference && position == 1);
         write_out_class(terms, class, negative, depth, addends);

@@ -76,7 +76,16 @@ fn anchors(arena: &Arena<'_>, forward: &[bool]) -> Vec<usize> {
             })
         };
     }
-    // A leaf is nowhere itself.
+    // What is computed from state alone belongs to the place where it is used.
+    for id in arena.ids().rev() {
+        let anchor = anchors[usize::from(id)];
+        for &operand in arena.operands(id) {
+            let unplaced = anchors[usize::from(operand)] == NOWHERE && !arena.operands(operand).is_empty();
+            if unplaced && !is_global(arena, operand) {
+                anchors[usize::from(operand)] = anchor;
+            }
+        }
+    }
     anchors
 }
 

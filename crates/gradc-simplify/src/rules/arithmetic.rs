@@ -130,8 +130,22 @@ fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64
     let factor = combine(found.number(terms, "#a")?, found.number(terms, "#b")?);
     let rounded = found.ty.dtype.round(factor);
     let is_ordinary = found.ty.dtype.is_float() && (2f64.powi(-100)..2f64.powi(100)).contains(&rounded.abs());
-    let factor = if is_ordinary { terms.literal(factor, found.ty) } else { None }?;
-    terms.apply(op::mul::MUL.op(), &[factor, found.value("x")?])
+    let x = found.value("x")?;
+    if !is_ordinary || found.root.is_some_and(|root| is_multiple(terms, root, rounded, x)) {
+        return None;
+    }
+    let factor = terms.literal(factor, found.ty)?;
+    terms.apply(op::mul::MUL.op(), &[factor, x])
+}
+
+/// Whether a class has `x` times nearly this number already. Numbers that are multiplied in another order are rounded
+/// otherwise; without this, each order would bring a new number, and these new products.
+fn is_multiple(terms: &dyn Terms, class: Id, number: f64, x: Id) -> bool {
+    let is_near = |id: Id| terms.facts(id).constant.is_some_and(|known| (known - number).abs() <= 1e-6 * number.abs());
+    terms.terms(class).iter().filter_map(|term| term.applies(&op::mul::MUL)).any(|(_, operands)| {
+        let other = |own: usize| terms.find(operands[1 - own]) == terms.find(x);
+        (0..2).any(|own| is_near(operands[own]) && other(own))
+    })
 }
 
 fn opposite_multiples(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {

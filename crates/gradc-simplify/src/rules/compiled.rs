@@ -72,15 +72,16 @@ impl Compiled {
         found
     }
 
-    /// Applies the rule to one match in a class with these facts; `None` where it does not apply after all.
+    /// Applies the rule to one match of a term, which is in the class `root` or in none yet, with these facts; `None` where it does not apply after all.
     pub(crate) fn apply(
         &self,
         terms: &mut dyn Terms,
         term: &Term,
+        root: Option<Id>,
         facts: &Facts,
         bindings: &Bindings,
     ) -> Option<Outcome> {
-        let found = Match { term, ty: &facts.ty, bindings, names: &self.names };
+        let found = Match { root, term, ty: &facts.ty, bindings, names: &self.names };
         match (&self.rhs, self.rule.rhs) {
             (Some(rhs), _) => build(terms, rhs, bindings, Some(&facts.ty)).map(Outcome::Equal),
             (None, Rhs::Built(_, function)) => function(terms, &found).map(Outcome::Equal),

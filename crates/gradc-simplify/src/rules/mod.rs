@@ -77,6 +77,8 @@ pub(crate) enum Lhs {
 
 /// What an application of a rule builds on.
 pub(crate) struct Match<'m> {
+    /// The class that the term is in, if it is in one already.
+    pub(crate) root: Option<Id>,
     /// The term that matched.
     pub(crate) term: &'m crate::term::Term,
     /// Its type.

@@ -36,7 +36,7 @@ fn sides<'r>(compiled: &Compiled, sample: &Sample, none: &'r RuleSet) -> Sides<'
     let node = arena.node(left);
     let (term, facts) = (node.term.clone(), node.facts.clone());
     let matches = compiled.matches(&arena, &term);
-    let outcome = matches.iter().find_map(|bindings| compiled.apply(&mut arena, &term, &facts, bindings));
+    let outcome = matches.iter().find_map(|bindings| compiled.apply(&mut arena, &term, None, &facts, bindings));
     let outcome = outcome.unwrap_or_else(|| panic!("{} does not apply at {}", compiled.rule.name, sample.text));
     Sides { arena, left, outcome }
 }
