@@ -150,6 +150,8 @@ fn name_after(result: &mut Graph, graph: &Graph, value: ValueId, derivative: Val
         && result.as_full(derivative).is_none()
     {
         result.set_value_name(derivative, format!("{prefix}{name}"));
+        // Named under the layer of the value, wherever the rule was that made it.
+        result.set_value_scope(derivative, origin_of(graph, value).scope);
     }
 }
 

@@ -3,8 +3,8 @@
 use gradc::diagnostics::codes;
 
 use crate::args::CheckArgs;
-use crate::emit;
-use crate::model::{model_name, model_with, program};
+use crate::emit::{self, Timings};
+use crate::model::{dims, model_name, model_with, program};
 use crate::nothing_asked;
 use crate::output::{Failure, Outcome, Output};
 use crate::summary;
@@ -14,7 +14,8 @@ pub(crate) fn check(args: &CheckArgs, output: &mut Output) -> Outcome {
         return explain(code, output);
     }
     let Some(file) = &args.file else { return Err(nothing_asked()) };
-    let program = program(file, output)?;
+    let mut timings = Timings::default();
+    let program = timings.measure("parse", || program(file, output))?;
     let emits = emit::requested(args);
     if emits.is_empty() {
         let names: Vec<String> = match &args.compile.model {
@@ -26,12 +27,12 @@ pub(crate) fn check(args: &CheckArgs, output: &mut Output) -> Outcome {
         }
         let only = names.len() == 1;
         for name in names {
-            // A dim of the command line is for the models that have it only where one model is meant.
-            let model = model_with(&program, &name, crate::model::dims(&args.compile), output)?;
+            let mut timings = timings.clone();
+            let model = timings.measure("elaborate", || model_with(&program, &name, dims(&args.compile), output))?;
             if !only && !output.json() {
                 output.line("")?;
             }
-            summary::print(&model, args, output)?;
+            summary::print(&model, args, timings, output)?;
         }
         return Ok(());
     }
@@ -39,8 +40,8 @@ pub(crate) fn check(args: &CheckArgs, output: &mut Output) -> Outcome {
         return emit::ast(&program, &emits, output);
     }
     let name = model_name(&program, &args.compile, output)?;
-    let model = model_with(&program, &name, crate::model::dims(&args.compile), output)?;
-    emit::emit(&model, args, &emits, output)
+    let model = timings.measure("elaborate", || model_with(&program, &name, dims(&args.compile), output))?;
+    emit::emit(&model, args, &emits, timings, output)
 }
 
 fn explain(code: &str, output: &mut Output) -> Outcome {

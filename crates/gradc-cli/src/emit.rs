@@ -25,7 +25,13 @@ pub(crate) fn ast(program: &Program, emits: &[Emit], output: &mut Output) -> Out
 }
 
 /// Everything that is asked for, in the order of the pipeline.
-pub(crate) fn emit(model: &Model, args: &CheckArgs, emits: &[Emit], output: &mut Output) -> Outcome {
+pub(crate) fn emit(
+    model: &Model,
+    args: &CheckArgs,
+    emits: &[Emit],
+    mut timings: Timings,
+    output: &mut Output,
+) -> Outcome {
     let mut texts: BTreeMap<EmitStage, String> = BTreeMap::new();
     let wants = |stage| emits.iter().any(|emit| emit.stage == stage);
     if wants(EmitStage::Ast) {
@@ -36,7 +42,6 @@ pub(crate) fn emit(model: &Model, args: &CheckArgs, emits: &[Emit], output: &mut
         texts.insert(EmitStage::Graph, text::print(&model.graph().pruned()));
     }
     let mut options = options(&args.compile, None);
-    let mut timings = Timings::default();
     if wants(EmitStage::GradRaw) || wants(EmitStage::Grad) {
         let goal = Goal::Gradient { wrt: args.wrt.clone() };
         let mut stages = Stages::default();
@@ -120,16 +125,19 @@ impl Observer for Stages {
 }
 
 /// Measures stages.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Timings {
     begun: Option<Instant>,
     stages: Vec<(String, f64)>,
 }
 
 impl Timings {
-    /// Adds a stage that was measured elsewhere.
-    pub(crate) fn add(&mut self, stage: &str, seconds: f64) {
-        self.stages.push((stage.to_owned(), seconds));
+    /// Measures a stage that comes before those that are observed.
+    pub(crate) fn measure<T>(&mut self, stage: &str, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = work();
+        self.stages.push((stage.to_owned(), begun.elapsed().as_secs_f64()));
+        result
     }
 
     /// Prints a line a stage.
@@ -148,7 +156,7 @@ impl Observer for Timings {
 
     fn end(&mut self, stage: Stage, _: Artefact<'_>) {
         if let Some(begun) = self.begun.take() {
-            self.add(&stage.to_string(), begun.elapsed().as_secs_f64());
+            self.stages.push((stage.to_string(), begun.elapsed().as_secs_f64()));
         }
     }
 }

@@ -119,7 +119,8 @@ impl Output {
         if self.json() && code == 1 {
             let _ = self.object(&json!({ "severity": "error", "message": message }));
         } else {
-            let bold_red = if self.stderr_color() == diagnostics::Color::Always { ("\x1b[1;91m", "\x1b[0m") } else { ("", "") };
+            let bold_red =
+                if self.stderr_color() == diagnostics::Color::Always { ("\x1b[1;91m", "\x1b[0m") } else { ("", "") };
             self.note(format_args!("{}error{}: {message}", bold_red.0, bold_red.1));
         }
         code

@@ -56,8 +56,15 @@ impl Observer for Progress<'_> {
         self.bar.set_length(start.steps_per_epoch);
         if !self.output.json() {
             let held_out = if start.held_out > 0 { format!(", {} held out", start.held_out) } else { String::new() };
-            let from = if start.steps_done > 0 { format!(", going on after step {}", start.steps_done) } else { String::new() };
-            let line = format!("{} examples{held_out}, {} epochs of {} steps{from}", start.examples, start.epochs, start.steps_per_epoch);
+            let from = if start.steps_done > 0 {
+                format!(", going on after step {}", start.steps_done)
+            } else {
+                String::new()
+            };
+            let line = format!(
+                "{} examples{held_out}, {} epochs of {} steps{from}",
+                start.examples, start.epochs, start.steps_per_epoch
+            );
             let result = self.output.line(line);
             self.keep(result);
         }

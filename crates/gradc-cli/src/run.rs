@@ -33,7 +33,8 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
     let graph = graph.map_err(gradc::Error::from).report(output)?;
     let mut state = state(&model, &graph, args.weights.as_deref(), args.seed, output)?;
     let inputs = inputs(&graph, arrays)?;
-    let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
+    let views: Vec<(&str, TensorView<'_>)> =
+        inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     let results = if args.interp {
         gradc::interpret(&graph, &state, &views).report(output)?
     } else {
@@ -49,7 +50,13 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
 }
 
 /// The weights of a file, or the first values.
-fn state(model: &Model, graph: &Graph, path: Option<&Path>, seed: Option<u64>, output: &mut Output) -> Result<State, Failure> {
+fn state(
+    model: &Model,
+    graph: &Graph,
+    path: Option<&Path>,
+    seed: Option<u64>,
+    output: &mut Output,
+) -> Result<State, Failure> {
     let seed = seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
     let mut state = State::initial(graph, seed);
     if let Some(path) = path {
@@ -128,4 +135,3 @@ pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
     }
     output.line(format_args!("{count} parameters, written to {}", args.out.display()))
 }
-

@@ -19,9 +19,8 @@ struct Leaf {
 }
 
 /// Prints what a model is and what it costs.
-pub(crate) fn print(model: &Model, args: &CheckArgs, output: &mut Output) -> Outcome {
+pub(crate) fn print(model: &Model, args: &CheckArgs, mut timings: Timings, output: &mut Output) -> Outcome {
     let options = options(&args.compile, None);
-    let mut timings = Timings::default();
     let goal = crate::emit::goal(model, args);
     let executable = model.compile_observed(&goal, &options, &mut timings).report(output)?;
     let forward = cost(model.graph());
@@ -77,7 +76,12 @@ fn leaves(model: &Model) -> String {
     let mut text = format!("\n  {:<name$}  {:<ty$}  {:>11}  first value\n", "parameter", "type", "numbers");
     for leaf in &params {
         let init = leaf.init.as_deref().unwrap_or("");
-        text.push_str(&format!("  {:<name$}  {:<ty$}  {:>11}  {init}\n", leaf.name, leaf.ty, grouped(leaf.count as u64)));
+        text.push_str(&format!(
+            "  {:<name$}  {:<ty$}  {:>11}  {init}\n",
+            leaf.name,
+            leaf.ty,
+            grouped(leaf.count as u64)
+        ));
     }
     text
 }
@@ -98,7 +102,11 @@ fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::P
     let kernels = plan.steps.len() - products;
     text.push_str(&line(
         "",
-        format!("{kernels} kernels ({} distinct), {products} matrix products, {} of memory", plan.kernels.len(), bytes(plan.arena_bytes)),
+        format!(
+            "{kernels} kernels ({} distinct), {products} matrix products, {} of memory",
+            plan.kernels.len(),
+            bytes(plan.arena_bytes)
+        ),
     ));
     text
 }
@@ -138,7 +146,11 @@ fn as_json(model: &Model, forward: &Cost, compiled: &Cost, arena_bytes: usize) -
     let leaf = |leaf: Leaf| json!({ "name": leaf.name, "type": leaf.ty, "init": leaf.init, "numbers": leaf.count });
     let leaves = |kind| list(model, kind).into_iter().map(leaf).collect::<Vec<_>>();
     let results = |role| {
-        model.graph().outputs_of(role).map(|output| json!({ "name": &*output.name, "type": model.graph().ty(output.value).to_string() })).collect::<Vec<_>>()
+        model
+            .graph()
+            .outputs_of(role)
+            .map(|output| json!({ "name": &*output.name, "type": model.graph().ty(output.value).to_string() }))
+            .collect::<Vec<_>>()
     };
     let dims: serde_json::Map<String, Value> =
         model.elaborated().dims.iter().map(|dim| (dim.name.clone(), json!(dim.value))).collect();

@@ -40,9 +40,14 @@ fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
     let plan = Plan::new(model.train_config(), file, args)?;
     let options = options(&args.compile, None);
     // Mistakes in the model's goal come before those in its data.
-    gradc::pipeline::lower(model.graph(), &Goal::Training(plan.rule.clone()), &options, &mut gradc::pipeline::Unobserved)
-        .map_err(gradc::Error::from)
-        .report(output)?;
+    gradc::pipeline::lower(
+        model.graph(),
+        &Goal::Training(plan.rule.clone()),
+        &options,
+        &mut gradc::pipeline::Unobserved,
+    )
+    .map_err(gradc::Error::from)
+    .report(output)?;
     let mut compiled = said(CompiledModel::new(model, options, plan.rule.clone(), plan.settings.seed))?;
     if let Some(path) = &args.weights {
         let parameters = said(weights::read_parameters(path, &compiled.parameter_specs()))?;
@@ -85,7 +90,9 @@ impl Plan {
         let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
         let data = args.data.clone().or_else(|| source.map(|source| beside(&source.path)));
         let data = data.ok_or_else(|| {
-            Failure::Message("there is no data: give `--data FILE`, or write `data \"FILE\"` in the `train` block".into())
+            Failure::Message(
+                "there is no data: give `--data FILE`, or write `data \"FILE\"` in the `train` block".into(),
+            )
         })?;
         let mut rule = config.map(UpdateRule::from).unwrap_or_default();
         if let Some(rate) = args.lr {
@@ -108,7 +115,10 @@ impl Plan {
 fn with_rate(optimizer: Optimizer, rate: f64) -> Optimizer {
     let mut optimizer = optimizer;
     match &mut optimizer {
-        Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } | Optimizer::AdamW { lr, .. } | Optimizer::RmsProp { lr, .. } => {
+        Optimizer::Sgd { lr, .. }
+        | Optimizer::Adam { lr, .. }
+        | Optimizer::AdamW { lr, .. }
+        | Optimizer::RmsProp { lr, .. } => {
             *lr = rate;
         }
     }
@@ -142,14 +152,14 @@ fn gradient_norms(compiled: &mut CompiledModel, examples: &Examples<'_>, plan: &
         return Ok(());
     }
     let width = norms.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let largest = norms.iter().map(|(_, norm)| *norm).filter(|norm| norm.is_finite()).fold(f64::MIN_POSITIVE, f64::max);
+    let finite = |norm: &f64| norm.is_finite();
+    let largest = norms.iter().map(|(_, norm)| *norm).filter(finite).fold(f64::MIN_POSITIVE, f64::max);
     output.line("norm of each parameter's gradient at the first step")?;
     for (name, norm) in &norms {
-        // A bar of one mark per factor of ten below the largest would grow as gradients vanish; this one shrinks.
+        // Two decades to a mark: ten marks span from the largest norm to one 1e-20 of it.
         let decades = if *norm > 0.0 { (norm / largest).log10().max(-20.0) } else { -20.0 };
-        let bar = "▏▎▍▌▋▊▉█";
-        let eighths = ((20.0 + decades) * 8.0 / 2.0).round().max(0.0) as usize;
-        let last = bar.chars().nth((eighths % 8).wrapping_sub(1)).map(String::from).unwrap_or_default();
+        let eighths = ((20.0 + decades) * 4.0).round().max(0.0) as usize;
+        let last = "▏▎▍▌▋▊▉".chars().nth((eighths % 8).wrapping_sub(1)).map(String::from).unwrap_or_default();
         output.line(format_args!("  {name:<width$}  {norm:>10.3e}  {}{last}", "█".repeat(eighths / 8)))?;
     }
     Ok(())
