@@ -1,13 +1,11 @@
 //! Functions of the runtime that kernels call.
 
 use cranelift_codegen::ir::{Type, types};
-use gradc_runtime::{gradc_runtime_erf_f64, gradc_runtime_pow_f32, gradc_runtime_pow_f64};
+use gradc_runtime::{gradc_runtime_erf_f64, gradc_runtime_pow_f64};
 
 /// A function of the runtime that kernels call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Import {
-    /// `pow` in `f32`.
-    PowF32,
     /// `pow` in `f64`.
     PowF64,
     /// `erf` in `f64`.
@@ -16,7 +14,7 @@ pub(crate) enum Import {
 
 impl Import {
     /// Every one, in the order of [`Import::index`].
-    pub(crate) const ALL: [Import; 3] = [Import::PowF32, Import::PowF64, Import::ErfF64];
+    pub(crate) const ALL: [Import; 2] = [Import::PowF64, Import::ErfF64];
 
     /// Its number in a module: imports are declared first.
     pub(crate) fn index(self) -> u32 {
@@ -26,7 +24,6 @@ impl Import {
     /// Its symbol.
     pub(crate) fn symbol(self) -> &'static str {
         match self {
-            Import::PowF32 => "gradc_runtime_pow_f32",
             Import::PowF64 => "gradc_runtime_pow_f64",
             Import::ErfF64 => "gradc_runtime_erf_f64",
         }
@@ -35,7 +32,6 @@ impl Import {
     /// Where it is.
     pub(crate) fn address(self) -> *const u8 {
         match self {
-            Import::PowF32 => gradc_runtime_pow_f32 as extern "C" fn(f32, f32) -> f32 as *const u8,
             Import::PowF64 => gradc_runtime_pow_f64 as extern "C" fn(f64, f64) -> f64 as *const u8,
             Import::ErfF64 => gradc_runtime_erf_f64 as extern "C" fn(f64) -> f64 as *const u8,
         }
@@ -44,7 +40,6 @@ impl Import {
     /// The types of its parameters and of its result.
     pub(crate) fn signature(self) -> (&'static [Type], Type) {
         match self {
-            Import::PowF32 => (&[types::F32, types::F32], types::F32),
             Import::PowF64 => (&[types::F64, types::F64], types::F64),
             Import::ErfF64 => (&[types::F64], types::F64),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cranelift_codegen::ir::Endianness;
 use cranelift_codegen::isa::{self, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 
@@ -47,6 +48,9 @@ impl Target {
         let builder: isa::Builder =
             cranelift_native::builder_with_options(native).map_err(|problem| target(problem.to_owned()))?;
         let isa = builder.finish(settings::Flags::new(flags)).map_err(|error| target(error.to_string()))?;
+        if isa.pointer_bytes() != 8 || isa.endianness() != Endianness::Little {
+            return Err(target("it does not have 64-bit addresses with the lowest byte first".to_owned()));
+        }
         let is_x86 = isa.name() == "x64";
         let has_fma =
             !is_x86 || isa.isa_flags().iter().any(|flag| flag.name == "has_fma" && flag.as_bool() == Some(true));

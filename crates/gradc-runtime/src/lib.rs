@@ -13,4 +13,4 @@ mod matmul;
 mod scalar;
 
 pub use matmul::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64};
-pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_pow_f32, gradc_runtime_pow_f64};
+pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_pow_f64};

@@ -132,7 +132,7 @@ impl Code<'_> {
         self.builder.ins().fadd(value, zero)
     }
 
-    /// A power. Small whole exponents are products; all others are the runtime's.
+    /// A power. Small whole exponents are products; in `f64`, all others are the runtime's.
     fn power(&mut self, width: Width, base: Operand, exponent: Operand) -> Value {
         let (x, dtype) = (base.value, base.dtype);
         let whole = exponent.constant.filter(|value| value.fract() == 0.0 && (-1.0..=4.0).contains(value));
@@ -152,12 +152,47 @@ impl Code<'_> {
                 let square = self.builder.ins().fmul(x, x);
                 self.builder.ins().fmul(square, square)
             }
+            None if dtype == DType::F32 => self.power_in_double(width, x, exponent.value),
             None => {
-                let import = if dtype == DType::F32 { Import::PowF32 } else { Import::PowF64 };
                 let operands = [(x, dtype), (exponent.value, dtype)];
-                self.per_lane(width, &operands, dtype, |code, scalars| code.call(import, scalars))
+                self.per_lane(width, &operands, dtype, |code, scalars| code.call(Import::PowF64, scalars))
             }
         }
+    }
+
+    /// A power of `f32`, two at a time.
+    fn power_in_double(&mut self, width: Width, x: Value, y: Value) -> Value {
+        let wide = Width::vector_of(DType::F32);
+        if width.is_scalar() {
+            let (x, y) = (self.first_lane(wide, DType::F32, x), self.first_lane(wide, DType::F32, y));
+            let power = self.power_of_low_half(x, y);
+            return self.extract(wide, DType::F32, power, 0);
+        }
+        let low = self.power_of_low_half(x, y);
+        if width.active <= 2 {
+            return low;
+        }
+        let (x, y) = (self.high_half(x), self.high_half(y));
+        let high = self.power_of_low_half(x, y);
+        let (low, high) = (self.bits_as(types::F64X2, low), self.bits_as(types::F64X2, high));
+        let high = self.builder.ins().extractlane(high, 0);
+        let both = self.builder.ins().insertlane(low, high, 1);
+        self.bits_as(types::F32X4, both)
+    }
+
+    /// The powers of the first two lanes, and zeros.
+    fn power_of_low_half(&mut self, x: Value, y: Value) -> Value {
+        let (x, y) = (self.builder.ins().fvpromote_low(x), self.builder.ins().fvpromote_low(y));
+        let power = Math::new(self, DType::F64).pow(x, y);
+        self.builder.ins().fvdemote(power)
+    }
+
+    /// The last two lanes of four as the first two.
+    fn high_half(&mut self, value: Value) -> Value {
+        let pairs = self.bits_as(types::F64X2, value);
+        let high = self.builder.ins().extractlane(pairs, 1);
+        let high = self.builder.ins().scalar_to_vector(types::F64X2, high);
+        self.bits_as(types::F32X4, high)
     }
 
     /// A comparison; false where either operand is NaN, but for `NotEqual`.

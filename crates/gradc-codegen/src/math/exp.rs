@@ -109,7 +109,7 @@ impl Math<'_, '_> {
     }
 
     /// The nearest whole number, for numbers of less than half the precision's range.
-    fn round(&mut self, x: Value) -> Value {
+    pub(super) fn round(&mut self, x: Value) -> Value {
         let shifted = self.add_constant(x, self.table.round_shift);
         self.add_constant(shifted, -self.table.round_shift)
     }

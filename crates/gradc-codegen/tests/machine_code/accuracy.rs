@@ -111,6 +111,34 @@ fn functions_in_f64_are_within_their_bounds() {
     check_bounds(DType::F64, 64, |bound| (bound.double, bound.double));
 }
 
+/// Every pair of edges, and pairs of which the power is an ordinary number.
+#[test]
+fn powers_in_f32_are_within_their_bound() {
+    let infinity = f64::INFINITY;
+    let mut edges = vec![0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 1e-40, 1e-30, 0.99, 1.01, 8_388_609.0, 16_777_215.0];
+    edges.extend([16_777_216.0, 33_554_432.0, 1e30, f64::from(f32::MAX), infinity, f64::NAN]);
+    let edges: Vec<f64> = edges.iter().flat_map(|&x| [DType::F32.round(x), -DType::F32.round(x)]).collect();
+    let mut pairs: Vec<(f64, f64)> = edges.iter().flat_map(|&x| edges.iter().map(move |&y| (x, y))).collect();
+    let positive = samples(DType::F32, 64).into_iter().filter(|x| *x > 0.0 && x.is_finite());
+    // Exponents at which the power has any exponent of its own.
+    pairs.extend(positive.enumerate().map(|(at, x)| {
+        let scale = (at % 301) as f64 / 1.7 - 88.0;
+        (x, DType::F32.round(scale / if x == 1.0 { 1.0 } else { x.ln() }))
+    }));
+    let (xs, ys): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let kernel = elementwise(ScalarOp::Pow, &[DType::F32; 2], DType::F32, xs.len(), LoopKind::Vector);
+    for features in [Features::Native, Features::Baseline] {
+        let program = compile(&plan_of(kernel.clone()), &Options { features, ..Options::default() });
+        let zeros = Memory::new(DType::F32, &vec![0.0; xs.len()]);
+        let mut memory = [Memory::new(DType::F32, &xs), Memory::new(DType::F32, &ys), zeros];
+        run(&program.expect("the kernel is well-formed"), &mut memory);
+        for (&(x, y), found) in pairs.iter().zip(memory[2].values()) {
+            let error = error_in_f32(libm::pow(x, y), found);
+            assert!(error <= 0.51, "pow({x:e}, {y:e}) is {found:e}: {error} ulp");
+        }
+    }
+}
+
 /// The tails that textbook forms lose.
 #[test]
 fn saturated_functions_keep_their_tails() {
