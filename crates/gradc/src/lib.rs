@@ -70,3 +70,8 @@ pub use state::{State, StateError};
 pub use step::{Inference, TrainingStep};
 pub use summary::{Cost, cost};
 pub use tensor::{Tensor, TensorView};
+
+/// The README's examples, which run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
