@@ -107,6 +107,24 @@ fn random_graphs_in_f32_agree_with_the_interpreter() {
     }
 }
 
+/// Larger kernels than those of the graphs themselves, with reductions and scatters among the rest.
+#[test]
+fn gradients_of_random_graphs_agree_with_the_interpreter() {
+    for (seed, size) in (150..190).map(|seed| (seed, 2 + seed as usize % 60)) {
+        let graph = random_graph(seed, size, DType::F64);
+        let leaves: Vec<ValueId> = graph.leaves(LeafKind::Param).filter(|&leaf| graph.dtype(leaf).is_float()).collect();
+        let loss = graph.loss().expect("random graphs have a loss");
+        let gradient = gradc_autodiff::gradient(&graph, loss, &leaves);
+        let mut graph = gradient.graph;
+        for (&leaf, cotangent) in leaves.iter().zip(&gradient.cotangents) {
+            if let (Some(name), Some(cotangent)) = (graph.value_name(leaf).cloned(), cotangent) {
+                graph.add_output(Role::Gradient, name.to_string(), *cotangent);
+            }
+        }
+        check_graph(&graph, &random_bindings(&graph, seed), 1e-8, &Options::default());
+    }
+}
+
 #[test]
 fn fused_products_and_sums_stay_close() {
     let options = Options { contraction: Contraction::Fuse, ..Options::default() };
