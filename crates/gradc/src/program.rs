@@ -50,7 +50,8 @@ impl Program {
     pub fn from_path(path: impl AsRef<Path>) -> Result<Program, Error> {
         let path = path.as_ref();
         let bytes = read_file(path).map_err(|error| Error::File { path: path.to_owned(), error })?;
-        Program::load(&normalised(path).to_string_lossy(), bytes, &OnDisk)
+        let root = normalised(path);
+        Program::load(&root.to_string_lossy(), bytes, &OnDisk { root: &root })
     }
 
     /// A program from its text; it cannot import. `name` is what diagnostics call it.
@@ -70,8 +71,9 @@ impl Program {
                 Err(error) => {
                     let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
                     let span = Span::new(root, offset(error.at.start), offset(error.at.end));
-                    let diagnostic = Diagnostic::error(codes::MALFORMED_GRAPH, "this is not a graph that gradc can read")
-                        .primary(span, error.message);
+                    let diagnostic =
+                        Diagnostic::error(codes::MALFORMED_GRAPH, "this is not a graph that gradc can read")
+                            .primary(span, error.message);
                     Err(Error::Diagnostics(Problems { diagnostics: vec![diagnostic], sources }))
                 }
             };
@@ -223,7 +225,8 @@ impl Program {
         let params: Vec<ValueId> = elaborated.params.iter().map(|param| param.value).collect();
         let gradients = gradc_autodiff::reached(&elaborated.graph, loss, &params);
         let said = |span| known.iter().chain(self.warnings()).any(|diagnostic| diagnostic.span() == Some(span));
-        let unreached = elaborated.params.iter().zip(gradients).filter(|(param, reached)| !reached && !said(param.span));
+        let unreached =
+            elaborated.params.iter().zip(gradients).filter(|(param, reached)| !reached && !said(param.span));
         unreached
             .map(|(param, _)| {
                 let message = format!("the loss does not depend on the parameter `{}`", param.name);
@@ -324,11 +327,13 @@ fn is_graph(bytes: &[u8]) -> bool {
 }
 
 /// Imports from files beside the one that imports.
-struct OnDisk;
+struct OnDisk<'a> {
+    root: &'a Path,
+}
 
-impl Files for OnDisk {
+impl Files for OnDisk<'_> {
     fn read(&self, from: Option<&str>, path: &str) -> Result<(String, Vec<u8>), String> {
-        let folder = from.and_then(|from| Path::new(from).parent()).unwrap_or(Path::new(""));
+        let folder = from.map_or(self.root, Path::new).parent().unwrap_or(Path::new(""));
         let path = normalised(&folder.join(path));
         let bytes = read_file(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => "no such file".to_owned(),
@@ -344,7 +349,8 @@ fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a directory"));
     }
     if metadata.len() > MAX_FILE_BYTES {
-        let message = format!("it has {} MiB, and the most that is read is {}", metadata.len() >> 20, MAX_FILE_BYTES >> 20);
+        let message =
+            format!("it has {} MiB, and the most that is read is {}", metadata.len() >> 20, MAX_FILE_BYTES >> 20);
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
     }
     // A pipe or a device says nothing of its length, so the limit is held while reading too.
