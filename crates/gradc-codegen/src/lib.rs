@@ -4,8 +4,8 @@
 //! each kernel, and a table of steps. A program runs in an [`Arena`] that is allocated once, on tensors that the caller
 //! binds to its slots ([`Binding`]).
 //!
-//! The folder tree follows the way of a kernel: [`check`] proves that a plan can be run without harm, [`emit`]
-//! translates loops and memory, [`math`] holds the functions of mathematics, [`compile()`] drives Cranelift.
+//! The folder tree follows the way of a kernel: `check` proves that a plan can be run without harm, `emit`
+//! translates loops and memory, `math` holds the functions of mathematics, [`compile()`] drives Cranelift.
 //!
 //! # What this crate does not know
 //!
