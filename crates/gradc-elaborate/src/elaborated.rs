@@ -17,7 +17,8 @@ pub struct Elaborated {
     /// - Every value has an origin: the place in the user's files (for code of the prelude, the call of it) and the
     ///   layer instance.
     ///
-    /// Values that no result depends on are still in it.
+    /// Values that no result depends on are still in it. Constants have all their digits: [`Graph::settled`] or
+    /// [`Graph::in_precision`] rounds them.
     pub graph: Graph,
     /// What the `train` block for this model says, if there is one.
     pub train: Option<TrainConfig>,

@@ -3,7 +3,7 @@
 /// The most values that a model may be unrolled into.
 pub(crate) const MOST_VALUES: usize = 2_000_000;
 
-/// The most steps of evaluation: one for each expression, statement and iteration.
+/// The most steps of evaluation: one for each expression, statement, iteration and entry of a list.
 const MOST_STEPS: u64 = 10_000_000;
 
 /// The most iterations of one `for`.
@@ -17,6 +17,12 @@ pub(crate) const DEEPEST_CALL: usize = 128;
 
 /// The most entries of a list.
 pub(crate) const LONGEST_LIST: usize = 4096;
+
+/// How deeply lists and calls with open arguments may be nested in a value.
+pub(crate) const DEEPEST_VALUE: u32 = 64;
+
+/// The most comparisons of entries in one comparison of lists.
+pub(crate) const MOST_COMPARISONS: u32 = 1_000_000;
 
 /// The stack that evaluation gets, in bytes. An expression is at most 256 nodes deep
 /// ([`gradc_syntax::ast::MAX_HEIGHT`]) and at most [`DEEPEST_CALL`] functions are active, so that at most 32,768
@@ -54,6 +60,11 @@ impl Budget {
         };
         self.stopped = true;
         Verdict::StopNow(message)
+    }
+
+    /// Counts what a single step makes many of, such as entries of a list.
+    pub(crate) fn charge(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_add(steps as u64);
     }
 
     /// Gives evaluation up.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use gradc_diagnostics::Span;
@@ -22,7 +23,7 @@ pub(crate) enum Value {
     Float(f64),
     Bool(bool),
     String(Rc<str>),
-    List(Rc<[Value]>),
+    List(List),
     DType(DType),
     /// `all`: every axis.
     All,
@@ -55,6 +56,38 @@ impl fmt::Display for Tensor {
     }
 }
 
+/// A list, which knows how deeply lists and calls with open arguments are nested in it.
+#[derive(Debug, Clone)]
+pub(crate) struct List {
+    entries: Rc<[Value]>,
+    depth: u32,
+}
+
+impl List {
+    /// Whether this is the same list, not only an equal one.
+    pub(crate) fn is(&self, other: &List) -> bool {
+        Rc::ptr_eq(&self.entries, &other.entries)
+    }
+}
+
+impl FromIterator<Value> for List {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> List {
+        let entries: Rc<[Value]> = values.into_iter().collect();
+        List { depth: 1 + deepest(&*entries), entries }
+    }
+}
+
+impl Deref for List {
+    type Target = [Value];
+    fn deref(&self) -> &[Value] {
+        &self.entries
+    }
+}
+
+fn deepest<'v>(values: impl IntoIterator<Item = &'v Value>) -> u32 {
+    values.into_iter().map(Value::depth).max().unwrap_or(0)
+}
+
 /// What can be called.
 #[derive(Debug, Clone)]
 pub(crate) enum Callable {
@@ -71,6 +104,27 @@ pub(crate) struct Partial {
     pub(crate) slots: Vec<Slot>,
     /// For a layer: the instance, whose weights all uses share.
     pub(crate) instance: Option<Rc<Instance>>,
+    depth: u32,
+}
+
+impl Partial {
+    pub(crate) fn new(callee: Callable, slots: Vec<Slot>, instance: Option<Rc<Instance>>) -> Partial {
+        let given = slots.iter().filter_map(|slot| match slot {
+            Slot::Given(argument) => Some(&argument.value),
+            Slot::Default | Slot::Open => None,
+        });
+        let depth = 1 + deepest(given).max(callee.depth());
+        Partial { callee, slots, instance, depth }
+    }
+}
+
+impl Callable {
+    fn depth(&self) -> u32 {
+        match self {
+            Callable::Partial(partial) => partial.depth,
+            Callable::Function(_) | Callable::Intrinsic(_) => 0,
+        }
+    }
 }
 
 /// What is known about one formal parameter of a call.
@@ -117,6 +171,15 @@ impl Instance {
 impl Value {
     pub(crate) fn is_error(&self) -> bool {
         matches!(self, Value::Error)
+    }
+
+    /// How deeply lists and calls with open arguments are nested in it.
+    pub(crate) fn depth(&self) -> u32 {
+        match self {
+            Value::List(list) => list.depth,
+            Value::Callable(callable) => callable.depth(),
+            _ => 0,
+        }
     }
 
     /// What kind of value it is, for messages: `a string`.

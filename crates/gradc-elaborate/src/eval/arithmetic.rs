@@ -10,7 +10,7 @@ use gradc_syntax::ast::BinaryOp;
 use super::Evaluator;
 use super::report::error_at;
 use crate::int::{Int, IntError};
-use crate::limits::LONGEST_LIST;
+use crate::limits::MOST_COMPARISONS;
 use crate::value::{Tensor, Value};
 
 /// An operand with its place.
@@ -32,10 +32,8 @@ impl<'a> Evaluator<'a> {
                 _ => self.equality(op, op_span, &a, &b),
             },
             (Value::List(left), Value::List(right)) if op == BinaryOp::Add => {
-                if left.len() + right.len() > LONGEST_LIST {
-                    return self.list_too_long(span);
-                }
-                Value::List(left.iter().chain(right.iter()).cloned().collect())
+                let entries = left.iter().chain(right.iter()).cloned().collect();
+                self.list_of(entries, span)
             }
             _ => self.equality(op, op_span, &a, &b),
         }
@@ -43,7 +41,13 @@ impl<'a> Evaluator<'a> {
 
     /// `==` and `!=` of everything that is known when compiling; any other operator is an error.
     fn equality(&mut self, op: BinaryOp, op_span: Span, a: &Operand, b: &Operand) -> Value {
-        match (op, equal(&a.0, &b.0)) {
+        let mut left = MOST_COMPARISONS;
+        let equal = equal(&a.0, &b.0, &mut left);
+        if left == 0 {
+            let message = format!("comparing these lists takes more than {MOST_COMPARISONS} steps");
+            return self.report(error_at(codes::TOO_MUCH_WORK, message, op_span, "they are nested"));
+        }
+        match (op, equal) {
             (BinaryOp::Eq, Some(equal)) => Value::Bool(equal),
             (BinaryOp::Ne, Some(equal)) => Value::Bool(!equal),
             _ => {
@@ -281,17 +285,23 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Whether two values are equal, if that is known when compiling and a sensible question.
-fn equal(a: &Value, b: &Value) -> Option<bool> {
+/// Whether two values are equal, if that is known when compiling and a sensible question. `left` counts down; at 0 the
+/// answer means nothing.
+fn equal(a: &Value, b: &Value, left: &mut u32) -> Option<bool> {
+    *left = left.saturating_sub(1);
+    if *left == 0 {
+        return None;
+    }
     match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => Some(a == b),
         (Value::String(a), Value::String(b)) => Some(a == b),
         (Value::DType(a), Value::DType(b)) => Some(a == b),
         (Value::All, Value::All) => Some(true),
         (Value::All, Value::Int(_) | Value::List(_)) | (Value::Int(_) | Value::List(_), Value::All) => Some(false),
+        (Value::List(a), Value::List(b)) if a.is(b) => Some(true),
         (Value::List(a), Value::List(b)) if a.len() != b.len() => Some(false),
         (Value::List(a), Value::List(b)) => {
-            a.iter().zip(b.iter()).try_fold(true, |all, (a, b)| Some(all && equal(a, b)?))
+            a.iter().zip(b.iter()).try_fold(true, |all, (a, b)| Some(all && equal(a, b, left)?))
         }
         _ => Some(a.number()? == b.number()?),
     }

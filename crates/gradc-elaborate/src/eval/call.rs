@@ -73,6 +73,10 @@ impl<'a> Evaluator<'a> {
 
     /// Applies what is complete; keeps what has open arguments, and calls of initializers, which wait for the parameter.
     fn apply_or_keep(&mut self, callable: Callable, slots: Vec<Slot>, span: Span, name: Option<&str>) -> Value {
+        // What is given wrong makes the call wrong now, not only when the rest is given.
+        if has_error(&slots) {
+            return Value::Error;
+        }
         let open = slots.iter().any(|slot| matches!(slot, Slot::Open));
         let waits = matches!(&callable, Callable::Function(id)
             if self.program.function(*id).kind == FunctionKind::Initializer);
@@ -88,7 +92,8 @@ impl<'a> Evaluator<'a> {
             }
             _ => None,
         };
-        Value::Callable(Callable::Partial(Rc::new(Partial { callee: callable, slots, instance })))
+        let partial = Callable::Partial(Rc::new(Partial::new(callable, slots, instance)));
+        self.checked_depth(Value::Callable(partial), span)
     }
 
     /// Applies a callable to complete arguments.
@@ -97,7 +102,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn apply_in(&mut self, callable: &Callable, slots: Vec<Slot>, span: Span, instance: Option<Rc<Instance>>) -> Value {
-        if slots.iter().any(|slot| matches!(slot, Slot::Given(argument) if argument.value.is_error())) {
+        if has_error(&slots) {
             return Value::Error;
         }
         match callable {
@@ -129,7 +134,7 @@ impl<'a> Evaluator<'a> {
             },
             (FunctionKind::Initializer, _) => {
                 // Reached with all arguments through a partial application: it still waits for the parameter.
-                let partial = Partial { callee: Callable::Function(id), slots: slots.to_vec(), instance: None };
+                let partial = Partial::new(Callable::Function(id), slots.to_vec(), None);
                 return Value::Callable(Callable::Partial(Rc::new(partial)));
             }
         };
@@ -252,6 +257,11 @@ impl<'a> Evaluator<'a> {
         let note = format!("`{name}` was called by {}, …", crate::signature::listed(chain));
         self.report(diagnostic.note(note).help("repeat with `for` in place of calling again"))
     }
+}
+
+/// Whether an argument is an error, which has been reported.
+fn has_error(slots: &[Slot]) -> bool {
+    slots.iter().any(|slot| matches!(slot, Slot::Given(argument) if argument.value.is_error()))
 }
 
 /// The diagnostic for a layer that is used where nothing owns its parameters.

@@ -6,7 +6,7 @@ use gradc_syntax::ast::{BinaryOp, Block, Branch, Expr, ExprKind, Name, UnaryOp};
 use super::Evaluator;
 use super::report::error_at;
 use crate::intrinsic::Builtin;
-use crate::limits::LONGEST_LIST;
+use crate::limits::{DEEPEST_VALUE, LONGEST_LIST};
 use crate::program::Meaning;
 use crate::value::{Callable, Value};
 
@@ -55,7 +55,25 @@ impl<'a> Evaluator<'a> {
             return self.list_too_long(span);
         }
         let values: Vec<Value> = elements.iter().map(|element| self.expr(element)).collect();
-        if values.iter().any(Value::is_error) { Value::Error } else { Value::List(values.into()) }
+        if values.iter().any(Value::is_error) { Value::Error } else { self.list_of(values, span) }
+    }
+
+    /// A list of these entries, if that is not more than the limits admit.
+    pub(crate) fn list_of(&mut self, entries: Vec<Value>, span: Span) -> Value {
+        if entries.len() > LONGEST_LIST {
+            return self.list_too_long(span);
+        }
+        self.budget.charge(entries.len());
+        self.checked_depth(Value::List(entries.into_iter().collect()), span)
+    }
+
+    /// A value, if lists and calls with open arguments are not nested too deeply in it.
+    pub(crate) fn checked_depth(&mut self, value: Value, span: Span) -> Value {
+        if value.depth() <= DEEPEST_VALUE {
+            return value;
+        }
+        let message = format!("lists and open calls are nested more than {DEEPEST_VALUE} deep");
+        self.report(error_at(codes::TOO_MUCH_WORK, message, span, "in this value"))
     }
 
     pub(crate) fn list_too_long(&mut self, span: Span) -> Value {

@@ -25,7 +25,7 @@ impl<'a> Evaluator<'a> {
         match &value {
             Value::Error => Value::Error,
             Value::Tensor(tensor) => self.index_tensor(&tensor.clone(), base.span, subscripts, span),
-            Value::List(list) => self.index_list(&list.clone(), subscripts, span),
+            Value::List(list) => self.index_list(list, subscripts, span),
             other => {
                 let message = "only tensors and lists can be indexed";
                 let label = format!("this is {}", other.kind());
@@ -46,7 +46,10 @@ impl<'a> Evaluator<'a> {
         let length = Int::extent_of(list.len());
         match self.part(subscript, &length, 0) {
             Some(part) if part.dropped => list.get(part.start).cloned().unwrap_or(Value::Error),
-            Some(part) => list[part.start..part.limit].iter().step_by(part.stride).cloned().collect::<Vec<_>>().into(),
+            Some(part) => {
+                let entries = list[part.start..part.limit].iter().step_by(part.stride);
+                self.list_of(entries.cloned().collect(), span)
+            }
             None => Value::Error,
         }
     }
@@ -190,11 +193,5 @@ impl Part {
     /// All of an axis.
     fn whole(extent: &Int) -> Part {
         Part { start: 0, limit: extent.extent(), stride: 1, extent: extent.clone(), dropped: false }
-    }
-}
-
-impl From<Vec<Value>> for Value {
-    fn from(values: Vec<Value>) -> Value {
-        Value::List(values.into())
     }
 }

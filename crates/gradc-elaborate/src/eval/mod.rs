@@ -131,7 +131,7 @@ impl<'a> Evaluator<'a> {
 
     /// A number everywhere.
     pub(crate) fn full(&mut self, value: f64, dtype: DType, extents: &[Int]) -> ValueId {
-        self.graph.full(value, &TensorType::new(dtype, crate::int::shape_of(extents)))
+        self.graph.full_unsettled(value, &TensorType::new(dtype, crate::int::shape_of(extents)))
     }
 
     /// The value of a dim or const.

@@ -4,12 +4,17 @@ use std::fmt::Write;
 
 use crate::support::run_text;
 
-/// The codes of the errors, each once.
+/// The codes of all problems, each once.
 fn codes(text: &str) -> Vec<&'static str> {
     let mut codes = run_text(text).codes();
     codes.sort_unstable();
     codes.dedup();
     codes
+}
+
+/// The codes of the errors, each once.
+fn errors(text: &str) -> Vec<&'static str> {
+    codes(text).into_iter().filter(|code| code.starts_with('E')).collect()
 }
 
 #[test]
@@ -108,9 +113,27 @@ fn a_shape_of_a_thousand_axes() {
 }
 
 #[test]
-fn partial_applications_nested_without_end() {
-    let text = "fn add(a, b) { a + b }\nfn nest(f, x) { f(x, 1) }\nmodel m {\n input x: f32[2]\n let f = add\n\
-                for i in 0..100_000 { f = nest(f, _) }\n output y = f(x)\n}\n";
-    let found = codes(text);
-    assert!(found.iter().all(|code| code.starts_with('E')), "{found:?}");
+fn values_nested_without_end() {
+    let model = "model m {\n input x: f32[2]\n let f = add\n let l = [1]\n let k = [1]\n";
+    let functions = "fn add(a, b) { a + b }\nfn nest(f, x) { f(x, 1) }\n";
+    let open_calls = format!("{functions}{model} for i in 0..1_000_000 {{ f = nest(f, _) }}\n output y = f(x)\n}}\n");
+    assert_eq!(errors(&open_calls), ["E0217"]);
+    let lists = format!("{functions}{model} for i in 0..1_000_000 {{ l = [l] }}\n output y = x * rank(l)\n}}\n");
+    assert_eq!(errors(&lists), ["E0217"]);
+}
+
+#[test]
+fn comparisons_that_double_with_each_level() {
+    let text = "model m {\n input x: f32[2]\n let a = [1]\n let b = [1]\n for i in 0..60 { a = [a, a]; b = [b, b] }\n\
+                output y = if a == b { x } else { -x }\n}\n";
+    assert_eq!(errors(text), ["E0217"]);
+}
+
+#[test]
+fn lists_that_fill_the_memory() {
+    let text = "model m {\n input x: f32[2]\n let outer = [0]\n let inner = [0]\n\
+                for i in 0..12 { inner = inner + inner }\n\
+                for i in 0..1_000_000 {\n outer = outer[:1]\n for j in 0..4000 { outer = outer + [inner + []] }\n }\n\
+                output y = x * outer[0]\n}\n";
+    assert_eq!(errors(text), ["E0217"]);
 }

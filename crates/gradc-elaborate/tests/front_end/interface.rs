@@ -5,7 +5,7 @@ use gradc_ir::{DType, Role};
 
 use crate::support::run_text;
 
-const DIGITS: &str = include_str!("../../../../examples/digits.net");
+const DIGITS: &str = include_str!("../../../../tests/elaborate/digits.net");
 
 #[test]
 fn models_and_dims_are_listed() {
