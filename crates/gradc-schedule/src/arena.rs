@@ -103,3 +103,67 @@ impl Gaps {
         self.by_size.remove(&(size, offset));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lays out requests of `(bytes, from, to)`, and checks every pair of them.
+    fn check(requests: &[(usize, usize, usize)]) -> usize {
+        let requests: Vec<Request> =
+            requests.iter().map(|&(bytes, from, to)| Request { bytes, live: Live { from, to } }).collect();
+        let (offsets, size) = layout(&requests);
+        for (i, (a, &start)) in requests.iter().zip(&offsets).enumerate() {
+            assert_eq!(start % Plan::ALIGNMENT, 0);
+            assert!(start + a.bytes <= size);
+            for (b, &other) in requests.iter().zip(&offsets).skip(i + 1) {
+                let in_use_together = a.live.from <= b.live.to && b.live.from <= a.live.to;
+                let apart = start + a.bytes <= other || other + b.bytes <= start;
+                assert!(!in_use_together || apart, "{a:?} at {start} and {b:?} at {other}");
+            }
+        }
+        size
+    }
+
+    #[test]
+    fn what_is_not_in_use_together_shares_memory() {
+        assert_eq!(check(&[(64, 0, 1), (64, 2, 3)]), 64);
+        assert_eq!(check(&[(64, 0, 1), (64, 1, 2)]), 128);
+        assert_eq!(check(&[]), 0);
+    }
+
+    #[test]
+    fn sizes_are_padded_and_nothing_takes_no_memory() {
+        assert_eq!(check(&[(1, 0, 9), (65, 0, 9), (0, 0, 9)]), 64 + 128);
+    }
+
+    #[test]
+    fn gaps_merge_and_the_last_one_grows() {
+        assert_eq!(check(&[(64, 0, 1), (64, 0, 1), (128, 2, 3)]), 128);
+        assert_eq!(check(&[(128, 0, 9), (64, 0, 1), (256, 2, 3)]), 128 + 256);
+    }
+
+    /// As in a training step: values of the forward pass live until the backward pass, in opposite order.
+    #[test]
+    fn a_forward_and_a_backward_pass_fit_tightly() {
+        let layers = 50;
+        let forward = (0..layers).map(|i| (1000, i, 2 * layers - i));
+        let backward = (0..layers).map(|i| (1000, layers + i, layers + i + 1));
+        let requests: Vec<_> = forward.chain(backward).collect();
+        assert!(check(&requests) <= (layers + 3) * 1024);
+    }
+
+    #[test]
+    fn random_requests_never_overlap() {
+        let mut random = gradc_testing::Random::new(11);
+        for _ in 0..50 {
+            let count = random.below(60);
+            let request = |random: &mut gradc_testing::Random| {
+                let from = random.below(40);
+                (random.below(1000), from, from + random.below(10))
+            };
+            let requests: Vec<_> = (0..count).map(|_| request(&mut random)).collect();
+            check(&requests);
+        }
+    }
+}
