@@ -39,7 +39,7 @@ pub(crate) fn emit(
         texts.insert(EmitStage::Ast, tree.ok_or_else(|| Failure::Usage("a graph has no syntax tree".into()))?);
     }
     if wants(EmitStage::Graph) {
-        texts.insert(EmitStage::Graph, text::print(&model.graph().pruned()));
+        texts.insert(EmitStage::Graph, text::print(&model.graph().pruned().settled()));
     }
     let mut options = options(&args.compile, None);
     if wants(EmitStage::GradRaw) || wants(EmitStage::Grad) {

@@ -412,17 +412,29 @@ impl Graph {
         self.rebuilt(|value| live[value.index()] || self.leaf(value).is_some(), |node| node.clone())
     }
 
-    /// This graph in another float precision: every float becomes a `float`.
+    /// This graph in another float precision: every float becomes a `float`, constants with all digits they have.
     pub fn in_precision(&self, float: DType) -> Graph {
-        let convert = |dtype: DType| if dtype.is_float() { float } else { dtype };
+        self.in_types(|dtype| if dtype.is_float() { float } else { dtype })
+    }
+
+    /// This graph with each constant rounded to its element type. A graph fresh from elaboration has constants with more
+    /// digits, for [`Graph::in_precision`]; passes work on settled graphs.
+    pub fn settled(&self) -> Graph {
+        self.in_types(|dtype| dtype)
+    }
+
+    fn in_types(&self, convert: impl Fn(DType) -> DType) -> Graph {
         self.rebuilt(
             |_| true,
             |node| {
                 let mut node = node.clone();
-                node.ty.dtype = convert(node.ty.dtype);
+                let dtype = convert(node.ty.dtype);
+                node.ty.dtype = dtype;
                 if let NodeKind::Op(op) = &mut node.kind {
                     let attrs = op.attrs.iter().map(|(name, value)| match value {
                         Attr::DType(dtype) => (*name, Attr::DType(convert(*dtype))),
+                        Attr::Float(number) if number.get().is_nan() => (*name, Attr::from(f64::NAN)),
+                        Attr::Float(number) => (*name, Attr::from(dtype.round(number.get()))),
                         other => (*name, other.clone()),
                     });
                     op.attrs = Attrs::new(attrs.collect::<Vec<_>>());

@@ -23,6 +23,8 @@ pub struct Executable {
     slots: Vec<Slot>,
     /// Room for the bindings of a run, so that a run allocates nothing. Empty between runs.
     spare: Vec<Binding<'static>>,
+    /// Room for the state of a run, likewise.
+    spare_values: Vec<Option<&'static mut Tensor>>,
 }
 
 /// A slot of the program's interface, and the memory that is bound to it where that is the executable's own.
@@ -85,7 +87,15 @@ impl Executable {
         let (plan, machine) = pipeline::compile(&graph, options, observer)?;
         let arena = machine.new_arena().map_err(|_| Error::OutOfMemory { bytes: machine.arena_bytes() })?;
         let slots = slots(&graph, &machine, bounds);
-        Ok(Executable { spare: Vec::with_capacity(slots.len()), graph, plan, machine, arena, slots })
+        Ok(Executable {
+            spare: Vec::with_capacity(slots.len()),
+            spare_values: Vec::new(),
+            graph,
+            plan,
+            machine,
+            arena,
+            slots,
+        })
     }
 
     /// The graph that was compiled.
@@ -122,7 +132,8 @@ impl Executable {
     pub fn run(&mut self, state: &mut State, inputs: &[(&str, TensorView<'_>)]) -> Result<(), Error> {
         self.check_inputs(inputs)?;
         self.locate_state(state)?;
-        let mut values: Vec<Option<&mut Tensor>> = state.values_mut().map(Some).collect();
+        let mut values: Vec<Option<&mut Tensor>> = std::mem::take(&mut self.spare_values);
+        values.extend(state.values_mut().map(Some));
         let mut bindings: Vec<Binding<'_>> = std::mem::take(&mut self.spare);
         for (number, slot) in self.slots.iter_mut().enumerate() {
             let written = self.machine.writes(number);
@@ -140,8 +151,10 @@ impl Executable {
         }
         let outcome = self.machine.run(&mut self.arena, &mut bindings);
         bindings.clear();
-        // Nothing is in it: this only gives the empty vector, with its memory, another lifetime.
+        values.clear();
+        // Nothing is in them: this only gives the empty vectors, with their memory, another lifetime.
         self.spare = bindings.into_iter().map(|_| Binding::Read(&[])).collect();
+        self.spare_values = values.into_iter().map(|_| None).collect();
         outcome.map_err(|error| match error {
             RunError::OutOfMemory { bytes } => Error::OutOfMemory { bytes },
             other => unreachable!("inputs and state have been checked: {other}"),
@@ -251,10 +264,9 @@ fn slots(graph: &Graph, machine: &Machine, bounds: &BTreeMap<String, usize>) -> 
     let slot = |slot: &gradc_schedule::plan::Slot| {
         let name = slot.name.as_str();
         let source = match slot.kind {
-            SlotKind::Leaf(LeafKind::Input) => Source::Input {
-                needed: inputs.get(name).copied().unwrap_or(false),
-                bound: bounds.get(name).copied(),
-            },
+            SlotKind::Leaf(LeafKind::Input) => {
+                Source::Input { needed: inputs.get(name).copied().unwrap_or(false), bound: bounds.get(name).copied() }
+            }
             SlotKind::Leaf(_) => Source::State { position: None },
             SlotKind::Result(role) => Source::Result(role),
         };

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use gradc_autodiff::gradient;
-use gradc_codegen::{CodegenError, Contraction, Program};
+use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
 use gradc_ir::verify::verify;
 use gradc_ir::{DType, Graph, LeafKind, Role, ValueId};
 use gradc_schedule::Plan;
@@ -163,15 +163,10 @@ impl std::error::Error for GoalError {}
 ///
 /// # Errors
 /// Where the goal does not fit the model.
-pub fn lower(
-    forward: &Graph,
-    goal: &Goal,
-    options: &Options,
-    observer: &mut dyn Observer,
-) -> Result<Graph, GoalError> {
+pub fn lower(forward: &Graph, goal: &Goal, options: &Options, observer: &mut dyn Observer) -> Result<Graph, GoalError> {
     let mut graph = match options.float {
         Some(float) => forward.in_precision(float),
-        None => forward.clone(),
+        None => forward.settled(),
     };
     let mut pass = |stage: Stage, graph: &mut Graph, run: &mut dyn FnMut(&mut Graph) -> Result<(), GoalError>| {
         observer.begin(stage);
@@ -227,7 +222,8 @@ fn schedule(graph: &Graph, options: &Options) -> Plan {
 
 fn codegen_options(options: &Options) -> gradc_codegen::Options {
     let contraction = if options.mode == Mode::Fast { Contraction::Fuse } else { Contraction::Never };
-    gradc_codegen::Options { contraction, listings: options.listings, ..Default::default() }
+    let opt_level = if options.level == Level::None { OptLevel::None } else { OptLevel::Speed };
+    gradc_codegen::Options { contraction, opt_level, listings: options.listings, ..Default::default() }
 }
 
 /// What the names of results begin with that hold on to a value by which the loss is to be differentiated, while

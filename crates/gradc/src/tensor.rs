@@ -68,8 +68,12 @@ impl Tensor {
             DType::Bool => {
                 Tensor::Bool(ArrayD::from_shape_vec(shape, numbers.map(|number| number != 0.0).collect()).ok()?)
             }
-            DType::I32 => Tensor::I32(ArrayD::from_shape_vec(shape, numbers.map(|number| number as i32).collect()).ok()?),
-            DType::F32 => Tensor::F32(ArrayD::from_shape_vec(shape, numbers.map(|number| number as f32).collect()).ok()?),
+            DType::I32 => {
+                Tensor::I32(ArrayD::from_shape_vec(shape, numbers.map(|number| number as i32).collect()).ok()?)
+            }
+            DType::F32 => {
+                Tensor::F32(ArrayD::from_shape_vec(shape, numbers.map(|number| number as f32).collect()).ok()?)
+            }
             DType::F64 => Tensor::F64(ArrayD::from_shape_vec(shape, numbers.collect()).ok()?),
         })
     }

@@ -45,6 +45,14 @@ impl Graph {
         self.emit(FULL.with(attrs(value, ty)), &[])
     }
 
+    /// A tensor of type `ty` that holds `value` everywhere, with all digits until [`Graph::settled`] or
+    /// [`Graph::in_precision`] decides what precision the graph has: a constant of a source file.
+    pub fn full_unsettled(&mut self, value: f64, ty: &TensorType) -> ValueId {
+        let shape: &[usize] = &ty.shape;
+        let attrs = [("value", Attr::from(value)), ("dtype", ty.dtype.into()), ("shape", shape.into())];
+        self.emit(FULL.with(Attrs::new(attrs)), &[])
+    }
+
     /// A tensor of the type of `like` that holds `value` everywhere.
     pub fn full_like(&mut self, like: ValueId, value: f64) -> ValueId {
         let ty = self.ty(like).clone();
