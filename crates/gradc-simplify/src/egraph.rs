@@ -3,12 +3,13 @@
 mod sums;
 
 use egg::{Analysis, DidMerge, EGraph, Id};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::facts::Facts;
 use crate::options::{Limits, Mode};
 use crate::pattern::Bindings;
+use crate::rules::Flaw;
 use crate::rules::compiled::{Compiled, Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
@@ -54,7 +55,7 @@ impl Analysis<Term> for ClassFacts {
 pub(crate) struct Classes {
     egraph: EGraph<Term, ClassFacts>,
     /// Terms that are not to be chosen, as they were when a rule said so.
-    avoided: FxHashSet<Term>,
+    avoided: Vec<(Term, Flaw)>,
     /// Terms with the rule that wrote them, as they were then.
     written: Vec<(Term, &'static str)>,
     /// Classes with the rules that found them equal to what was there already.
@@ -86,7 +87,7 @@ impl Classes {
     pub(crate) fn new(leaves: Vec<Facts>) -> Classes {
         Classes {
             egraph: EGraph::new(ClassFacts { leaves }),
-            avoided: FxHashSet::default(),
+            avoided: Vec::new(),
             written: Vec::new(),
             merged: Vec::new(),
             limited: false,
@@ -135,7 +136,7 @@ impl Classes {
     /// longer sums.
     fn sites(&self, rules: &RuleSet, is_wanted: fn(&Compiled) -> bool, in_sums: bool) -> Vec<Site> {
         let mut sites = Vec::new();
-        for class in self.ids() {
+        for class in self.ids().into_iter().filter(|&class| self.facts(class).constant.is_none()) {
             for term in self.terms(class) {
                 for compiled in rules.for_term(term).filter(|compiled| is_wanted(compiled)) {
                     let found = compiled.matches(self, term);
@@ -172,9 +173,9 @@ impl Classes {
                 let Some(equal) = equal else { return false };
                 let new = self.egraph.nodes()[known..].iter().map(|term| (term.clone(), rule.name));
                 self.written.extend(new);
-                if rule.avoids_left_side(mode) {
+                if let Some(flaw) = rule.avoided_flaw(mode) {
                     let flawed = site.within.as_ref().map_or(&site.term, |(sum, _)| sum);
-                    self.avoided.insert(flawed.clone());
+                    self.avoided.push((flawed.clone(), flaw));
                 }
                 if self.egraph.union_trusted(site.class, equal, rule.name) {
                     self.merged.push((site.class, rule.name));
@@ -226,9 +227,14 @@ impl Classes {
         }
     }
 
-    /// The terms that are not to be chosen.
-    pub(crate) fn avoided(&self) -> FxHashSet<Term> {
-        self.avoided.iter().map(|term| self.normalised(term)).collect()
+    /// The terms that are not to be chosen, with the worst that is wrong with them.
+    pub(crate) fn avoided(&self) -> FxHashMap<Term, Flaw> {
+        let mut avoided = FxHashMap::default();
+        for (term, flaw) in &self.avoided {
+            let worst = avoided.entry(self.normalised(term)).or_insert(*flaw);
+            *worst = if *worst == Flaw::Rounds { *flaw } else { *worst };
+        }
+        avoided
     }
 
     /// For each term that a rule wrote, the first rule that did.

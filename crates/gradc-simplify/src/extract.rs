@@ -16,6 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::cost;
 use crate::egraph::Classes;
 use crate::region::{LocalNode, Structure};
+use crate::rules::Flaw;
 use crate::term::Term;
 use crate::terms::Terms;
 use bits::Bits;
@@ -407,7 +408,12 @@ fn candidates(
         terms.sort_by_key(|term| !own.contains(term));
         let candidate = |term: Term| {
             let operands = term.operands().iter().map(|operand| indices[operand]).collect();
-            let penalty = if avoided.contains(&term) { AVOIDED } else { 0 };
+            let is_avoided = match avoided.get(&term) {
+                None => false,
+                Some(Flaw::Rounds) => !own.contains(&term),
+                Some(Flaw::Cancels | Flaw::Overflows) => true,
+            };
+            let penalty = if is_avoided { AVOIDED } else { 0 };
             let position = if let Term::Leaf(number) = term { positions[number as usize] } else { 0 };
             Candidate { cost: cost_of(classes, &term, id).saturating_add(penalty), operands, term, position }
         };

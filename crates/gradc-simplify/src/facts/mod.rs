@@ -88,3 +88,32 @@ impl Facts {
 pub(crate) fn mask(axes: &[usize]) -> u32 {
     axes.iter().fold(0, |mask, &axis| mask | 1 << axis)
 }
+
+#[cfg(test)]
+mod tests {
+    use gradc_interp::evaluate_all;
+    use gradc_ir::DType;
+    use gradc_testing::{random_bindings, random_graph};
+
+    use crate::Options;
+    use crate::canonical::import;
+    use crate::rules::compiled::RuleSet;
+    use crate::terms::Terms;
+
+    /// What is derived about each value of a graph holds for what it turns out to be.
+    #[test]
+    fn derived_facts_hold() {
+        let options = Options { trust_indices: false, ..Options::default() };
+        let none = RuleSet::new(|_| false);
+        for (seed, dtype) in (0..80).map(|seed| (seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 })) {
+            let graph = random_graph(seed, 30, dtype);
+            let (arena, places) = import(&graph, &none, &options);
+            let values = evaluate_all(&graph, &random_bindings(&graph, seed)).expect("all leaves are bound");
+            for value in graph.values() {
+                let Some(id) = places[value.index()] else { continue };
+                let (facts, found) = (arena.facts(id), values.get(value));
+                assert!(facts.hold_for(found), "{seed}: {:?} against {found:?}", facts);
+            }
+        }
+    }
+}

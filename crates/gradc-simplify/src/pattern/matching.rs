@@ -24,6 +24,8 @@ fn extend_by_class(terms: &dyn Terms, pattern: &Pattern, class: Id, bindings: &B
         }
         Pattern::Number(number) if is_number(terms, class, number) => found.push(bindings.clone()),
         Pattern::Constant(_) | Pattern::Number(_) => {}
+        // What is a number is a number, not what it was computed from: `-0.5 * 1` is not a product to be taken apart.
+        Pattern::Apply { .. } | Pattern::Spread { .. } if terms.facts(class).constant.is_some() => {}
         Pattern::Apply { .. } | Pattern::Spread { .. } => {
             for term in terms.terms(class) {
                 extend_by_term(terms, pattern, term, bindings, found);

@@ -4,7 +4,7 @@ use egg::Id;
 use gradc_ir::{Class, op};
 
 use super::Fact::{Finite, Float, Moderate, NotTiny};
-use super::Flaw::Cancels;
+use super::Flaw::{Cancels, Rounds};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::{Match, Rule, rule};
 use crate::term::Term;
@@ -39,7 +39,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels),
     rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).at(&["#c: 0.1; #d: -0.1", "#c: 3; #d: -3"]),
     rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer"),
-    rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow"),
+    rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow").flawed(Rounds),
 
     rule("common-divisor",      Accurate, "x / s - y / s",           "(x - y) / s",        "one rounding fewer, and none of them before the cancellation").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
     rule("sum-over-divisor",    Accurate, "x / s + y / s",           "(x + y) / s",        "one rounding fewer").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
@@ -133,6 +133,9 @@ fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64
     let x = found.value("x")?;
     if !is_ordinary || found.root.is_some_and(|root| is_multiple(terms, root, rounded, x)) {
         return None;
+    }
+    if rounded == 1.0 {
+        return Some(x);
     }
     let factor = terms.literal(factor, found.ty)?;
     terms.apply(op::mul::MUL.op(), &[factor, x])

@@ -62,6 +62,8 @@ impl FpClass {
 pub enum Flaw {
     /// It loses digits, which `accurate` does not accept.
     Cancels,
+    /// It is rounded more often. What is written so may stay, but `accurate` does not bring it in where it is cheaper.
+    Rounds,
     /// It overflows or divides zero by zero where the result is an ordinary number.
     Overflows,
 }
@@ -224,12 +226,12 @@ impl Rule {
         }
     }
 
-    /// Whether the left side must not be chosen in a mode.
-    pub(crate) fn avoids_left_side(&self, mode: Mode) -> bool {
-        match self.flaw {
-            None => false,
-            Some(Flaw::Cancels) => mode == Mode::Accurate,
-            Some(Flaw::Overflows) => mode >= Mode::Accurate,
-        }
+    /// Whether the left side must not be chosen in a mode, and why.
+    pub(crate) fn avoided_flaw(&self, mode: Mode) -> Option<Flaw> {
+        let is_avoided = match self.flaw? {
+            Flaw::Cancels | Flaw::Rounds => mode == Mode::Accurate,
+            Flaw::Overflows => mode >= Mode::Accurate,
+        };
+        self.flaw.filter(|_| is_avoided)
     }
 }

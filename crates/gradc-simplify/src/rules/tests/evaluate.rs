@@ -110,6 +110,6 @@ fn facts_that_do_not_hold_are_noticed() {
     let none = crate::rules::compiled::RuleSet::new(|_| false);
     let mut arena = Arena::new(&none);
     let leaf = arena.leaf(0, Facts::of_type(value.ty().clone()));
-    assert_eq!(evaluate(&arena, leaf, &[value.clone()], Precision::AsTyped), value);
+    assert_eq!(evaluate(&arena, leaf, std::slice::from_ref(&value), Precision::AsTyped), value);
     assert_eq!(arena.find(leaf), leaf);
 }
