@@ -132,6 +132,10 @@ impl Analysis {
     /// Everything that is wrong with the files and with all models: errors and warnings, each once.
     pub fn check(&self, dims: &Dims) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.clone();
+        // A circle of calls would be unrolled until it is too deep, which says nothing new.
+        if diagnostics.iter().any(|diagnostic| diagnostic.code() == codes::RECURSION) {
+            return diagnostics;
+        }
         for model in self.models() {
             for diagnostic in self.elaborate(model, dims).1 {
                 let same = |known: &Diagnostic| known.code() == diagnostic.code() && known.span() == diagnostic.span();

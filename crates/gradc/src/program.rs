@@ -86,7 +86,7 @@ impl Program {
         };
         let analysis = analyse(&mut sources, root, files);
         if analysis.has_errors() {
-            return Err(Error::Diagnostics(Problems { diagnostics: checked_throughout(&analysis), sources }));
+            return Err(Error::Diagnostics(Problems { diagnostics: analysis.check(&Dims::new()), sources }));
         }
         Ok(Program { inner: Arc::new(Inner { sources, root, content: Content::Source(Box::new(analysis)) }) })
     }
@@ -297,15 +297,6 @@ impl Model {
 
 fn leaves(graph: &Graph, kind: LeafKind) -> impl Iterator<Item = (&str, &TensorType)> {
     graph.leaves(kind).filter_map(|leaf| Some((&**graph.value_name(leaf)?, graph.ty(leaf))))
-}
-
-/// What is wrong with the files, and with each of the models for their own dims: all of it in one run.
-fn checked_throughout(analysis: &Analysis) -> Vec<Diagnostic> {
-    let mut diagnostics = analysis.diagnostics().to_vec();
-    for model in analysis.models() {
-        diagnostics.extend(analysis.elaborate(model, &Dims::new()).1);
-    }
-    diagnostics
 }
 
 fn elaborated_graph(graph: &Graph) -> Elaborated {
