@@ -5,11 +5,13 @@
 
 pub(crate) mod compiled;
 mod condition;
+mod manual;
 
 #[cfg(test)]
 mod tests;
 
 pub use condition::Fact;
+pub use manual::manual;
 
 use egg::Id;
 use gradc_ir::{Attrs, Class, TensorType};

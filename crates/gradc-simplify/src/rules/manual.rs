@@ -1,0 +1,73 @@
+//! The table of rules as a page of the manual.
+
+use std::fmt::Write;
+
+use super::{Flaw, FpClass, Rhs, Rule, table};
+
+/// docs/rewrite-rules.md: every rule with its class, its conditions and its reason.
+pub fn manual() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut current = "";
+    for (subject, rule) in table() {
+        if subject != current {
+            current = subject;
+            let title = subject.replace('_', " ");
+            let _ = writeln!(page, "\n## {}\n\n{}\n{}", capitalised(&title), HEADER, RULER);
+        }
+        let _ = writeln!(page, "{}", row(rule));
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Rewrite rules
+
+Generated from the tables in crates/gradc-simplify/src/rules; a test holds this page to them.
+
+A rule says that two formulas are equal. Its class says in which sense, and so in which modes it is used:
+
+- **strict** rules keep every bit. They are used in all modes.
+- **accurate** rules are identities over the reals whose right side is not less accurate than the left, and NaN or infinite
+  for finite operands only where the left side is. They are used in `accurate`, which is the default, and in `fast`.
+- **fast** rules are identities over the reals. They are used in `fast` alone.
+
+In the formulas, `x` is any value, `#c` a number, `f` any operator of the class that the rule is about, and `A` in `sum[A](x)`
+the attributes of the operator; `spread[A](x)` is the broadcast that undoes a reduction over `A`. Where the left side
+*cancels* or *overflows*, it is avoided even if it is cheaper; where it *rounds* more often, it is not brought in. Rules
+marked ⟲ also run before differentiation.
+";
+
+const HEADER: &str = "| rule | class | left side | right side | where | why |";
+const RULER: &str = "|---|---|---|---|---|---|";
+
+fn row(rule: &Rule) -> String {
+    let class = match rule.class {
+        FpClass::Strict => "strict",
+        FpClass::Accurate => "accurate",
+        FpClass::Fast => "fast",
+    };
+    let flaw = match rule.flaw {
+        None => "",
+        Some(Flaw::Cancels) => " *(cancels)*",
+        Some(Flaw::Rounds) => " *(rounds)*",
+        Some(Flaw::Overflows) => " *(overflows)*",
+    };
+    let before = if rule.stabilises { " ⟲" } else { "" };
+    let conditions: Vec<String> = rule.when.iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+    let right = match rule.rhs {
+        Rhs::Learn(text, _) => format!("*known: {text}*"),
+        Rhs::Formula(text) | Rhs::Built(text, _) => format!("`{text}`"),
+    };
+    format!(
+        "| {}{before} | {class} | `{}`{flaw} | {right} | {} | {} |",
+        rule.name,
+        rule.left(),
+        conditions.join(", "),
+        rule.reason.replace('|', "\\|"),
+    )
+}
+
+fn capitalised(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
