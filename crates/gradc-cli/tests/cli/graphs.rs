@@ -1,0 +1,87 @@
+//! `run`, `init`, `--emit`, and graphs as input.
+
+use crate::{Folder, assert_close};
+
+const STAGES: &str = "ast graph grad-raw grad kernels plan clif asm dot";
+
+#[test]
+fn interpreter_compiled_code_and_double_precision_agree() {
+    let folder = Folder::new();
+    folder.examples("few.npz", 5);
+    folder.succeed("init small.net --out w.safetensors --seed 4");
+    let run = |arguments: &str| {
+        let fixed = "run small.net --data few.npz --weights w.safetensors --grad --wrt pixels --out out.npz";
+        folder.succeed(&format!("{fixed} {arguments}"));
+        folder.arrays("out.npz")
+    };
+    let expected = run("--interp --dtype f64 -O0");
+    for name in ["logits", "p", "loss", "grad.dense.0.w", "grad.dense.1.b", "grad.pixels"] {
+        assert!(expected.contains_key(name), "{name} is among {:?}", expected.keys());
+    }
+    assert_close(&run(""), &expected, 1e-4);
+    assert_close(&run("--interp"), &expected, 1e-4);
+    assert_close(&run("--fp fast"), &expected, 1e-4);
+    assert_close(&run("--dtype f64"), &expected, 1e-10);
+    assert_close(&run("--dtype f64 --fp strict -O0"), &expected, 1e-10);
+}
+
+#[test]
+fn an_emitted_gradient_is_a_program() {
+    let folder = Folder::new();
+    folder.examples("few.npz", 64);
+    folder.succeed("init small.net --out w.safetensors");
+    folder.succeed("small.net --emit=grad=g.ir");
+    assert!(folder.succeed("g.ir").contains("model small.gradient"));
+    folder.succeed("g.ir --emit=grad=again.ir");
+    assert_eq!(folder.read("again.ir"), folder.read("g.ir"));
+    folder.succeed("run small.net --data few.npz --weights w.safetensors --grad --out model.npz");
+    folder.succeed("run g.ir --data few.npz --weights w.safetensors --out graph.npz");
+    assert_close(&folder.arrays("graph.npz"), &folder.arrays("model.npz"), 1e-6);
+    folder.succeed("run g.ir --data few.npz --weights w.safetensors --interp --out interpreted.npz");
+    assert_close(&folder.arrays("interpreted.npz"), &folder.arrays("model.npz"), 1e-4);
+}
+
+#[test]
+fn every_stage_emits_the_same_bytes_twice() {
+    let folder = Folder::new();
+    for stage in STAGES.split(' ') {
+        let first = folder.succeed(&format!("small.net --emit={stage}"));
+        assert!(first.lines().count() > 3, "{stage}: {first}");
+        assert_eq!(folder.succeed(&format!("small.net --emit={stage}")), first, "{stage}");
+        folder.succeed(&format!("small.net --emit={stage}=file.txt"));
+        assert_eq!(folder.read("file.txt"), first.as_bytes(), "{stage} to a file");
+    }
+    assert_eq!(folder.succeed("small.net --emit-grad"), folder.succeed("small.net --emit=grad"));
+}
+
+#[test]
+fn several_stages_are_told_apart() {
+    let folder = Folder::new();
+    let both = folder.succeed("small.net --emit=graph,plan");
+    let graph = both.find("// ---- graph ----").expect("the graph has a title");
+    let plan = both.find("// ---- plan ----").expect("the plan has a title");
+    assert!(graph < plan, "{both}");
+}
+
+#[test]
+fn initial_weights_follow_the_seed() {
+    let folder = Folder::new();
+    for (file, seed) in [("a", 1), ("b", 1), ("c", 2)] {
+        folder.succeed(&format!("init small.net --out {file} --seed {seed}"));
+    }
+    assert_eq!(folder.read("a"), folder.read("b"));
+    assert_ne!(folder.read("a"), folder.read("c"));
+}
+
+#[test]
+fn a_file_is_imported_from_beside_the_one_that_imports() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.path("models/parts")).expect("the folder can be written to");
+    folder.write("models/parts/unit.net", "layer unit(x: [.., d]) -> [.., d] { tanh(dense(x, d)) }");
+    folder.write(
+        "models/m.net",
+        "import \"parts/unit.net\"\nmodel m {\n    input x: f32[2, 3]\n    output y = unit(x)\n}",
+    );
+    assert!(folder.succeed("models/m.net").contains("unit.0.dense.0.w"));
+    assert!(folder.succeed("./models/../models/m.net").contains("unit.0.dense.0.w"));
+}

@@ -1,0 +1,115 @@
+//! `train`, `eval`, `predict`, checkpoints.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::{Folder, assert_close, example};
+
+fn objects(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+}
+
+fn number(object: &Value, key: &str) -> f64 {
+    object[key].as_f64().unwrap_or_else(|| panic!("`{key}` of {object} is a number"))
+}
+
+#[test]
+fn digits_trains_to_the_same_numbers_twice() {
+    let folder = Folder::new();
+    let train = format!("train {} --epochs 2", example("digits.net").display());
+    let first = folder.succeed(&train);
+    assert!(first.contains("epoch 2/2"), "{first}");
+    assert_eq!(folder.succeed(&train), first);
+}
+
+#[test]
+fn json_has_one_object_a_line() {
+    let folder = Folder::new();
+    let objects = objects(&folder.succeed("train small.net --format=json"));
+    let epochs: Vec<&Value> = objects.iter().filter(|object| object["event"] == "epoch").collect();
+    assert_eq!(epochs.len(), 3);
+    for (i, epoch) in epochs.iter().enumerate() {
+        assert_eq!(epoch["epoch"], i + 1);
+        for key in ["loss", "accuracy", "val_loss", "val_accuracy", "seconds"] {
+            assert!(number(epoch, key) >= 0.0, "{key} of {epoch}");
+        }
+    }
+    assert!(number(epochs[2], "loss") < number(epochs[0], "loss"), "it learns");
+    assert!(number(epochs[2], "val_accuracy") > 0.5, "it learns");
+}
+
+#[test]
+fn trained_weights_evaluate_predict_and_run_alike() {
+    let folder = Folder::new();
+    let trained = objects(&folder.succeed("train small.net --format=json --out w.safetensors"));
+    let last = trained.iter().rfind(|object| object["event"] == "epoch").expect("there are epochs");
+    let evaluated = objects(&folder.succeed("eval small.net --weights w.safetensors --format=json"));
+    assert_eq!(number(&evaluated[0], "loss"), number(last, "val_loss"));
+    assert_eq!(number(&evaluated[0], "accuracy"), number(last, "val_accuracy"));
+
+    folder.examples("few.npz", 20);
+    folder.succeed("predict small.net --data few.npz --weights w.safetensors --out predicted.npz");
+    folder.succeed("run small.net --data few.npz --weights w.safetensors --out run.npz");
+    let (predicted, mut ran) = (folder.arrays("predicted.npz"), folder.arrays("run.npz"));
+    assert!(ran.contains_key("loss") && ran.contains_key("accuracy"));
+    ran.retain(|name, _| name == "logits" || name == "p");
+    assert_close(&predicted, &ran, 1e-5);
+}
+
+#[test]
+fn initial_weights_are_those_that_training_begins_with() {
+    let folder = Folder::new();
+    folder.succeed("init small.net --out first.safetensors");
+    folder.succeed("train small.net --out a.safetensors");
+    folder.succeed("train small.net --weights first.safetensors --out b.safetensors");
+    assert_eq!(folder.read("a.safetensors"), folder.read("b.safetensors"));
+    folder.succeed("train small.net --seed 1 --out c.safetensors");
+    assert_ne!(folder.read("a.safetensors"), folder.read("c.safetensors"));
+}
+
+#[test]
+fn a_training_that_was_stopped_ends_with_the_same_bits() {
+    let folder = Folder::new();
+    folder.succeed("train small.net --epochs 4 --out whole.safetensors");
+    folder.succeed("train small.net --epochs 2 --checkpoint c.ck");
+    let resumed = folder.succeed("train small.net --epochs 4 --checkpoint c.ck --resume --out parts.safetensors");
+    assert!(resumed.contains("epoch 3/4") && !resumed.contains("epoch 2/4"), "{resumed}");
+    assert_eq!(folder.read("whole.safetensors"), folder.read("parts.safetensors"));
+}
+
+#[test]
+fn a_training_that_was_killed_ends_with_the_same_bits() {
+    let folder = Folder::new();
+    folder.succeed("train small.net --epochs 20 --out whole.safetensors");
+    let mut command = folder.command("train small.net --epochs 20 --checkpoint c.ck --checkpoint-steps 5");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("gradc can be started");
+    while !folder.path("c.ck").exists() && child.try_wait().expect("a child can be asked").is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    let resumed = folder.succeed("train small.net --epochs 20 --checkpoint c.ck --resume --out parts.safetensors");
+    assert!(resumed.contains("going on after step"), "{resumed}");
+    assert_eq!(folder.read("whole.safetensors"), folder.read("parts.safetensors"));
+}
+
+#[test]
+fn the_last_batch_counts_by_its_examples() {
+    let folder = Folder::new();
+    folder.succeed("init small.net --out w.safetensors");
+    let loss = |batch: usize| {
+        let arguments =
+            format!("eval small.net --data digits.npz --weights w.safetensors --dim batch={batch} --format=json");
+        let evaluated = &objects(&folder.succeed(&arguments))[0];
+        (number(evaluated, "loss"), number(evaluated, "accuracy"))
+    };
+    let (whole, in_sevens) = (loss(1797), loss(7));
+    assert!((whole.0 - in_sevens.0).abs() < 1e-5 * whole.0, "{whole:?} {in_sevens:?}");
+    assert!((whole.1 - in_sevens.1).abs() < 1e-6, "{whole:?} {in_sevens:?}");
+    // A rate that moves nothing: the loss of the epoch is that of the initial weights over all examples.
+    folder.write("all.net", crate::SMALL.replace("split 0.2", ""));
+    let trained = objects(&folder.succeed("train all.net --dim batch=7 --epochs 1 --lr 1e-30 --format=json"));
+    let epoch = trained.iter().find(|object| object["event"] == "epoch").expect("there is an epoch");
+    assert!((number(epoch, "loss") - whole.0).abs() < 1e-5 * whole.0, "{epoch}, not {whole:?}");
+}
