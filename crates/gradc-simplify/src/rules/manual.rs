@@ -33,7 +33,7 @@ A rule says that two formulas are equal. Its class says in which sense, and so i
 
 In the formulas, `x` is any value, `#c` a number, `f` any operator of the class that the rule is about, and `A` in `sum[A](x)`
 the attributes of the operator; `spread[A](x)` is the broadcast that undoes a reduction over `A`. Where the left side
-*cancels* or *overflows*, it is avoided even if it is cheaper; where it *rounds* more often, it is not brought in. Rules
+*cancels* or *breaks* down, it is avoided even if it is cheaper; where it *rounds* more often, it is not brought in. Rules
 marked ⟲ also run before differentiation.
 ";
 
@@ -50,7 +50,7 @@ fn row(rule: &Rule) -> String {
         None => "",
         Some(Flaw::Cancels) => " *(cancels)*",
         Some(Flaw::Rounds) => " *(rounds)*",
-        Some(Flaw::Overflows) => " *(overflows)*",
+        Some(Flaw::Breaks) => " *(breaks)*",
     };
     let before = if rule.stabilises { " ⟲" } else { "" };
     let conditions: Vec<String> = rule.when.iter().map(|(name, fact)| format!("{name} {fact}")).collect();

@@ -66,8 +66,8 @@ pub enum Flaw {
     Cancels,
     /// It is rounded more often. What is written so may stay, but `accurate` does not bring it in where it is cheaper.
     Rounds,
-    /// It overflows or divides zero by zero where the result is an ordinary number.
-    Overflows,
+    /// It breaks down: it overflows, divides zero by zero or has no right digit left where the result is an ordinary number.
+    Breaks,
 }
 
 /// A formula that is looked for.
@@ -232,7 +232,7 @@ impl Rule {
     pub(crate) fn avoided_flaw(&self, mode: Mode) -> Option<Flaw> {
         let is_avoided = match self.flaw? {
             Flaw::Cancels | Flaw::Rounds => mode == Mode::Accurate,
-            Flaw::Overflows => mode >= Mode::Accurate,
+            Flaw::Breaks => mode >= Mode::Accurate,
         };
         self.flaw.filter(|_| is_avoided)
     }

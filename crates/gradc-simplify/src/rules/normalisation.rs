@@ -1,14 +1,21 @@
 //! Means, variances and what is normalised by them.
 
-use super::FpClass::Accurate;
+use egg::Id;
+use gradc_ir::op::{div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, sub::SUB};
+
 use super::Fact::SumsToZero;
-use super::FpClass::Strict;
+use super::Flaw::Breaks;
+use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
+use crate::ops;
 use crate::facts::{Facts, Range, mask};
 use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
+
+    rule("variance",            Accurate, "#c * sum[A](x * x) - (#c * sum[A](x)) * (#c * sum[A](x))", "#c * sum[A](d * d)", "for #c = 1 / n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, false)).flawed(Breaks).stabilises().at(&["x: 5 4; A: 1; #c: 0.25"]),
+    rule("variance-by-quotient",Accurate, "sum[A](x * x) / #c - (sum[A](x) / #c) * (sum[A](x) / #c)", "sum[A](d * d) / #c", "for #c = n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, true)).flawed(Breaks).stabilises().at(&["x: 5 3; A: 1; #c: 3"]),
     rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
     rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| c * n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| n / c)).at(&["x: 5 3; A: 1; #c: 3"]),
@@ -19,6 +26,28 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 const NOT_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, nan: true };
+
+/// The mean of the squares of `x` without its mean, where `#c` is the number of elements or its reciprocal.
+fn variance(terms: &mut dyn Terms, found: &Match<'_>, by_quotient: bool) -> Option<Id> {
+    let (x, c, axes) = (found.value("x")?, found.number(terms, "#c")?, found.attrs("A")?.ints("axes"));
+    let shape = terms.facts(x).ty.shape.clone();
+    let count: usize = axes.iter().map(|&axis| shape[axis]).product();
+    let is_mean = if by_quotient { c == count as f64 } else { (c * count as f64 - 1.0).abs() < 1e-6 };
+    if !is_mean {
+        return None;
+    }
+    let number = terms.literal(c, found.ty)?;
+    let sum = ops::reduce(&REDUCE_SUM, axes);
+    let mean = |terms: &mut dyn Terms, values: Id| {
+        let total = terms.apply(sum.clone(), &[values])?;
+        if by_quotient { terms.apply(DIV.op(), &[total, number]) } else { terms.apply(MUL.op(), &[number, total]) }
+    };
+    let of_x = mean(terms, x)?;
+    let spread = terms.apply(ops::broadcast(&ops::other_axes(axes, shape.rank()), &shape), &[of_x])?;
+    let centred = terms.apply(SUB.op(), &[x, spread])?;
+    let squares = terms.apply(MUL.op(), &[centred, centred])?;
+    mean(terms, squares)
+}
 
 /// `combine(#c, n)` is 1 where the mean was taken out.
 fn learn_centred(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts, combine: fn(f64, f64) -> f64) {

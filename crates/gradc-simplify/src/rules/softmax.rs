@@ -1,7 +1,7 @@
 //! Softmax, its logarithm and the gradients of losses on them.
 
 use super::Fact::{NotShifted, Shifted};
-use super::Flaw::{Cancels, Overflows};
+use super::Flaw::{Cancels, Breaks};
 use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
 use crate::facts::{Facts, Range, mask};
@@ -16,9 +16,9 @@ pub(super) static RULES: &[Rule] = &[
     rule("softmax-range",       Accurate, "exp(z) / spread[A](sum[A](exp(z)))", "0 to 1, sums to one", "no part of a sum of positive numbers exceeds it").when(&[("z", Shifted("A"))]).learns(learn_softmax).at(SHIFTED_Z),
 
     // Stable forms.
-    rule("softmax",             Accurate, "exp(x) / spread[A](sum[A](exp(x)))", "exp(x - spread[A](stop_gradient(amax[A](x)))) / spread[A](sum[A](exp(x - spread[A](stop_gradient(amax[A](x))))))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A"))]).flawed(Overflows).stabilises().at(SHIFTED),
-    rule("log-sum-exp",         Accurate, "log(sum[A](exp(x)))",     "stop_gradient(amax[A](x)) + log(sum[A](exp(x - spread[A](stop_gradient(amax[A](x))))))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A"))]).flawed(Overflows).stabilises().at(SHIFTED),
-    rule("log-softmax",         Accurate, "log(exp(z) / spread[A](sum[A](exp(z))))", "z - spread[A](log(sum[A](exp(z))))", "the logarithm of a quotient that vanishes").when(&[("z", Shifted("A"))]).flawed(Overflows).stabilises().at(SHIFTED_Z),
+    rule("softmax",             Accurate, "exp(x) / spread[A](sum[A](exp(x)))", "exp(x - spread[A](stop_gradient(amax[A](x)))) / spread[A](sum[A](exp(x - spread[A](stop_gradient(amax[A](x))))))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED),
+    rule("log-sum-exp",         Accurate, "log(sum[A](exp(x)))",     "stop_gradient(amax[A](x)) + log(sum[A](exp(x - spread[A](stop_gradient(amax[A](x))))))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED),
+    rule("log-softmax",         Accurate, "log(exp(z) / spread[A](sum[A](exp(z))))", "z - spread[A](log(sum[A](exp(z))))", "the logarithm of a quotient that vanishes").when(&[("z", Shifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED_Z),
     rule("shift-first",         Accurate, "x - spread[A](amax[A](x) + y)", "(x - spread[A](amax[A](x))) - spread[A](y)", "a large maximum swallows the digits of y").flawed(Cancels).at(SHIFT_FIRST),
     rule("shift-constant-first",Accurate, "x - spread[A](stop_gradient(amax[A](x)) + y)", "(x - spread[A](stop_gradient(amax[A](x)))) - spread[A](y)", "a large maximum swallows the digits of y").flawed(Cancels).stabilises().at(SHIFT_FIRST),
 

@@ -121,7 +121,7 @@ impl Errors {
         self.left.sort_by(f64::total_cmp);
         self.right.sort_by(f64::total_cmp);
         // Where the left side overflows somewhere, a few units elsewhere are what stability costs.
-        let shares = if rule.flaw == Some(Flaw::Overflows) { &[1.0][..] } else { &[0.5, 0.8, 0.95, 1.0] };
+        let shares = if rule.flaw == Some(Flaw::Breaks) { &[1.0][..] } else { &[0.5, 0.8, 0.95, 1.0] };
         for share in shares {
             let at = |errors: &[f64]| errors.get(((errors.len() as f64 * share) as usize).saturating_sub(1)).copied();
             let (Some(left), Some(right)) = (at(&self.left), at(&self.right)) else { return };
