@@ -136,7 +136,7 @@ fn list(model: &Model, kind: LeafKind) -> Vec<Leaf> {
 fn short(recipe: &str) -> String {
     let Some((name, arguments)) = recipe.trim_end_matches(')').split_once('(') else { return recipe.to_owned() };
     let rounded = arguments.split(", ").map(|argument| match argument.parse::<f64>() {
-        Ok(number) if number.fract() != 0.0 => format!("{}", format!("{number:.4}").trim_end_matches('0')),
+        Ok(number) if number.fract() != 0.0 => format!("{number:.4}").trim_end_matches('0').to_owned(),
         _ => argument.to_owned(),
     });
     format!("{name}({})", rounded.collect::<Vec<_>>().join(", "))

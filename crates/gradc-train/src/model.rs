@@ -122,9 +122,7 @@ impl CompiledModel {
         let graph = self.model.graph();
         let outputs = graph.outputs_of(Role::Output).map(|output| output.value);
         let reached = graph.ancestors(outputs);
-        self.specs(|name| {
-            graph.find_leaf(gradc::ir::LeafKind::Input, name).is_some_and(|leaf| reached[leaf.index()])
-        })
+        self.specs(|name| graph.find_leaf(gradc::ir::LeafKind::Input, name).is_some_and(|leaf| reached[leaf.index()]))
     }
 
     fn specs(&self, wanted: impl Fn(&str) -> bool) -> Vec<InputSpec> {
@@ -162,9 +160,10 @@ impl CompiledModel {
     pub fn fingerprint(&self) -> String {
         let text = gradc::ir::text::print(self.model.graph());
         let settings = format!("{:?} {:?} {:?}", self.rule, self.options.float, self.options.mode);
-        let hash = text.bytes().chain(settings.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = text
+            .bytes()
+            .chain(settings.bytes())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         format!("{}-{hash:016x}", self.model.name())
     }
 

@@ -15,7 +15,7 @@ use crate::state::StateError;
 #[non_exhaustive]
 pub enum Error {
     /// The program has mistakes, each with its place.
-    Diagnostics(Problems),
+    Diagnostics(Box<Problems>),
     /// The file cannot be read.
     File {
         /// Its path.
@@ -33,11 +33,11 @@ pub enum Error {
     /// A graph that was read from its text has its shapes already.
     NoDims,
     /// The goal does not fit the model.
-    Goal(GoalError),
+    Goal(Box<GoalError>),
     /// Values do not fit the parameters.
-    State(StateError),
+    State(Box<StateError>),
     /// An input does not fit.
-    Input(InputError),
+    Input(Box<InputError>),
     /// Machine code could not be made.
     Codegen(CodegenError),
     /// There is not enough memory for a run.
@@ -150,30 +150,36 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::File { error, .. } => Some(error),
-            Error::Goal(error) => Some(error),
-            Error::State(error) => Some(error),
-            Error::Input(error) => Some(error),
+            Error::Goal(error) => Some(&**error),
+            Error::State(error) => Some(&**error),
+            Error::Input(error) => Some(&**error),
             Error::Codegen(error) => Some(error),
             _ => None,
         }
     }
 }
 
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Error {
+        Error::Diagnostics(Box::new(problems))
+    }
+}
+
 impl From<GoalError> for Error {
     fn from(error: GoalError) -> Error {
-        Error::Goal(error)
+        Error::Goal(Box::new(error))
     }
 }
 
 impl From<StateError> for Error {
     fn from(error: StateError) -> Error {
-        Error::State(error)
+        Error::State(Box::new(error))
     }
 }
 
 impl From<InputError> for Error {
     fn from(error: InputError) -> Error {
-        Error::Input(error)
+        Error::Input(Box::new(error))
     }
 }
 

@@ -74,19 +74,19 @@ impl Program {
                     let diagnostic =
                         Diagnostic::error(codes::MALFORMED_GRAPH, "this is not a graph that gradc can read")
                             .primary(span, error.message);
-                    Err(Error::Diagnostics(Problems { diagnostics: vec![diagnostic], sources }))
+                    Err(Problems { diagnostics: vec![diagnostic], sources }.into())
                 }
             };
         }
         let root = match sources.add_bytes(name, bytes) {
             Ok(root) => root,
             Err(diagnostic) => {
-                return Err(Error::Diagnostics(Problems { diagnostics: vec![*diagnostic], sources }));
+                return Err(Problems { diagnostics: vec![*diagnostic], sources }.into());
             }
         };
         let analysis = analyse(&mut sources, root, files);
         if analysis.has_errors() {
-            return Err(Error::Diagnostics(Problems { diagnostics: analysis.check(&Dims::new()), sources }));
+            return Err(Problems { diagnostics: analysis.check(&Dims::new()), sources }.into());
         }
         Ok(Program { inner: Arc::new(Inner { sources, root, content: Content::Source(Box::new(analysis)) }) })
     }
@@ -177,7 +177,7 @@ impl Program {
             }),
             None => {
                 let sources = self.inner.sources.clone();
-                Err(Error::Diagnostics(Problems { diagnostics, sources }))
+                Err(Problems { diagnostics, sources }.into())
             }
         }
     }

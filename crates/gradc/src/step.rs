@@ -14,7 +14,6 @@ use crate::{Tensor, TensorView};
 pub struct TrainingStep {
     executable: Executable,
     state: State,
-    float: Option<DType>,
     learning_rate: f64,
     steps: u64,
 }
@@ -36,7 +35,7 @@ impl Model {
         let learning_rate = rule.learning_rate();
         let executable = self.compile(&Goal::Training(rule), options)?;
         let state = executable.initial_state(self.train_config().map_or(0, |config| config.seed));
-        Ok(TrainingStep { float: step_type(&executable), executable, state, learning_rate, steps: 0 })
+        Ok(TrainingStep { executable, state, learning_rate, steps: 0 })
     }
 
     /// Compiles the outputs, with first values drawn by the seed of the `train` block (0 where there is none). The inputs
@@ -52,12 +51,12 @@ impl Model {
 }
 
 /// The float type of the inputs that an optimiser's step takes.
-pub(crate) fn step_type(executable: &Executable) -> Option<DType> {
+fn step_type(executable: &Executable) -> Option<DType> {
     executable.inputs().find(|(name, _)| *name == LEARNING_RATE).map(|(_, ty)| ty.dtype)
 }
 
 /// A scalar input.
-pub(crate) fn scalar(value: f64, float: DType) -> Tensor {
+fn scalar(value: f64, float: DType) -> Tensor {
     Tensor::filled(&gradc_ir::TensorType::scalar(float), value)
 }
 

@@ -39,7 +39,7 @@ fn run(path: &Path) -> Result<(), Box<dyn Error>> {
     // 1. From text to machine code. Forward pass, backward pass and optimiser are compiled into one step, which holds
     //    the parameters and works on as many images at once as the network says.
     let model = Program::from_source("embed.net", NETWORK)?.only_model()?;
-    let batch = usize::try_from(model.batch_dim().map_or(1, |dim| dim.value))?;
+    let batch = model.batch_dim().map_or(1, |dim| dim.value);
     let mut step = model.compile_training(&Options::default())?;
 
     // 2. Inputs are views of arrays, of any memory layout: slices are not copied. Images that do not fill a batch would
