@@ -1,0 +1,135 @@
+//! A compiled step allocates nothing: its memory is planned when it is compiled. Only the packed operands of a matrix
+//! product are the matter of the `gemm` crate, which asks for their memory at each product.
+#![allow(unsafe_code, reason = "an allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use gradc::ir::Role;
+use gradc::schedule::plan::Step;
+use gradc::{Executable, Goal, LEARNING_RATE, Options, Program, STEP, State, Tensor, TensorView, UpdateRule};
+
+thread_local! {
+    /// The allocations of this thread.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: every call is handed on to the system's allocator; the counter is a thread's own and needs no memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    run();
+    COUNT.get() - before
+}
+
+/// A model without matrix products.
+const ELEMENTWISE: &str = "
+    dim batch = 7
+    model m {
+        input x: f32[batch, 12]
+        input label: i32[batch]
+        param scale: [12] = normal(1, 0.1)
+        param shift: [12] = 0.1
+        param table: [5, 12] = normal(0, 1)
+        let h = gelu(softmax(scale * x + shift))
+        output logits = h + gather(table, label)
+        loss cross_entropy(logits, label)
+    }
+";
+
+/// A model of matrix products, above all.
+const PRODUCTS: &str = "
+    dim batch = 7
+    model m {
+        input x: f32[batch, 12]
+        input label: i32[batch]
+        let h = relu(dense(x, 33, init = he_normal))
+        for i in 0..2 { h = h + gelu(dense(h, 33)) }
+        output logits = dense(h, 5)
+        loss cross_entropy(logits, label)
+    }
+";
+
+/// The operands that a matrix product may pack, each in memory of its own.
+const PACKED: usize = 2;
+
+/// A program for `goal`, its state, and zeros (ones for the optimiser's scalars) for its inputs.
+fn program(source: &str, goal: &Goal) -> (Executable, State, Vec<(String, Tensor)>) {
+    let model = Program::from_source("m.net", source).and_then(|program| program.only_model());
+    let executable = model.and_then(|model| model.compile(goal, &Options::default())).expect("the model compiles");
+    let state = executable.initial_state(1);
+    let first = |name: &str| f64::from(u8::from(name == LEARNING_RATE || name == STEP));
+    let inputs = executable.inputs().map(|(name, ty)| (name.to_owned(), Tensor::filled(ty, first(name)))).collect();
+    (executable, state, inputs)
+}
+
+/// The allocations of three runs, and the matrix products of one.
+fn measure(source: &str, goal: &Goal) -> (usize, usize) {
+    let (mut executable, mut state, inputs) = program(source, goal);
+    let inputs: Vec<(&str, TensorView<'_>)> =
+        inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
+    // The first run finds the parameters in the state, and matrix products set up what they keep for a thread.
+    executable.run(&mut state, &inputs).expect("the inputs fit");
+    let count = allocations(|| {
+        for _ in 0..3 {
+            executable.run(&mut state, &inputs).expect("the inputs fit");
+        }
+    });
+    let loss = executable.results(Role::Loss).next().and_then(|name| executable.number(Role::Loss, name));
+    assert!(loss.is_some_and(f64::is_finite), "the runs computed a loss");
+    let products = executable.plan().steps.iter().filter(|step| matches!(step, Step::Gemm(_))).count();
+    (count, products)
+}
+
+fn check(goal: &Goal) {
+    let (count, products) = measure(ELEMENTWISE, goal);
+    assert_eq!((count, products), (0, 0), "three runs for {goal:?} allocated {count} times");
+    let (count, products) = measure(PRODUCTS, goal);
+    assert!(products >= 4, "the model has {products} matrix products");
+    let most = 3 * PACKED * products;
+    assert!(count <= most, "three runs of {products} products for {goal:?} allocated {count} times");
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn a_forward_pass_allocates_nothing() {
+    check(&Goal::Forward);
+}
+
+#[test]
+fn a_gradient_allocates_nothing() {
+    check(&Goal::Gradient { wrt: vec!["x".into()] });
+}
+
+#[test]
+fn a_training_step_allocates_nothing() {
+    check(&Goal::Training(UpdateRule { clip_norm: Some(1.0), ..UpdateRule::default() }));
+}
