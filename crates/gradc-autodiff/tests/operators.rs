@@ -1,5 +1,5 @@
-//! The gradient that each operator's rule writes, as text: tests/grad/OPERATOR.snap, before any simplification. The
-//! cotangent is `w`, so that a rule that loses it is seen.
+//! The gradient that each operator's rule writes, as text: tests/grad/OPERATOR.snap, as the rule writes it and as it is
+//! simplified. The cotangent is `w`, so that a rule that loses it is seen.
 
 use std::collections::BTreeSet;
 use std::fs::DirEntry;
@@ -62,7 +62,9 @@ fn gradients_as_text() {
         let case = example(def).unwrap_or_else(|| panic!("{} has no case with a derivative", def.name));
         let graph = gradient_of(def, &case);
         assert_eq!(verify(&graph), Ok(()), "{}", def.name);
-        settings().bind(|| insta::assert_snapshot!(def.name, print(&graph)));
+        let simplified = gradc_simplify::simplify(&graph, &gradc_simplify::Options::default()).graph;
+        let text = format!("{}\n// simplified (accurate)\n{}", print(&graph), print(&simplified));
+        settings().bind(|| insta::assert_snapshot!(def.name, text));
         names.insert(format!("{}.snap", def.name));
     }
     let file_name = |entry: std::io::Result<DirEntry>| entry.unwrap().file_name().into_string().unwrap();
