@@ -111,7 +111,8 @@ fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Writes a file by way of a temporary one beside it, which takes its name only when it is whole and on the disk: a
-/// reader sees the old file or the new one, and an interruption leaves the old one.
+/// reader sees the old file or the new one, and an interruption leaves the old one. A link stays one: what it leads to is
+/// replaced. A device or a pipe is written into.
 pub(crate) fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -128,6 +129,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 }
 
 fn attempt_write(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        let mut writer = BufWriter::new(File::options().write(true).open(path)?);
+        write(&mut writer)?;
+        return writer.flush();
+    }
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -192,6 +199,25 @@ mod tests {
         std::fs::write(&plain, b"x").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_devices_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let directory = tempdir().unwrap();
+        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        std::fs::write(&target, b"old").unwrap();
+        symlink("target", &link).unwrap();
+        write_file(&link, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(read(&target).unwrap(), b"new");
+        // A device reached by a link: one that is replaced after all is the link, not the device.
+        let null = directory.path().join("null");
+        symlink("/dev/null", &null).unwrap();
+        write_file(&null, b"gone").unwrap();
+        assert!(std::fs::symlink_metadata(&null).unwrap().is_symlink());
+        assert!(std::fs::metadata(&null).unwrap().file_type().is_char_device());
     }
 
     #[test]
