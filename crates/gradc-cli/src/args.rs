@@ -90,7 +90,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 
-    /// When to use colour; NO_COLOR is obeyed
+    /// When to use colour; `auto` obeys NO_COLOR
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
 }
@@ -127,19 +127,19 @@ pub(crate) struct TrainArgs {
     pub(crate) data: Option<PathBuf>,
 
     /// Number of passes over the data
-    #[arg(long, value_name = "N")]
-    pub(crate) epochs: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) epochs: Option<u64>,
 
     /// Seed of initial weights, split and shuffling
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 
     /// Learning rate before its schedule
-    #[arg(long)]
+    #[arg(long, value_parser = parse_rate, allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
 
-    /// Share of the data that is held out, from 0 to 1
-    #[arg(long)]
+    /// Share of the data that is held out, from 0 to less than 1
+    #[arg(long, value_parser = parse_share, allow_negative_numbers = true)]
     pub(crate) split: Option<f64>,
 
     /// Start from these weights (safetensors)
@@ -180,7 +180,8 @@ pub(crate) struct EvalArgs {
     #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) file: PathBuf,
 
-    /// Data; all of it is used [default: the held-out part of the data that the model's `train` block names]
+    /// Data; all of it is used, or the test set that it brings [default: the held-out part of the data that the model's
+    /// `train` block names]
     #[arg(long, value_hint = ValueHint::AnyPath)]
     pub(crate) data: Option<PathBuf>,
 
@@ -248,7 +249,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) grad: bool,
 
-    /// Also differentiate by this input or named value (repeatable); implies --grad
+    /// Also differentiate by this input or named value, the last of several of one name (repeatable); implies --grad
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) wrt: Vec<String>,
 
@@ -384,6 +385,16 @@ fn parse_emit(text: &str) -> Result<Emit, String> {
             Err(format!("there is no stage `{stage}`: choose from {}", names.join(", ")))
         }
     }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "a learning rate is a number above 0".to_owned())
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "a share is a number from 0 to less than 1".to_owned())
 }
 
 fn parse_dim(text: &str) -> Result<(String, usize), String> {

@@ -58,12 +58,15 @@ pub(crate) fn emit(
     let machine = [EmitStage::Kernels, EmitStage::Plan, EmitStage::Clif, EmitStage::Asm];
     if machine.iter().any(|&stage| wants(stage)) || args.timings {
         options.listings = Listings { clif: wants(EmitStage::Clif), assembly: wants(EmitStage::Asm) };
-        let executable = model.compile_observed(&goal, &options, &mut timings).report(output)?;
-        let kernels = executable.plan().kernels.iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
+        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut timings);
+        let graph = graph.map_err(gradc::Error::from).report(output)?;
+        let compiled = gradc::pipeline::compile(&graph, &options, &mut timings);
+        let (plan, machine) = compiled.map_err(gradc::Error::from).report(output)?;
+        let kernels = plan.kernels.iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
         texts.insert(EmitStage::Kernels, kernels.join("\n"));
-        texts.insert(EmitStage::Plan, gradc::schedule::plan::print(executable.plan()));
-        texts.insert(EmitStage::Clif, executable.machine().clif());
-        texts.insert(EmitStage::Asm, executable.machine().assembly());
+        texts.insert(EmitStage::Plan, gradc::schedule::plan::print(&plan));
+        texts.insert(EmitStage::Clif, machine.clif());
+        texts.insert(EmitStage::Asm, machine.assembly());
     }
     let several = emits.iter().filter(|emit| emit.file.is_none()).count() > 1;
     for emit in emits {

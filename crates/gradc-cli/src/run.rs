@@ -58,6 +58,7 @@ fn state(
     output: &mut Output,
 ) -> Result<State, Failure> {
     let seed = seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
+    gradc::ensure_state_fits(graph).report(output)?;
     let mut state = State::initial(graph, seed);
     if let Some(path) = path {
         let parameters = said(weights::read_parameters(path, &train_model::parameter_specs(&state)))?;
@@ -126,6 +127,7 @@ pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
     let program = program(&args.file, output)?;
     let model = model(&program, &args.compile, output)?;
     let seed = args.seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
+    gradc::ensure_state_fits(model.graph()).report(output)?;
     let state = State::initial(model.graph(), seed);
     let arrays = state.parameters().map(|(name, tensor)| (name.to_owned(), tensors::array(tensor))).collect();
     said(weights::write(&args.out, &WeightFile { arrays, metadata: BTreeMap::new() }))?;

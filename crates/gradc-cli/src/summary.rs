@@ -2,6 +2,7 @@
 
 use gradc::elaborate::LeafInfo;
 use gradc::ir::{Graph, LeafKind, NodeKind, Role};
+use gradc::pipeline::{compile, lower};
 use gradc::{Cost, Goal, Model, cost};
 use serde_json::{Value, json};
 
@@ -22,15 +23,16 @@ struct Leaf {
 pub(crate) fn print(model: &Model, args: &CheckArgs, mut timings: Timings, output: &mut Output) -> Outcome {
     let options = options(&args.compile, None);
     let goal = crate::emit::goal(model, args);
-    let executable = model.compile_observed(&goal, &options, &mut timings).report(output)?;
+    let graph = lower(model.graph(), &goal, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
+    let (plan, _) = compile(&graph, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
     let forward = cost(model.graph());
-    let compiled = cost(executable.graph());
+    let compiled = cost(&graph);
     if output.json() {
-        output.object(&as_json(model, &forward, &compiled, executable.plan().arena_bytes))?;
+        output.object(&as_json(model, &forward, &compiled, plan.arena_bytes))?;
     } else {
         let mut text = heading(model);
         text.push_str(&leaves(model));
-        text.push_str(&costs(&forward, &compiled, &goal, executable.plan()));
+        text.push_str(&costs(&forward, &compiled, &goal, &plan));
         output.text(&text)?;
     }
     if args.timings {

@@ -25,6 +25,13 @@ pub(crate) fn train(args: &TrainArgs, output: &mut Output) -> Outcome {
         Failure::Message(message) => Failure::Usage(message),
         other => other,
     })?;
+    for path in args.out.iter().chain(&args.checkpoint) {
+        // Said before the training, not after it.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        ensure(folder.is_dir(), || {
+            format!("cannot write {}: there is no folder {}", path.display(), folder.display())
+        })?;
+    }
     for (i, file) in args.files.iter().enumerate() {
         if several && !output.json() {
             output.line(format_args!("{}{}", if i > 0 { "\n" } else { "" }, file.display()))?;
@@ -55,6 +62,10 @@ fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
     }
     let loaded = said(data::load(&plan.data, &compiled.input_specs(), &plan.mapping))?;
     let (examples, held_out) = examples(&loaded, &plan)?;
+    let full = compiled.batch_size();
+    for size in [full.min(examples.len()), examples.len() % full.max(1)].into_iter().filter(|&size| size > 0) {
+        compiled.prepare(size).report(output)?;
+    }
     if args.gradient_norms {
         gradient_norms(&mut compiled, &examples, &plan, output)?;
     }
@@ -99,7 +110,7 @@ impl Plan {
             rule.optimizer = with_rate(rule.optimizer, rate);
         }
         let settings = Settings {
-            epochs: args.epochs.map_or(config.map_or(10, |config| config.epochs), |epochs| epochs as u64),
+            epochs: args.epochs.unwrap_or(config.map_or(10, |config| config.epochs)),
             batch_size: 0,
             shuffle: config.is_none_or(|config| config.shuffle),
             seed: args.seed.unwrap_or(config.map_or(0, |config| config.seed)),

@@ -48,6 +48,8 @@ pub enum SetupError {
     },
     /// The first axis of the inputs is not one and the same dim.
     NoBatchDim,
+    /// The model is a graph that was read from its text: its batch has one size.
+    FixedShapes,
     /// The model cannot be compiled.
     Compile(Error),
 }
@@ -61,6 +63,10 @@ impl fmt::Display for SetupError {
             SetupError::NoBatchDim => f.write_str(
                 "the first axis of every input must be one dim, so that batches of any size can be made: \
                  declare `dim batch = 64` and write `input x: f32[batch, …]`",
+            ),
+            SetupError::FixedShapes => f.write_str(
+                "a graph has fixed shapes, so it cannot be fed with batches: `gradc run` evaluates it once; train the `.net` \
+                 file that it was emitted from",
             ),
             SetupError::Compile(error) => error.fmt(f),
         }
@@ -81,6 +87,9 @@ impl CompiledModel {
     /// # Errors
     /// Where the inputs have no common axis of examples.
     pub fn new(model: Model, options: Options, rule: UpdateRule, seed: u64) -> Result<CompiledModel, SetupError> {
+        if model.program().is_graph() {
+            return Err(SetupError::FixedShapes);
+        }
         if let Some((name, ty)) = model.inputs().find(|(_, ty)| ty.shape.rank() == 0) {
             return Err(SetupError::NoBatchAxis { input: name.to_owned(), ty: ty.clone() });
         }
@@ -93,8 +102,17 @@ impl CompiledModel {
             Some(float) => model.graph().in_precision(float),
             None => model.graph().clone(),
         };
+        gradc::ensure_state_fits(&graph)?;
         let state = State::initial(&graph, seed);
         Ok(CompiledModel { model, options, rule, state, programs: BTreeMap::new(), metrics, outputs })
+    }
+
+    /// Compiles the training step for a size of batch, so that a mistake that only this size shows is found before training.
+    ///
+    /// # Errors
+    /// Where the model does not fit the size.
+    pub fn prepare(&mut self, examples: usize) -> Result<(), Error> {
+        self.program(Purpose::Train, examples).map(|_| ())
     }
 
     /// The model.

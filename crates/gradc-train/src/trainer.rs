@@ -89,8 +89,11 @@ impl<E: fmt::Display> fmt::Display for TrainError<E> {
             TrainError::Evaluate(error) => write!(f, "{error}"),
             TrainError::NonFiniteLoss { epoch, step, batch, loss, learning_rate } => write!(
                 f,
-                "the loss is {loss} in epoch {epoch} at batch {batch} (step {step}, learning rate {learning_rate}); \
-                 a smaller learning rate or clip_norm may help"
+                "the loss is {loss} in epoch {epoch} at batch {batch} (step {step}, learning rate {learning_rate}); {}",
+                match step {
+                    1 => "nothing has been learned yet: look for NaN or very large numbers in the data",
+                    _ => "a smaller learning rate or clip_norm may help",
+                }
             ),
             TrainError::Checkpoint(error) => write!(f, "{error}"),
             TrainError::Resume(error) => write!(f, "cannot go on from this checkpoint: {error}"),

@@ -9,6 +9,8 @@ use gradc_schedule::plan::SlotKind;
 
 use crate::bounds::index_bounds;
 use crate::error::{Error, InputError};
+use crate::memory;
+use crate::optimizer::{LEARNING_RATE, STEP};
 use crate::pipeline::{self, Goal, Observer, Options, Unobserved};
 use crate::program::Model;
 use crate::state::State;
@@ -37,8 +39,9 @@ struct Slot {
 
 /// Where the elements of a slot are.
 enum Source {
-    /// An input. Where it is not needed, its memory is never read.
-    Input { needed: bool, bound: Option<usize> },
+    /// An input. Where it is not needed, its memory is never read. The scalars of a training step are set, not given:
+    /// see [`Executable::run_training`].
+    Input { needed: bool, bound: Option<usize>, set: bool },
     /// A parameter or a piece of state, at this position of the state.
     State { position: Option<usize> },
     /// A result.
@@ -86,6 +89,11 @@ impl Executable {
     ) -> Result<Executable, Error> {
         let (plan, machine) = pipeline::compile(&graph, options, observer)?;
         let arena = machine.new_arena().map_err(|_| Error::OutOfMemory { bytes: machine.arena_bytes() })?;
+        let staged = machine
+            .interface()
+            .iter()
+            .filter(|slot| matches!(slot.kind, SlotKind::Leaf(LeafKind::Input) | SlotKind::Result(_)));
+        memory::ensure(staged.map(|slot| slot.ty.bytes()).fold(0, usize::saturating_add))?;
         let slots = slots(&graph, &machine, bounds);
         Ok(Executable {
             spare: Vec::with_capacity(slots.len()),
@@ -120,8 +128,8 @@ impl Executable {
 
     /// The inputs that a run needs.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &TensorType)> {
-        let needed = |slot: &&Slot| matches!(slot.source, Source::Input { needed: true, .. });
-        self.slots.iter().filter(needed).map(|slot| (slot.name.as_str(), &slot.ty))
+        let given = |slot: &&Slot| matches!(slot.source, Source::Input { needed: true, set: false, .. });
+        self.slots.iter().filter(given).map(|slot| (slot.name.as_str(), &slot.ty))
     }
 
     /// Runs once: reads the inputs, changes `state` where the graph has updates, and keeps the results for
@@ -159,6 +167,25 @@ impl Executable {
             RunError::OutOfMemory { bytes } => Error::OutOfMemory { bytes },
             other => unreachable!("inputs and state have been checked: {other}"),
         })
+    }
+
+    /// Runs a training step: `step` counts from 1.
+    ///
+    /// # Errors
+    /// As [`Executable::run`].
+    pub fn run_training(
+        &mut self,
+        state: &mut State,
+        inputs: &[(&str, TensorView<'_>)],
+        learning_rate: f64,
+        step: u64,
+    ) -> Result<(), Error> {
+        for (name, value) in [(LEARNING_RATE, learning_rate), (STEP, step as f64)] {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.name == name) {
+                slot.staged.set_first(value);
+            }
+        }
+        self.run(state, inputs)
     }
 
     /// A result of the last run; zeros before the first.
@@ -207,7 +234,8 @@ impl Executable {
             }
         }
         for slot in &self.slots {
-            if matches!(slot.source, Source::Input { needed: true, .. }) && find(inputs, &slot.name).is_none() {
+            let given = matches!(slot.source, Source::Input { needed: true, set: false, .. });
+            if given && find(inputs, &slot.name).is_none() {
                 return Err(InputError::Missing { name: slot.name.clone(), expected: slot.ty.clone() }.into());
             }
         }
@@ -265,7 +293,8 @@ fn slots(graph: &Graph, machine: &Machine, bounds: &BTreeMap<String, usize>) -> 
         let name = slot.name.as_str();
         let source = match slot.kind {
             SlotKind::Leaf(LeafKind::Input) => {
-                Source::Input { needed: inputs.get(name).copied().unwrap_or(false), bound: bounds.get(name).copied() }
+                let needed = inputs.get(name).copied().unwrap_or(false);
+                Source::Input { needed, bound: bounds.get(name).copied(), set: [LEARNING_RATE, STEP].contains(&name) }
             }
             SlotKind::Leaf(_) => Source::State { position: None },
             SlotKind::Result(role) => Source::Result(role),
@@ -364,6 +393,15 @@ impl Staged {
             Staged::F64(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::F64),
         };
         tensor.unwrap_or_else(|_| unreachable!("a result has as many elements as its type"))
+    }
+
+    /// Sets the element of a float scalar.
+    fn set_first(&mut self, value: f64) {
+        match self {
+            Staged::F32(elements) => elements.iter_mut().take(1).for_each(|element| *element = value as f32),
+            Staged::F64(elements) => elements.iter_mut().take(1).for_each(|element| *element = value),
+            Staged::Bool(_) | Staged::I32(_) => unreachable!("the scalars of a training step are floats"),
+        }
     }
 
     fn first(&self) -> Option<f64> {

@@ -1,10 +1,10 @@
 //! Training and inference with the state inside: the short way for programs that embed gradc.
 
-use gradc_ir::{DType, Role};
+use gradc_ir::Role;
 
 use crate::error::Error;
 use crate::executable::Executable;
-use crate::optimizer::{LEARNING_RATE, STEP, UpdateRule};
+use crate::optimizer::UpdateRule;
 use crate::pipeline::{Goal, Options};
 use crate::program::Model;
 use crate::state::State;
@@ -47,38 +47,6 @@ impl Model {
         let executable = self.compile(&Goal::Outputs, options)?;
         let state = executable.initial_state(self.train_config().map_or(0, |config| config.seed));
         Ok(Inference { executable, state })
-    }
-}
-
-/// The float type of the inputs that an optimiser's step takes.
-fn step_type(executable: &Executable) -> Option<DType> {
-    executable.inputs().find(|(name, _)| *name == LEARNING_RATE).map(|(_, ty)| ty.dtype)
-}
-
-/// A scalar input.
-fn scalar(value: f64, float: DType) -> Tensor {
-    Tensor::filled(&gradc_ir::TensorType::scalar(float), value)
-}
-
-impl Executable {
-    /// Runs a training step: `step` counts from 1.
-    ///
-    /// # Errors
-    /// As [`Executable::run`].
-    pub fn run_training(
-        &mut self,
-        state: &mut State,
-        inputs: &[(&str, TensorView<'_>)],
-        learning_rate: f64,
-        step: u64,
-    ) -> Result<(), Error> {
-        let Some(float) = step_type(self) else { return self.run(state, inputs) };
-        let (learning_rate, step) = (scalar(learning_rate, float), scalar(step as f64, float));
-        let mut all: Vec<(&str, TensorView<'_>)> = Vec::with_capacity(inputs.len() + 2);
-        all.extend(inputs.iter().map(|(name, view)| (*name, view.view())));
-        all.push((LEARNING_RATE, learning_rate.view()));
-        all.push((STEP, step.view()));
-        self.run(state, &all)
     }
 }
 

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use gradc::ir::Role;
 use gradc::schedule::plan::Step;
-use gradc::{Executable, Goal, LEARNING_RATE, Options, Program, STEP, State, Tensor, TensorView, UpdateRule};
+use gradc::{Executable, Goal, Options, Program, State, Tensor, TensorView, UpdateRule};
 
 thread_local! {
     /// The allocations of this thread.
@@ -77,13 +77,12 @@ const PRODUCTS: &str = "
 /// The operands that a matrix product may pack, each in memory of its own.
 const PACKED: usize = 2;
 
-/// A program for `goal`, its state, and zeros (ones for the optimiser's scalars) for its inputs.
+/// A program for `goal`, its state, and zeros for its inputs.
 fn program(source: &str, goal: &Goal) -> (Executable, State, Vec<(String, Tensor)>) {
     let model = Program::from_source("m.net", source).and_then(|program| program.only_model());
     let executable = model.and_then(|model| model.compile(goal, &Options::default())).expect("the model compiles");
     let state = executable.initial_state(1);
-    let first = |name: &str| f64::from(u8::from(name == LEARNING_RATE || name == STEP));
-    let inputs = executable.inputs().map(|(name, ty)| (name.to_owned(), Tensor::filled(ty, first(name)))).collect();
+    let inputs = executable.inputs().map(|(name, ty)| (name.to_owned(), Tensor::zeros(ty))).collect();
     (executable, state, inputs)
 }
 
@@ -93,10 +92,10 @@ fn measure(source: &str, goal: &Goal) -> (usize, usize) {
     let inputs: Vec<(&str, TensorView<'_>)> =
         inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     // The first run finds the parameters in the state, and matrix products set up what they keep for a thread.
-    executable.run(&mut state, &inputs).expect("the inputs fit");
+    executable.run_training(&mut state, &inputs, 1e-3, 1).expect("the inputs fit");
     let count = allocations(|| {
-        for _ in 0..3 {
-            executable.run(&mut state, &inputs).expect("the inputs fit");
+        for step in 2..5 {
+            executable.run_training(&mut state, &inputs, 1e-3, step).expect("the inputs fit");
         }
     });
     let loss = executable.results(Role::Loss).next().and_then(|name| executable.number(Role::Loss, name));

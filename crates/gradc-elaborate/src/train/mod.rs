@@ -132,14 +132,14 @@ pub enum Schedule {
         /// Positive.
         rate: f64,
     },
-    /// Rises from 0 to 1 over the first `warmup` steps, then falls along half a cosine to `last` at the last step.
+    /// Rises from 0 to 1 over the first `warmup` steps, then falls along half a cosine towards `last`, which the step after the last would have.
     Cosine {
         /// In optimizer steps; default 0.
         warmup: u64,
         /// The factor at the end, at least 0; default 0. Written `final`.
         last: f64,
     },
-    /// Rises from 0 to 1 over the first `warmup` steps, then falls along a line to `last` at the last step.
+    /// Rises from 0 to 1 over the first `warmup` steps, then falls along a line towards `last`, which the step after the last would have.
     Linear {
         /// In optimizer steps; default 0.
         warmup: u64,
