@@ -2,12 +2,12 @@
 //!
 //! # How a graph is simplified
 //!
-//! 1. [`canonical`]: the graph becomes hash-consed. Common subexpressions, constants, dead code and everything that a
+//! 1. `canonical`: the graph becomes hash-consed. Common subexpressions, constants, dead code and everything that a
 //!    rule improves on the spot are gone after this.
-//! 2. [`region`]: the graph is cut into parts of bounded size. Each goes through an e-graph ([`egraph`]) in which the
+//! 2. `region`: the graph is cut into parts of bounded size. Each goes through an e-graph (`egraph`) in which the
 //!    rules ([`rules`]) find equal ways of computing its values; parts of one structure only once.
-//! 3. [`extract`]: for each region, the way that costs least ([`cost`]) is chosen, never one that costs more than before.
-//! 4. [`assemble`]: the result is written as a graph that reads like the one it came from.
+//! 3. `extract`: for each region, the way that costs least (`cost`) is chosen, never one that costs more than before.
+//! 4. `assemble`: the result is written as a graph that reads like the one it came from.
 //!
 //! # What rules may do
 //!

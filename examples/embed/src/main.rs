@@ -1,8 +1,10 @@
 //! A network inside an ordinary Rust program: it is compiled, trained on arrays, and used for another number of examples
 //! than it was trained with. Nothing else is installed, linked or started.
 //!
-//!     cargo run -p embed                 with the digits of this repository
-//!     cargo run -p embed -- DATA.npz     with others: `pixels` f32[n, 64] and `label` i32[n]
+//! ```text
+//! cargo run -p embed                 with the digits of this repository
+//! cargo run -p embed -- DATA.npz         with others: `pixels` f32[n, 64] and `label` i32[n]
+//! ```
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
