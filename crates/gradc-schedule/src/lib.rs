@@ -1,6 +1,6 @@
 //! Fusion into kernels, the loop IR, liveness and the memory plan.
 //!
-//! [`schedule`] makes a [`Plan`](plan::Plan) of a graph, in stages that each have a module:
+//! [`schedule`] makes a [`Plan`] of a graph, in stages that each have a module:
 //!
 //! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
 //! 2. `needs`: what each root reads from memory, and at which element;
