@@ -37,7 +37,7 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
             "event": "eval",
             "examples": examples.len(),
             "loss": evaluation.loss,
-            "accuracy": evaluation.metrics.get("accuracy"),
+            "accuracy": gradc_train::observer::accuracy(&evaluation.metrics),
             "metrics": evaluation.metrics,
         }));
     }

@@ -101,7 +101,7 @@ pub struct EpochReport {
     pub step: u64,
     /// The loss.
     pub loss: f64,
-    /// The metric of that name, if the network has it.
+    /// The accuracy, if the network has such a metric: see [`accuracy`].
     pub accuracy: Option<f64>,
     /// The loss of held-out examples, if there are any.
     pub val_loss: Option<f64>,
@@ -115,6 +115,12 @@ pub struct EpochReport {
     pub metrics: BTreeMap<String, f64>,
     /// All metrics on held-out examples.
     pub val_metrics: BTreeMap<String, f64>,
+}
+
+/// The accuracy among metrics: the one of that name, or else the first whose name ends in `_accuracy`.
+pub fn accuracy(metrics: &BTreeMap<String, f64>) -> Option<f64> {
+    let of_a_kind = || metrics.iter().find(|(name, _)| name.ends_with("_accuracy")).map(|(_, value)| value);
+    metrics.get("accuracy").or_else(of_a_kind).copied()
 }
 
 /// How training ended.

@@ -322,7 +322,7 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
         self.progress.epoch = epoch;
         self.progress.batch = 0;
         self.progress.totals = Totals::none(self.step.metrics().len());
-        let accuracy = |evaluation: &Evaluation| evaluation.metrics.get("accuracy").copied();
+        let accuracy = |evaluation: &Evaluation| crate::observer::accuracy(&evaluation.metrics);
         Ok(EpochReport {
             epoch,
             step,

@@ -1,4 +1,4 @@
-//! The programs in the language's reference are right, and its tables are complete.
+//! The programs in the documents are right, and the tables of the language's reference are complete.
 
 use gradc_diagnostics::SourceMap;
 use gradc_elaborate::PRELUDE;
@@ -7,11 +7,13 @@ use gradc_syntax::ast::Item;
 use crate::support::{programs, run_text};
 
 const REFERENCE: &str = include_str!("../../../../docs/language.md");
+const README: &str = include_str!("../../../../README.md");
+const DATA: &str = include_str!("../../../../docs/data.md");
 
 #[test]
-fn every_program_in_the_reference_is_right() {
-    let programs = programs(REFERENCE);
-    assert!(programs.len() >= 12, "only {} programs were found", programs.len());
+fn every_program_in_the_documents_is_right() {
+    assert!(programs(REFERENCE).len() >= 12, "only {} programs were found", programs(REFERENCE).len());
+    let programs: Vec<String> = [REFERENCE, README, DATA].iter().flat_map(|text| programs(text)).collect();
     let wrong: Vec<String> = programs
         .iter()
         .map(|program| (program, run_text(program)))
