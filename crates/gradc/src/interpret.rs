@@ -1,22 +1,24 @@
 //! Evaluation by the reference interpreter, in place of compiled code.
 
 use gradc_interp::EvalError;
-use gradc_ir::{Graph, LeafKind, Role, Tensor as Reference};
+use gradc_ir::{Graph, LeafKind, Role, Tensor as Reference, ValueId};
 
 use crate::error::{Error, InputError};
+use crate::memory;
 use crate::state::State;
 use crate::{Tensor, TensorView};
 
 /// The results of `graph`, in its order, computed operator by operator by their reference evaluation.
 ///
 /// # Errors
-/// Where inputs or state do not fit.
+/// Where inputs or state do not fit, or there is not enough memory.
 pub fn interpret(
     graph: &Graph,
     state: &State,
     inputs: &[(&str, TensorView<'_>)],
 ) -> Result<Vec<(Role, String, Tensor)>, Error> {
     let live = graph.live();
+    memory::ensure(peak_bytes(graph, &live))?;
     let mut bindings = Vec::new();
     for leaf in graph.values().filter(|leaf| live[leaf.index()]) {
         let (Some(kind), Some(name)) = (graph.leaf(leaf), graph.value_name(leaf)) else { continue };
@@ -42,4 +44,55 @@ pub fn interpret(
     };
     let named = graph.outputs().iter().zip(&results);
     Ok(named.map(|(output, result)| (output.role, output.name.to_string(), tensor(result))).collect())
+}
+
+/// The most memory that the interpreter holds at once: every element is a double, and a value lives until its last use.
+fn peak_bytes(graph: &Graph, live: &[bool]) -> usize {
+    let bytes = |value: ValueId| graph.shape(value).elements().saturating_mul(size_of::<f64>());
+    let mut uses = vec![0usize; graph.len()];
+    for value in graph.values().filter(|value| live[value.index()]) {
+        graph.operands(value).iter().for_each(|operand| uses[operand.index()] += 1);
+    }
+    graph.outputs().iter().for_each(|output| uses[output.value.index()] += 1);
+    let (mut held, mut peak) = (0usize, 0usize);
+    for value in graph.values().filter(|value| live[value.index()]) {
+        held = held.saturating_add(bytes(value));
+        peak = peak.max(held);
+        for operand in graph.operands(value) {
+            uses[operand.index()] -= 1;
+            if uses[operand.index()] == 0 {
+                held = held.saturating_sub(bytes(*operand));
+            }
+        }
+    }
+    peak
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradc_ir::{DType, TensorType};
+
+    #[test]
+    fn values_that_do_not_fit_are_an_error() {
+        let mut graph = Graph::new("large");
+        // Together more than any address space holds, so that no system grants it.
+        for i in 0..32 {
+            let value = graph.full(f64::from(i), &TensorType::new(DType::F32, [1 << 20, 1 << 20]));
+            graph.add_output(Role::Output, format!("y{i}"), value);
+        }
+        let result = interpret(&graph, &State::initial(&graph, 0), &[]);
+        assert!(matches!(result, Err(Error::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn a_value_is_held_until_its_last_use() {
+        let mut graph = Graph::new("chain");
+        let mut value = graph.input("x", TensorType::new(DType::F32, [10]));
+        for _ in 0..5 {
+            value = graph.exp(value);
+        }
+        graph.add_output(Role::Output, "y", value);
+        assert_eq!(peak_bytes(&graph, &graph.live()), 2 * 10 * size_of::<f64>());
+    }
 }
