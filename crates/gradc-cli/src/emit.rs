@@ -62,7 +62,7 @@ pub(crate) fn emit(
         let graph = graph.map_err(gradc::Error::from).report(output)?;
         let compiled = gradc::pipeline::compile(&graph, &options, &mut timings);
         let (plan, machine) = compiled.map_err(gradc::Error::from).report(output)?;
-        let kernels = plan.kernels.iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
+        let kernels = plan.all_kernels().into_iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
         texts.insert(EmitStage::Kernels, kernels.join("\n"));
         texts.insert(EmitStage::Plan, gradc::schedule::plan::print(&plan));
         texts.insert(EmitStage::Clif, machine.clif());

@@ -3,6 +3,7 @@
 use gradc::elaborate::LeafInfo;
 use gradc::ir::{Graph, LeafKind, NodeKind, Role};
 use gradc::pipeline::{compile, lower};
+use gradc::schedule::plan::Step;
 use gradc::{Cost, Goal, Model, cost};
 use serde_json::{Value, json};
 
@@ -94,19 +95,21 @@ fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::P
         Goal::Training(_) => "training step",
         Goal::Outputs | Goal::Forward => "compiled",
     };
-    let products = plan.steps.iter().filter(|step| matches!(step, gradc::schedule::plan::Step::Gemm(_))).count();
+    // A body counts once, however often it is run.
+    let steps = plan.all_steps();
+    let products = steps.iter().filter(|step| matches!(step, Step::Gemm(_))).count();
+    let kernels = steps.iter().filter(|step| matches!(step, Step::Kernel { .. })).count();
     let line = |title: &str, value: String| format!("  {title:<22} {value}\n");
     let mut text = String::from("\n");
     let parameters = format!("{} numbers, {}", grouped(forward.parameters as u64), bytes(forward.parameter_bytes));
     text.push_str(&line("parameters", parameters));
     text.push_str(&line("forward", format!("{}, {} operations", flops(forward.flops), forward.operations)));
     text.push_str(&line(what, format!("{}, {} operations", flops(compiled.flops), compiled.operations)));
-    let kernels = plan.steps.len() - products;
     text.push_str(&line(
         "",
         format!(
             "{kernels} kernels ({} distinct), {products} matrix products, {} of memory",
-            plan.kernels.len(),
+            plan.all_kernels().len(),
             bytes(plan.arena_bytes)
         ),
     ));

@@ -6,13 +6,14 @@ use std::ptr::NonNull;
 use gradc_schedule::plan::Plan;
 
 use crate::error::RunError;
+use crate::routine::Room;
 
 /// The memory that a program works in: its values between the steps of a run, and tables of addresses. It is allocated
 /// once, and holds nothing that matters from one run to the next.
 pub struct Arena {
     memory: NonNull<u8>,
     layout: Layout,
-    /// The arena's address, then those of the slots of the current run.
+    /// The arena's address, then those of the slots of the current run, then those of bodies that are running.
     bases: Vec<*mut u8>,
     /// The addresses that a kernel is given.
     table: Vec<*mut u8>,
@@ -25,28 +26,23 @@ unsafe impl Send for Arena {}
 unsafe impl Sync for Arena {}
 
 impl Arena {
-    pub(crate) fn new(bytes: usize, bases: usize, table: usize) -> Result<Arena, RunError> {
+    pub(crate) fn new(bytes: usize, room: Room) -> Result<Arena, RunError> {
         let out_of_memory = RunError::OutOfMemory { bytes };
         let layout = Layout::from_size_align(bytes.max(1), Plan::ALIGNMENT).map_err(|_| out_of_memory.clone())?;
         // SAFETY: the layout's size is not 0.
         let memory = unsafe { alloc_zeroed(layout) };
         let memory = NonNull::new(memory).ok_or(out_of_memory)?;
-        let mut bases = vec![std::ptr::null_mut(); bases];
+        let mut bases = vec![std::ptr::null_mut(); room.bases];
         if let Some(arena) = bases.first_mut() {
             *arena = memory.as_ptr();
         }
-        Ok(Arena { memory, layout, bases, table: vec![std::ptr::null_mut(); table] })
+        Ok(Arena { memory, layout, bases, table: vec![std::ptr::null_mut(); room.table] })
     }
 
     /// The addresses of arena and slots, and room for a kernel's; `None` where this arena is too small for the program.
-    pub(crate) fn parts(
-        &mut self,
-        bytes: usize,
-        bases: usize,
-        table: usize,
-    ) -> Option<(&mut [*mut u8], &mut [*mut u8])> {
-        let fits = bytes <= self.layout.size() && bases <= self.bases.len() && table <= self.table.len();
-        fits.then_some((&mut self.bases[..bases], &mut self.table[..]))
+    pub(crate) fn parts(&mut self, bytes: usize, room: Room) -> Option<(&mut [*mut u8], &mut [*mut u8])> {
+        let fits = bytes <= self.layout.size() && room.bases <= self.bases.len() && room.table <= self.table.len();
+        fits.then_some((&mut self.bases[..room.bases], &mut self.table[..]))
     }
 }
 

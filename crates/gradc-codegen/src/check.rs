@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
-use gradc_ir::{DType, ScalarOp};
+use gradc_ir::{DType, LeafKind, ScalarOp};
 use gradc_schedule::kernel::{Access, Affine, Expr, Kernel, Loop, LoopVar, Reg, Stmt, verify};
-use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
+use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use rustc_hash::FxHashMap;
 
 use crate::error::CodegenError;
@@ -31,10 +31,12 @@ pub(crate) fn plan(plan: &Plan) -> Result<(), CodegenError> {
         verify(kernel).map_err(|error| error.message).map_err(invalid(place.clone()))?;
         Indices::new(kernel).body(&kernel.body).map_err(invalid(place))?;
     }
+    plan.bodies.iter().try_for_each(self::plan)?;
     for (number, step) in plan.steps.iter().enumerate() {
         let checked = match step {
             Step::Kernel { kernel, buffers } => kernel_step(plan, *kernel, buffers),
             Step::Gemm(gemm) => gemm_step(plan, gemm),
+            Step::Scan(scan) => scan_step(plan, scan),
         };
         checked.map_err(invalid(format!("step {number}")))?;
     }
@@ -96,6 +98,48 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
         ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
         places.push((region(plan, matrix.buffer), written, buffer.name.as_str()));
     }
+    apart(&places)
+}
+
+/// Every slot of the body gets memory that is large enough at each step, and what the body writes is nothing else's.
+fn scan_step(plan: &Plan, scan: &Scan) -> Check {
+    let body = plan.bodies.get(scan.body).ok_or("there is no such body")?;
+    ensure(body.interface.len() == scan.slots.len(), || {
+        format!("{} takes {} slots, not {}", body.name, body.interface.len(), scan.slots.len())
+    })?;
+    let mut places = Vec::new();
+    let mut add = |id: BufferId, times: usize, bytes: usize, alignment: usize, written: bool| {
+        let buffer = plan.buffers.get(id.0 as usize).ok_or("there is no such buffer")?;
+        let needed = times.checked_mul(bytes);
+        ensure(needed.is_some_and(|needed| needed <= buffer.ty.bytes()), || {
+            format!("{} is {}, which is less than {times} times {bytes} bytes", buffer.name, buffer.ty)
+        })?;
+        if let Location::Slot(_) = buffer.location {
+            ensure(alignment <= buffer.ty.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
+        }
+        places.push((region(plan, id), written, buffer.name.as_str()));
+        Ok::<(), String>(())
+    };
+    for (given, slot) in scan.slots.iter().zip(&body.interface) {
+        let (bytes, alignment) = (slot.ty.bytes(), slot.ty.dtype.size());
+        match (*given, &slot.kind) {
+            (ScanSlot::Carry { start, memory }, SlotKind::Leaf(LeafKind::State)) => {
+                add(start, 1, bytes, alignment, false)?;
+                add(memory, 1, bytes, alignment, true)?;
+            }
+            (ScanSlot::Slice(buffer), SlotKind::Leaf(LeafKind::Input)) => {
+                add(buffer, scan.length, bytes, alignment, false)?;
+            }
+            (ScanSlot::Slice(buffer), SlotKind::Result(_)) => add(buffer, scan.length, bytes, alignment, true)?,
+            (ScanSlot::Whole(buffer), SlotKind::Leaf(LeafKind::Input)) => add(buffer, 1, bytes, alignment, false)?,
+            _ => return Err(format!("{} is not what it is given for", slot.name)),
+        }
+    }
+    ensure(
+        matches!(plan.buffers.get(scan.arena.0 as usize).map(|buffer| buffer.location), Some(Location::Arena(_))),
+        || format!("the arena of {} is not in the arena", body.name),
+    )?;
+    add(scan.arena, 1, body.arena_bytes, 1, true)?;
     apart(&places)
 }
 

@@ -36,8 +36,8 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
         listing: Listing::default(),
         statistics: Statistics::default(),
     };
-    let mut functions = Vec::with_capacity(plan.kernels.len());
-    for (number, kernel) in plan.kernels.iter().enumerate() {
+    let mut functions = Vec::new();
+    for (number, kernel) in plan.all_kernels().into_iter().enumerate() {
         functions.push(compiler.kernel(&mut module, number, kernel)?);
     }
     module.finalize_definitions().map_err(|error| CodegenError::Cranelift(error.to_string()))?;
@@ -76,7 +76,7 @@ fn code_bound(plan: &Plan) -> usize {
     }
     // A statement is at most a long function in sixteen copies; a kernel takes whole pages.
     let bound = |kernel: &Kernel| (64 << 10) + statements(&kernel.body) * (16 << 10);
-    (1 << 20) + plan.kernels.iter().map(bound).sum::<usize>()
+    (1 << 20) + plan.all_kernels().into_iter().map(bound).sum::<usize>()
 }
 
 /// What is kept from kernel to kernel.

@@ -27,6 +27,7 @@ mod listing;
 mod math;
 mod options;
 mod program;
+mod routine;
 mod target;
 mod width;
 

@@ -77,6 +77,7 @@ impl Assembler<'_, '_> {
         Plan {
             name: self.graph.name().to_string(),
             kernels: self.kernels.kernels,
+            bodies: Vec::new(),
             steps,
             buffers: self.memory.buffers,
             interface: self.memory.interface,

@@ -130,7 +130,7 @@ fn plans_are_checked_step_by_step() {
     check_plan(|plan| move_to(plan, 32), "v2 is not where a f32[4, 4] can be");
     let widen = |plan: &mut Plan| match &mut plan.steps[0] {
         Step::Gemm(gemm) => gemm.a.row_stride = 5,
-        Step::Kernel { .. } => unreachable!("the first step is a product"),
+        other => unreachable!("the first step is a product, not {other:?}"),
     };
     check_plan(widen, "step 0: a matrix reaches beyond x");
 }

@@ -6,4 +6,5 @@ mod graphs;
 mod listings;
 mod loops;
 mod refusals;
+mod scans;
 mod support;

@@ -69,6 +69,7 @@ pub(crate) fn plan_of(kernel: Kernel) -> Plan {
     Plan {
         name: kernel.name.clone(),
         kernels: vec![kernel],
+        bodies: Vec::new(),
         steps: vec![Step::Kernel { kernel: 0, buffers: arguments }],
         buffers,
         interface,

@@ -2,7 +2,7 @@
 
 use gradc_ir::{DType, Tensor};
 
-use super::{BufferId, Gemm, Location, MatrixRef, Plan, SlotKind, Step};
+use super::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use crate::kernel::{self, Storage};
 
 /// Runs a plan. `leaves` has a tensor for each slot of a leaf, in the order of the interface. Gives what every slot of the
@@ -22,16 +22,7 @@ pub fn evaluate(plan: &Plan, leaves: &[Tensor]) -> Vec<Tensor> {
         SlotKind::Result(_) => vec![slot.ty.dtype.round(f64::NAN); slot.ty.shape.elements()],
     });
     let mut memory = Memory { plan, slots: slots.collect(), arena: vec![0xa5; plan.arena_bytes] };
-    for step in &plan.steps {
-        match step {
-            Step::Kernel { kernel, buffers } => {
-                let mut storage: Vec<Storage> = buffers.iter().map(|&buffer| memory.read(buffer)).collect();
-                kernel::evaluate(&plan.kernels[*kernel], &mut storage);
-                buffers.iter().zip(&storage).for_each(|(&buffer, elements)| memory.write(buffer, elements));
-            }
-            Step::Gemm(gemm) => memory.gemm(gemm),
-        }
-    }
+    memory.run();
     plan.interface.iter().zip(memory.slots).map(|(slot, elements)| Tensor::new(slot.ty.clone(), elements)).collect()
 }
 
@@ -42,6 +33,55 @@ struct Memory<'p> {
 }
 
 impl Memory<'_> {
+    fn run(&mut self) {
+        for step in &self.plan.steps {
+            match step {
+                Step::Kernel { kernel, buffers } => {
+                    let mut storage: Vec<Storage> = buffers.iter().map(|&buffer| self.read(buffer)).collect();
+                    kernel::evaluate(&self.plan.kernels[*kernel], &mut storage);
+                    buffers.iter().zip(&storage).for_each(|(&buffer, elements)| self.write(buffer, elements));
+                }
+                Step::Gemm(gemm) => self.gemm(gemm),
+                Step::Scan(scan) => self.scan(scan),
+            }
+        }
+    }
+
+    fn scan(&mut self, scan: &Scan) {
+        let body = &self.plan.bodies[scan.body];
+        for slot in &scan.slots {
+            if let ScanSlot::Carry { start, memory } = *slot {
+                let first = self.read(start);
+                self.write(memory, &first);
+            }
+        }
+        for step in 0..scan.length {
+            let part = if scan.reverse { scan.length - 1 - step } else { step };
+            let range = |at: usize| {
+                let elements = body.interface[at].ty.shape.elements();
+                part * elements..(part + 1) * elements
+            };
+            let given = scan.slots.iter().enumerate().map(|(at, slot)| match *slot {
+                ScanSlot::Carry { memory, .. } => self.read(memory),
+                ScanSlot::Whole(buffer) => self.read(buffer),
+                ScanSlot::Slice(buffer) => self.read(buffer)[range(at)].to_vec(),
+            });
+            let mut inner = Memory { plan: body, slots: given.collect(), arena: vec![0xa5; body.arena_bytes] };
+            inner.run();
+            for (at, (slot, elements)) in scan.slots.iter().zip(&inner.slots).enumerate() {
+                match *slot {
+                    ScanSlot::Carry { memory, .. } => self.write(memory, elements),
+                    ScanSlot::Slice(buffer) => {
+                        let mut whole = self.read(buffer);
+                        whole[range(at)].copy_from_slice(elements);
+                        self.write(buffer, &whole);
+                    }
+                    ScanSlot::Whole(_) => {}
+                }
+            }
+        }
+    }
+
     fn read(&self, buffer: BufferId) -> Storage {
         let buffer = &self.plan.buffers[buffer.0 as usize];
         match buffer.location {

@@ -72,6 +72,60 @@ pub enum Step {
     },
     /// Multiplies matrices.
     Gemm(Gemm),
+    /// Runs a body once for each element of sequences.
+    Scan(Scan),
+}
+
+/// Runs a plan, the body, `length` times, each time on the next parts of sequences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    /// Which plan, by position in [`Plan::bodies`].
+    pub body: usize,
+    /// How often it is run.
+    pub length: usize,
+    /// Whether the last parts of sequences come first.
+    pub reverse: bool,
+    /// What each slot of the body's interface is.
+    pub slots: Vec<ScanSlot>,
+    /// The memory of the body's arena, of as many bytes.
+    pub arena: BufferId,
+}
+
+/// What a slot of a body is, at each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanSlot {
+    /// A state of the body: what one step leaves there the next step finds.
+    Carry {
+        /// What the first step finds: it is copied.
+        start: BufferId,
+        /// The memory that the slot is in.
+        memory: BufferId,
+    },
+    /// Part of a buffer that holds `length` tensors of the slot's type, one after another: the first step has the first,
+    /// or the last if the scan is reversed. A leaf of the body reads it, a result writes it.
+    Slice(BufferId),
+    /// The whole of a buffer, which is read.
+    Whole(BufferId),
+}
+
+impl Scan {
+    /// The buffers that are read, in the order of the slots.
+    pub fn reads<'a>(&'a self, body: &'a Plan) -> impl Iterator<Item = BufferId> + 'a {
+        self.slots.iter().zip(&body.interface).filter_map(|(slot, interface)| match (slot, &interface.kind) {
+            (ScanSlot::Carry { start, .. }, _) => Some(*start),
+            (ScanSlot::Slice(buffer), SlotKind::Leaf(_)) | (ScanSlot::Whole(buffer), _) => Some(*buffer),
+            (ScanSlot::Slice(_), SlotKind::Result(_)) => None,
+        })
+    }
+
+    /// The buffers that are written, in the order of the slots; the arena is not among them.
+    pub fn writes<'a>(&'a self, body: &'a Plan) -> impl Iterator<Item = BufferId> + 'a {
+        self.slots.iter().zip(&body.interface).filter_map(|(slot, interface)| match (slot, &interface.kind) {
+            (ScanSlot::Carry { memory, .. }, _) => Some(*memory),
+            (ScanSlot::Slice(buffer), SlotKind::Result(_)) => Some(*buffer),
+            (ScanSlot::Slice(_), SlotKind::Leaf(_)) | (ScanSlot::Whole(_), _) => None,
+        })
+    }
 }
 
 /// A matrix in a buffer, for each of a number of batches. Strides are in elements.
@@ -118,6 +172,8 @@ pub struct Plan {
     pub name: String,
     /// Distinct kernels; steps of the same computation on other buffers share one.
     pub kernels: Vec<Kernel>,
+    /// What scans run: plans of their own, with their own kernels. Each is written by one step.
+    pub bodies: Vec<Plan>,
     /// In order.
     pub steps: Vec<Step>,
     /// All buffers.
@@ -131,4 +187,14 @@ pub struct Plan {
 impl Plan {
     /// Alignment of the arena and of each buffer in it, in bytes: a cache line, and the widest vector.
     pub const ALIGNMENT: usize = 64;
+
+    /// The kernels of the plan and those of its bodies, in the order in which they are printed.
+    pub fn all_kernels(&self) -> Vec<&Kernel> {
+        self.kernels.iter().chain(self.bodies.iter().flat_map(Plan::all_kernels)).collect()
+    }
+
+    /// The steps of the plan and, once, those of its bodies.
+    pub fn all_steps(&self) -> Vec<&Step> {
+        self.steps.iter().chain(self.bodies.iter().flat_map(Plan::all_steps)).collect()
+    }
 }

@@ -4,11 +4,11 @@ use std::fmt::{self, Write};
 
 use gradc_ir::LeafKind;
 
-use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, SlotKind, Step};
+use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use crate::kernel::Access;
 
 /// The text of a plan: its buffers with their places, its steps with the bytes that each reads and writes, and the size
-/// of the arena. The kernels are not in it; see [`print_kernels`].
+/// of the arena; then its bodies in the same way. The kernels are not in it; see [`print_kernels`].
 pub fn print(plan: &Plan) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -16,9 +16,9 @@ pub fn print(plan: &Plan) -> String {
     text
 }
 
-/// The text of all kernels of a plan.
+/// The text of all kernels of a plan, those of its bodies included.
 pub fn print_kernels(plan: &Plan) -> String {
-    plan.kernels.iter().map(crate::kernel::print).collect::<Vec<_>>().join("\n")
+    plan.all_kernels().into_iter().map(crate::kernel::print).collect::<Vec<_>>().join("\n")
 }
 
 fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
@@ -41,9 +41,32 @@ fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
         match step {
             Step::Kernel { kernel, buffers } => write_kernel(out, plan, *kernel, buffers)?,
             Step::Gemm(gemm) => write_gemm(out, plan, gemm)?,
+            Step::Scan(scan) => write_scan(out, plan, scan)?,
         }
         let traffic = traffic(plan, step);
         writeln!(out, "  # reads {}, writes {} bytes", traffic.read, traffic.written)?;
+    }
+    for body in &plan.bodies {
+        out.push('\n');
+        write_plan(out, body)?;
+    }
+    Ok(())
+}
+
+fn write_scan(out: &mut String, plan: &Plan, scan: &Scan) -> fmt::Result {
+    let Some(body) = plan.bodies.get(scan.body) else { return out.write_str("scan ?") };
+    let order = if scan.reverse { ", last first" } else { "" };
+    write!(out, "scan {} ({} times{order})", body.name, scan.length)?;
+    for (i, (given, slot)) in scan.slots.iter().zip(&body.interface).enumerate() {
+        write!(out, "{} {}", if i > 0 { "," } else { ":" }, slot.name)?;
+        match (*given, &slot.kind) {
+            (ScanSlot::Carry { start, memory }, _) => {
+                write!(out, " in {} from {}", Named(plan, memory), Named(plan, start))?;
+            }
+            (ScanSlot::Slice(buffer), SlotKind::Leaf(_)) => write!(out, " of {}", Named(plan, buffer))?,
+            (ScanSlot::Slice(buffer), SlotKind::Result(_)) => write!(out, " to {}", Named(plan, buffer))?,
+            (ScanSlot::Whole(buffer), _) => write!(out, " = {}", Named(plan, buffer))?,
+        }
     }
     Ok(())
 }
@@ -123,6 +146,12 @@ pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
         Step::Gemm(gemm) => {
             Traffic { read: bytes(gemm.a.buffer) + bytes(gemm.b.buffer), written: bytes(gemm.c.buffer) }
         }
+        Step::Scan(scan) => match plan.bodies.get(scan.body) {
+            Some(body) => {
+                Traffic { read: scan.reads(body).map(bytes).sum(), written: scan.writes(body).map(bytes).sum() }
+            }
+            None => Traffic::default(),
+        },
         Step::Kernel { kernel, buffers } => {
             let params = plan.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
             let of = |used: fn(Access) -> bool| {

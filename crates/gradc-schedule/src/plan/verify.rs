@@ -3,6 +3,8 @@
 //! It checks that
 //! - kernels hold what [`kernel::verify`](crate::kernel::verify) checks, and are given distinct buffers of their types;
 //! - matrices are within their buffers, and the result of a product is not an operand of it;
+//! - bodies hold all of this, and their slots are given buffers of their types (or of as many of these as the scan has
+//!   steps), of which no two are one where one of them is written;
 //! - buffers in the arena are aligned and within it;
 //! - whatever a step reads has been written whole and not been overwritten since by another buffer in its place;
 //! - every result has been written in the end.
@@ -10,7 +12,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, SlotKind, Step};
+use gradc_ir::LeafKind;
+
+use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, Slot, SlotKind, Step};
 use crate::kernel::{self, Access};
 
 /// What is wrong with a plan.
@@ -40,6 +44,9 @@ impl std::error::Error for PlanError {}
 pub fn verify(plan: &Plan) -> Result<(), PlanError> {
     let fail = |message: String| PlanError { step: None, message };
     plan.kernels.iter().try_for_each(kernel::verify).map_err(|error| fail(error.to_string()))?;
+    for body in &plan.bodies {
+        verify(body).map_err(|error| fail(format!("body {}: {error}", body.name)))?;
+    }
     plan.buffers.iter().try_for_each(|buffer| place(plan, buffer)).map_err(fail)?;
     let mut state = State { plan, arena: BTreeMap::new(), slots: Vec::new() };
     let given = |kind: &SlotKind| matches!(kind, SlotKind::Leaf(_));
@@ -78,6 +85,7 @@ impl State<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Gemm(gemm) => self.gemm(gemm),
+            Step::Scan(scan) => self.scan(scan),
             Step::Kernel { kernel, buffers } => self.kernel(*kernel, buffers),
         }
     }
@@ -117,6 +125,43 @@ impl State<'_> {
         self.write(c.buffer)?;
         self.read(a.buffer)?;
         self.read(b.buffer)
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<(), String> {
+        let plan = self.plan;
+        let body = plan.bodies.get(scan.body).ok_or("there is no such body")?;
+        ensure(body.interface.len() == scan.slots.len(), || format!("{} takes other slots", body.name))?;
+        scan.slots.iter().zip(&body.interface).try_for_each(|(slot, kind)| self.scan_slot(scan, slot, kind))?;
+        let arena = self.buffer(scan.arena)?;
+        ensure(arena.ty.bytes() == body.arena_bytes, || format!("the arena of {} has another size", body.name))?;
+        let written: Vec<BufferId> = scan.writes(body).chain([scan.arena]).collect();
+        for (i, id) in written.iter().enumerate() {
+            let other = written[..i].iter().copied().chain(scan.reads(body)).any(|other| other == *id);
+            ensure(!other, || format!("b{} is given twice", id.0))?;
+        }
+        scan.reads(body).try_for_each(|id| self.read(id))?;
+        written.iter().try_for_each(|&id| self.write(id))?;
+        scan.reads(body).chain(written.iter().copied()).try_for_each(|id| self.read(id))
+    }
+
+    /// A buffer fits the slot of a body that it is given for.
+    fn scan_slot(&self, scan: &Scan, given: &ScanSlot, slot: &Slot) -> Result<(), String> {
+        let fits = |id: BufferId, times: usize| {
+            let ty = &self.buffer(id)?.ty;
+            let same = ty.dtype == slot.ty.dtype && ty.shape.elements() == times * slot.ty.shape.elements();
+            ensure(same, || format!("b{} is a {ty}, not {times} times {} for {}", id.0, slot.ty, slot.name))
+        };
+        match (*given, &slot.kind) {
+            (ScanSlot::Carry { start, memory }, SlotKind::Leaf(LeafKind::State)) => {
+                fits(start, 1)?;
+                fits(memory, 1)
+            }
+            (ScanSlot::Slice(buffer), SlotKind::Leaf(LeafKind::Input) | SlotKind::Result(_)) => {
+                fits(buffer, scan.length)
+            }
+            (ScanSlot::Whole(buffer), SlotKind::Leaf(LeafKind::Input)) => fits(buffer, 1),
+            _ => Err(format!("{} is not what it is given for", slot.name)),
+        }
     }
 
     fn matrix(&self, gemm: &Gemm, matrix: &MatrixRef, extents: [usize; 3]) -> Result<(), String> {
