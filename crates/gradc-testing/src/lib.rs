@@ -26,9 +26,11 @@ mod grow;
 mod interval;
 mod random;
 mod rearrange;
+mod samples;
 
 pub use grow::random_graph;
 pub use random::Random;
+pub use samples::{SIZES, Sample, smooth_samples, special_samples};
 
 /// The whole numbers that [`random_bindings`] gives to integer leaves, both ends included.
 pub const INTEGERS: (f64, f64) = (0.0, 2.0);
@@ -58,8 +60,25 @@ pub fn random_tensor(ty: &TensorType, (low, high): (f64, f64), random: &mut Rand
     })
 }
 
-/// Tensors of the types of a case's operands, from where the operator is smooth.
+/// Tensors of the types of a case's operands, from where the operator is smooth; all floats differ by a margin where it has
+/// kinks at ties.
 pub fn random_operands(domain: &Domain, operands: &[TensorType], random: &mut Random) -> Vec<Tensor> {
     let interval = |i: usize| domain.smooth[i.min(domain.smooth.len() - 1)];
-    operands.iter().enumerate().map(|(i, ty)| random_tensor(ty, interval(i), random)).collect()
+    let tensors = operands.iter().enumerate().map(|(i, ty)| random_tensor(ty, interval(i), random)).collect();
+    if domain.kink_at_ties { spread(tensors, domain.smooth[0], random) } else { tensors }
+}
+
+/// The same tensors with their floats evenly spaced between `low` and `high`, in random order.
+fn spread(tensors: Vec<Tensor>, (low, high): (f64, f64), random: &mut Random) -> Vec<Tensor> {
+    let total: usize = tensors.iter().map(|tensor| tensor.shape().elements()).sum();
+    let mut places: Vec<usize> = (0..total).collect();
+    (1..total).rev().for_each(|i| places.swap(i, random.below(i + 1)));
+    let mut place = places.into_iter();
+    let spaced = |tensor: Tensor| match tensor.ty().dtype.is_float() {
+        true => Tensor::from_fn(tensor.ty().clone(), |_| {
+            low + (high - low) * (place.next().unwrap_or(0) as f64 + 0.5) / total as f64
+        }),
+        false => tensor,
+    };
+    tensors.into_iter().map(spaced).collect()
 }

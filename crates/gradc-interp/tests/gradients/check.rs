@@ -3,7 +3,7 @@
 use gradc_autodiff::{gradient, jvp};
 use gradc_interp::evaluate_values;
 use gradc_ir::verify::verify;
-use gradc_ir::{Case, DType, Domain, Graph, OpDef, Tensor, TensorType, ValueId};
+use gradc_ir::{Case, DType, Graph, OpDef, Tensor, ValueId};
 use gradc_testing::{Random, random_operands, random_tensor};
 
 /// What a check found right: the largest magnitude among the derivatives it looked at. Zero means that it proved nothing.
@@ -63,7 +63,7 @@ impl Subject {
 /// An operator applied to inputs, as a case says.
 pub(crate) fn applied(def: &'static OpDef, case: &Case, seed: u64) -> (Subject, ValueId) {
     let mut random = Random::new(seed);
-    let tensors = sample(&def.domain, &case.operands, &mut random);
+    let tensors = random_operands(&def.domain, &case.operands, &mut random);
     let mut subject = Subject { graph: Graph::new(def.name), bindings: vec![], wrt: vec![], random };
     let mut operands = Vec::new();
     for (i, tensor) in tensors.into_iter().enumerate() {
@@ -80,7 +80,7 @@ pub(crate) fn applied(def: &'static OpDef, case: &Case, seed: u64) -> (Subject, 
 /// `None` where the result is no float.
 pub(crate) fn composed(def: &'static OpDef, case: &Case, seed: u64) -> Option<(Subject, ValueId)> {
     let mut random = Random::new(seed);
-    let tensors = sample(&def.domain, &case.operands, &mut random);
+    let tensors = random_operands(&def.domain, &case.operands, &mut random);
     let mut subject = Subject { graph: Graph::new(def.name), bindings: vec![], wrt: vec![], random };
     let (mut operands, mut others) = (Vec::new(), Vec::new());
     for (i, tensor) in tensors.into_iter().enumerate() {
@@ -110,26 +110,6 @@ pub(crate) fn composed(def: &'static OpDef, case: &Case, seed: u64) -> Option<(S
         loss = subject.graph.add(loss, other);
     }
     Some((subject, loss))
-}
-
-/// Operands from where the operator is smooth; pairwise different by a margin where it has kinks at ties.
-fn sample(domain: &Domain, operands: &[TensorType], random: &mut Random) -> Vec<Tensor> {
-    let tensors = random_operands(domain, operands, random);
-    if !domain.kink_at_ties {
-        return tensors;
-    }
-    let total: usize = operands.iter().map(|ty| ty.shape.elements()).sum();
-    let mut places: Vec<usize> = (0..total).collect();
-    (1..total).rev().for_each(|i| places.swap(i, random.below(i + 1)));
-    let mut place = places.into_iter();
-    let (low, high) = domain.smooth[0];
-    let spread = |tensor: Tensor| match tensor.ty().dtype.is_float() {
-        true => Tensor::from_fn(tensor.ty().clone(), |_| {
-            low + (high - low) * (place.next().unwrap_or(0) as f64 + 0.5) / total as f64
-        }),
-        false => tensor,
-    };
-    tensors.into_iter().map(spread).collect()
 }
 
 /// The loss's derivative along random directions: from the cotangents, and by a five-point central difference.

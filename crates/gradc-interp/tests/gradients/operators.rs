@@ -2,11 +2,9 @@
 
 use gradc_ir::op::ALL;
 use gradc_ir::{Case, Class, DType, Derivative, OpDef, TensorType};
+use gradc_testing::SIZES;
 
 use crate::check::{Checked, absent, applied, composed, reverse_mode, second_order, transpose};
-
-/// Sizes around those at which blocked and vectorised code changes its path, and none at all.
-const SIZES: [usize; 5] = [0, 1, 3, 5, 17];
 
 /// Sizes around a vector register or cache line, for operators that are cheap to check.
 const LARGE_SIZES: [usize; 2] = [63, 65];
@@ -107,6 +105,24 @@ fn cases_are_well_typed() {
         assert!(!def.doc.is_empty(), "{} has no manual", def.name);
         let lowered = def.lower.is_some();
         assert_eq!(lowered, def.class == Class::Elementwise, "{} is lowered or elementwise, not both", def.name);
+    }
+}
+
+/// Odd shapes come from the size that cases are asked for: each size gives other types, and 0 gives an empty one.
+#[test]
+fn cases_follow_the_size() {
+    for &def in ALL {
+        let types = |n: usize| -> Vec<TensorType> {
+            let of = |case: Case| {
+                let result = def.with(case.attrs.clone()).infer(&case.operands.iter().collect::<Vec<_>>());
+                case.operands.into_iter().chain(result.ok())
+            };
+            (def.cases)(n, DType::F64).into_iter().flat_map(of).collect()
+        };
+        assert!(types(0).iter().any(|ty| ty.shape.elements() == 0), "{} has no empty case", def.name);
+        for (a, b) in SIZES.iter().flat_map(|&a| SIZES.map(|b| (a, b))).filter(|(a, b)| a < b) {
+            assert_ne!(types(a), types(b), "{} at sizes {a} and {b}", def.name);
+        }
     }
 }
 

@@ -1,0 +1,6 @@
+//! Every operator of the registry with all its derivatives, interpreted and as machine code: against JAX's numbers
+//! (tests/reference), and on numbers that are not ordinary ones.
+
+mod reference;
+mod special;
+mod subject;
