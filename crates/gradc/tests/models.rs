@@ -224,6 +224,10 @@ models! {
     depth_sigmoid: "examples/depth/sigmoid.net", width = 9;
     depth_relu: "examples/depth/relu.net", width = 9;
     depth_residual: "examples/depth/residual.net";
+    autoencoder: "examples/autoencoder.net";
+    mixture: "examples/mixture.net";
+    regression_linear: "examples/regression/linear.net";
+    regression_logistic: "examples/regression/logistic.net";
     activations: "tests/run/activations.net";
     attention: "tests/run/attention.net";
     double: "tests/run/double.net";
@@ -239,7 +243,7 @@ models! {
 #[test]
 fn every_example_is_tested() {
     let mut files = Vec::new();
-    for folder in ["examples", "examples/gradients", "examples/depth", "tests/run"] {
+    for folder in ["examples", "examples/gradients", "examples/depth", "examples/regression", "tests/run"] {
         for entry in std::fs::read_dir(root().join(folder)).expect("the folder is there") {
             let name = entry.expect("an entry can be read").file_name();
             let name = name.to_str().expect("file names are UTF-8");
