@@ -18,7 +18,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("petgraph", "gradc-ir"),
     ("egg", "gradc-simplify"),
     ("cranelift-", "gradc-codegen"),
-    ("gemm", "gradc-runtime"),
+    ("gemm-", "gradc-runtime"),
     ("logos", "gradc-syntax"),
     ("annotate-snippets", "gradc-diagnostics"),
 ];

@@ -13,6 +13,7 @@ use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, Scan
 use rustc_hash::FxHashMap;
 
 use crate::error::CodegenError;
+use crate::matmul::scratch_bytes;
 
 type Check<T = ()> = Result<T, String>;
 
@@ -97,6 +98,18 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
         })?;
         ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
         places.push((region(plan, matrix.buffer), written, buffer.name.as_str()));
+    }
+    let needed = scratch_bytes(gemm);
+    if let Some(id) = gemm.scratch {
+        let buffer = plan.buffers.get(id.0 as usize).ok_or("there is no such buffer")?;
+        let in_arena = matches!(buffer.location, Location::Arena(_));
+        ensure(in_arena, || format!("{} is scratch memory outside of the arena", buffer.name))?;
+        ensure(needed <= buffer.ty.bytes(), || {
+            format!("{} is {}, and {needed} bytes of scratch memory are needed", buffer.name, buffer.ty)
+        })?;
+        places.push((region(plan, id), true, buffer.name.as_str()));
+    } else {
+        ensure(needed == 0, || format!("there is none of the {needed} bytes of scratch memory that are needed"))?;
     }
     apart(&places)
 }

@@ -126,7 +126,7 @@ impl Program {
         self.listing.assembly()
     }
 
-    /// Runs the program once. Slots are bound in the order of [`Program::interface`]. Kernels allocate nothing.
+    /// Runs the program once. Slots are bound in the order of [`Program::interface`]. Nothing is allocated.
     ///
     /// # Errors
     /// Where what is bound does not fit the interface, or the arena is another program's. Nothing was run then.

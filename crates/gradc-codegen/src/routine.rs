@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use gradc_ir::DType;
-use gradc_runtime::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64};
-use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, Step};
+use gradc_runtime::{Matmul, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64};
+use gradc_schedule::plan::{BufferId, Location, Plan, Scan, ScanSlot, Step};
+
+use crate::matmul::matmul;
 
 /// A kernel's machine code. It is given the addresses of its buffers.
 pub(crate) type KernelFunction = unsafe extern "C" fn(buffers: *const *mut u8);
@@ -28,8 +30,16 @@ pub(crate) struct Room {
 
 /// One thing to do.
 enum Command {
-    Kernel { function: KernelFunction, arguments: Range<usize> },
-    Matmul { dtype: DType, matmul: Matmul, operands: [Address; 3] },
+    Kernel {
+        function: KernelFunction,
+        arguments: Range<usize>,
+    },
+    /// The operands are A, B, C and scratch memory.
+    Matmul {
+        dtype: DType,
+        matmul: Matmul,
+        operands: [Address; 4],
+    },
     Scan(Box<Repeat>),
 }
 
@@ -97,7 +107,9 @@ impl Routine {
                 Step::Gemm(gemm) => Command::Matmul {
                     dtype: gemm.dtype,
                     matmul: matmul(gemm),
-                    operands: [gemm.a, gemm.b, gemm.c].map(|matrix| address(plan, matrix.buffer)),
+                    // Where no scratch memory is needed, its address is not used.
+                    operands: [gemm.a.buffer, gemm.b.buffer, gemm.c.buffer, gemm.scratch.unwrap_or(gemm.c.buffer)]
+                        .map(|buffer| address(plan, buffer)),
                 },
                 Step::Scan(scan) => {
                     let body = Routine::new(&plan.bodies[scan.body], of_bodies[scan.body]);
@@ -135,15 +147,17 @@ impl Routine {
                     // given and these within arena and slots, and that no written buffer overlaps another.
                     unsafe { function(table.as_ptr()) };
                 }
-                Command::Matmul { dtype: DType::F64, matmul, operands } => {
-                    let [a, b, c] = operands.map(|operand| operand.of(bases));
-                    // SAFETY: as for kernels; the check of the plan covers the reach of every stride.
-                    unsafe { gradc_runtime_matmul_f64(matmul, a.cast(), b.cast(), c.cast()) };
-                }
-                Command::Matmul { matmul, operands, .. } => {
-                    let [a, b, c] = operands.map(|operand| operand.of(bases));
-                    // SAFETY: as above; the only other type that passes the check is `f32`.
-                    unsafe { gradc_runtime_matmul_f32(matmul, a.cast(), b.cast(), c.cast()) };
+                Command::Matmul { dtype, matmul, operands } => {
+                    let [a, b, c, scratch] = operands.map(|operand| operand.of(bases));
+                    // SAFETY: as for kernels; the check of the plan covers the reach of every stride and the size of
+                    // scratch memory, and lets no other type pass.
+                    unsafe {
+                        if *dtype == DType::F64 {
+                            gradc_runtime_matmul_f64(matmul, a.cast(), b.cast(), c.cast(), scratch.cast());
+                        } else {
+                            gradc_runtime_matmul_f32(matmul, a.cast(), b.cast(), c.cast(), scratch.cast());
+                        }
+                    }
                 }
                 // SAFETY: as for this function.
                 Command::Scan(repeat) => unsafe { repeat.run(bases, inner, table) },
@@ -197,23 +211,5 @@ fn address(plan: &Plan, buffer: BufferId) -> Address {
     match plan.buffers[buffer.0 as usize].location {
         Location::Arena(offset) => Address { base: 0, offset },
         Location::Slot(slot) => Address { base: 1 + slot.0 as usize, offset: 0 },
-    }
-}
-
-fn matmul(gemm: &Gemm) -> Matmul {
-    let strides = |matrix: MatrixRef| Strides {
-        row: matrix.row_stride,
-        column: matrix.column_stride,
-        batch: matrix.batch_stride,
-    };
-    Matmul {
-        batch: gemm.batch,
-        m: gemm.m,
-        n: gemm.n,
-        k: gemm.k,
-        a: strides(gemm.a),
-        b: strides(gemm.b),
-        c: strides(gemm.c),
-        accumulate: gemm.accumulate,
     }
 }

@@ -1,4 +1,4 @@
-//! A run of a program without matrix products allocates nothing.
+//! A run of a program allocates nothing.
 
 // Counting what is allocated takes an allocator.
 #![allow(unsafe_code)]
@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use gradc_codegen::{Binding, Options, compile};
+use gradc_codegen::{Binding, Options, compile, scratch_bytes};
 use gradc_ir::{DType, Graph, Init, Role, TensorType};
 use gradc_schedule::schedule;
 
@@ -44,20 +44,25 @@ fn runs_allocate_nothing() {
     let total = graph.broadcast(total, &[0], &[64, 10]);
     let probability = graph.div(exp, total);
     let next = graph.sub(w, probability);
+    // The transposed operands are packed.
+    let products = graph.matmul_with(probability, false, x, true);
     graph.add_output(Role::Output, "p", probability);
+    graph.add_output(Role::Output, "products", products);
     graph.add_output(Role::Update, "w", next);
-    let plan = schedule(&graph, &gradc_schedule::Options::default());
+    let plan = schedule(&graph, &gradc_schedule::Options { scratch_bytes, ..Default::default() });
     let program = compile(&plan, &Options::default()).expect("the plan is well-formed");
     let mut arena = program.new_arena().expect("there is memory");
-    let (x, mut w, mut p) = (vec![1.0f32; 640], vec![0.0f32; 640], vec![0.0f32; 640]);
+    let (x, mut w, mut p, mut products) = (vec![1.0f32; 640], vec![0.0f32; 640], vec![0.0f32; 640], vec![0.0f32; 4096]);
 
     let before = ALLOCATIONS.with(Cell::get);
     assert!(before > 0, "the counter counts");
     for _ in 0..100 {
-        let slots = &mut [Binding::read(&x), Binding::write(&mut w), Binding::write(&mut p)];
+        let slots =
+            &mut [Binding::read(&x), Binding::write(&mut w), Binding::write(&mut p), Binding::write(&mut products)];
         program.run(&mut arena, slots).expect("the tensors fit");
     }
     assert_eq!(ALLOCATIONS.with(Cell::get), before);
     assert!((p.iter().sum::<f32>() - 64.0).abs() < 1e-3);
     assert!((w[0] + 10.0).abs() < 1e-3);
+    assert!(products.iter().all(|product| (product - 1.0).abs() < 1e-3));
 }

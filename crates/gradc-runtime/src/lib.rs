@@ -1,6 +1,7 @@
 //! What compiled gradc code calls: matrix multiplication and scalar fallbacks, with a C ABI.
 //!
-//! Everything here is single-threaded, deterministic on a given machine, and never unwinds: callers are machine code.
+//! Everything here is single-threaded, deterministic on a given machine, allocates nothing, and never unwinds: callers are
+//! machine code.
 //!
 //! # What this crate does not know
 //!
@@ -12,5 +13,5 @@
 mod matmul;
 mod scalar;
 
-pub use matmul::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64};
+pub use matmul::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64, matmul_instructions};
 pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_pow_f64};

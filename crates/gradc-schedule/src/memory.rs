@@ -2,9 +2,10 @@
 //!
 //! Leaves have their slots. An update is computed into its leaf's slot where nothing reads the leaf afterwards; a result
 //! into its own. An elementwise value takes the buffer of an operand that is read for the last time by the same step, at
-//! the same element. Everything else has a buffer in the arena for as long as it lives.
+//! the same element. Everything else has a buffer in the arena for as long as it lives, and so has the scratch memory of a
+//! product, during its step.
 
-use gradc_ir::{Graph, LeafKind, Role, ValueId};
+use gradc_ir::{Graph, LeafKind, Role, TensorType, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::groups::{Groups, Outcome, Work, element, updates};
@@ -53,6 +54,13 @@ impl Memory {
     /// The buffer of a leaf or a stored root.
     pub(crate) fn buffer_of(&self, value: ValueId) -> Option<BufferId> {
         self.of[value.index()]
+    }
+
+    /// A buffer in the arena that holds no value.
+    pub(crate) fn scratch(&mut self, ty: TensorType, live: Live) -> BufferId {
+        self.buffers.push(Buffer { name: "scratch".into(), ty, location: Location::Arena(0) });
+        self.lives.push(Some(live));
+        BufferId(self.buffers.len() as u32 - 1)
     }
 }
 

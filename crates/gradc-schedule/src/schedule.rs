@@ -8,7 +8,7 @@ use crate::build::{Built, build, build_copy, finish};
 use crate::groups::{Groups, Work, group};
 use crate::kernel::{Kernel, print_definition};
 use crate::matrix::MatrixView;
-use crate::memory::{Copy, Memory, assign};
+use crate::memory::{Copy, Live, Memory, assign};
 use crate::needs::operand_view;
 use crate::places::Places;
 use crate::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
@@ -18,11 +18,15 @@ use crate::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
 pub struct Options {
     /// Whether several values may be computed by one kernel. Without, each operator is a step of its own.
     pub fuse: bool,
+    /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
+    /// without any.
+    pub scratch_bytes: fn(&Gemm) -> usize,
 }
 
 impl Default for Options {
+    /// Kernels of several values, and products that need no scratch memory, which the evaluator's do not.
     fn default() -> Options {
-        Options { fuse: true }
+        Options { fuse: true, scratch_bytes: |_| 0 }
     }
 }
 
@@ -32,7 +36,8 @@ pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let places = Places::new(graph, options);
     let groups = group(graph, &places, options);
     let memory = assign(graph, &places, &groups);
-    let plan = Assembler { graph, places: &places, groups: &groups, memory, kernels: Kernels::default() }.assemble();
+    let kernels = Kernels::default();
+    let plan = Assembler { graph, options, places: &places, groups: &groups, memory, kernels }.assemble();
     debug_assert_eq!(crate::plan::verify(&plan), Ok(()), "gradc has a bug:\n{}", crate::plan::print(&plan));
     plan
 }
@@ -59,6 +64,7 @@ impl Kernels {
 
 struct Assembler<'a, 'g> {
     graph: &'g Graph,
+    options: &'a Options,
     places: &'a Places<'g>,
     groups: &'a Groups,
     memory: Memory,
@@ -67,12 +73,13 @@ struct Assembler<'a, 'g> {
 
 impl Assembler<'_, '_> {
     fn assemble(mut self) -> Plan {
+        let scratch = self.reserve_scratch();
         let arena_bytes = self.place_buffers();
         let (before, after) = (std::mem::take(&mut self.memory.before), std::mem::take(&mut self.memory.after));
         let mut steps: Vec<Step> = Vec::new();
         steps.extend(before.into_iter().filter_map(|copy| self.copy(copy)));
         let last = self.groups.steps.len();
-        steps.extend((0..last).filter_map(|step| self.step(step)));
+        steps.extend((0..last).filter_map(|step| self.step(step, scratch[step])));
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
         Plan {
             name: self.graph.name().to_string(),
@@ -83,6 +90,20 @@ impl Assembler<'_, '_> {
             interface: self.memory.interface,
             arena_bytes,
         }
+    }
+
+    /// Adds a buffer for each step that needs scratch memory.
+    fn reserve_scratch(&mut self) -> Vec<Option<BufferId>> {
+        (0..self.groups.steps.len())
+            .map(|step| {
+                let Work::Product(root) = self.groups.steps[step] else { return None };
+                let gemm = self.product(root, None)?;
+                let elements = (self.options.scratch_bytes)(&gemm).div_ceil(gemm.dtype.size());
+                // The steps of groups count from 1.
+                let live = Live { from: step + 1, to: step + 1 };
+                (elements > 0).then(|| self.memory.scratch(TensorType::new(gemm.dtype, [elements]), live))
+            })
+            .collect()
     }
 
     /// Gives offsets to the buffers in the arena.
@@ -101,9 +122,9 @@ impl Assembler<'_, '_> {
         size
     }
 
-    fn step(&mut self, step: usize) -> Option<Step> {
+    fn step(&mut self, step: usize, scratch: Option<BufferId>) -> Option<Step> {
         if let Work::Product(root) = &self.groups.steps[step] {
-            return self.product(*root).map(Step::Gemm);
+            return self.product(*root, scratch).map(Step::Gemm);
         }
         let Built { kernel, buffers } = build(self.graph, self.places, self.groups, step)?;
         let memory = |value: ValueId| self.memory.buffer_of(value);
@@ -127,7 +148,7 @@ impl Assembler<'_, '_> {
         (!kernel.body.is_empty()).then(|| Step::Kernel { kernel: self.kernels.intern(kernel), buffers })
     }
 
-    fn product(&self, root: ValueId) -> Option<Gemm> {
+    fn product(&self, root: ValueId, scratch: Option<BufferId>) -> Option<Gemm> {
         let op = self.graph.op(root)?;
         let operands = self.graph.operands(root);
         let (a, b) = (operands[0], operands[1]);
@@ -149,6 +170,7 @@ impl Assembler<'_, '_> {
             b: operand(b, "transpose_b")?,
             c: self.matrix(crate::matrix::plain_view(self.graph, root))?,
             accumulate: false,
+            scratch,
         })
     }
 

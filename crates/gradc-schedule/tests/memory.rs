@@ -4,7 +4,8 @@ mod common;
 
 use common::check;
 use gradc_ir::{DType, Graph, Init, Role, TensorType, ValueId};
-use gradc_schedule::plan::{Plan, Step};
+use gradc_schedule::plan::{Location, Plan, Step};
+use gradc_schedule::{Options, schedule};
 use gradc_testing::random_bindings;
 
 /// A graph with parameters `p` and `q`, both f64[4, 4], whose next values (and an output, if there is one) `build` gives.
@@ -45,6 +46,27 @@ fn an_update_in_several_passes_is_in_place() {
         (None, [graph.sub(p, mean), q])
     });
     assert_eq!((plan.steps.len(), plan.arena_bytes), (1, 0));
+}
+
+#[test]
+fn products_share_scratch_memory() {
+    let mut graph = Graph::new("products");
+    let x = graph.input("x", TensorType::new(DType::F32, [4, 4]));
+    let (mut y, products) = (x, 5);
+    for _ in 0..products {
+        y = graph.matmul(y, x);
+    }
+    graph.add_output(Role::Output, "y", y);
+    let plan = schedule(&graph, &Options { scratch_bytes: |_| 1000, ..Options::default() });
+    let scratch = |step: &Step| match step {
+        Step::Gemm(gemm) => gemm.scratch.map(|id| plan.buffers[id.0 as usize].location),
+        _ => None,
+    };
+    let places: Vec<_> = plan.steps.iter().map(scratch).collect();
+    assert_eq!(places, vec![Some(Location::Arena(0)); products]);
+    // Two of the values between are in use at once.
+    assert_eq!(plan.arena_bytes, 1024 + 2 * 64);
+    check(&graph, &random_bindings(&graph, 3), 1e-3);
 }
 
 #[test]

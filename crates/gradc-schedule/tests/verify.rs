@@ -4,7 +4,7 @@ use gradc_ir::{DType, Graph, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{
     self, Access, Affine, BufferParam, Combine, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt,
 };
-use gradc_schedule::plan::{self, Location, Plan, Step};
+use gradc_schedule::plan::{self, Buffer, BufferId, Location, Plan, Step};
 use gradc_schedule::{Options, schedule};
 
 /// A kernel of one loop over 4 elements, reading `x` and writing `y`, both f32[4].
@@ -133,4 +133,17 @@ fn plans_are_checked_step_by_step() {
         other => unreachable!("the first step is a product, not {other:?}"),
     };
     check_plan(widen, "step 0: a matrix reaches beyond x");
+    let scratch = |at: u32| {
+        move |plan: &mut Plan| match &mut plan.steps[2] {
+            Step::Gemm(gemm) => gemm.scratch = Some(BufferId(at)),
+            _ => unreachable!("the third step is a product"),
+        }
+    };
+    check_plan(scratch(9), "step 2: there is no buffer 9");
+    let overlapping = |plan: &mut Plan| {
+        let over = Buffer { name: "scratch".into(), ..plan.buffers[2].clone() };
+        plan.buffers.push(over);
+        scratch(4)(plan);
+    };
+    check_plan(overlapping, "step 2: v1 (b2) is read where it does not hold its value");
 }

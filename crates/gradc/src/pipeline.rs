@@ -217,7 +217,8 @@ pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) ->
 }
 
 fn schedule(graph: &Graph, options: &Options) -> Plan {
-    gradc_schedule::schedule(graph, &gradc_schedule::Options { fuse: options.level != Level::None })
+    let fuse = options.level != Level::None;
+    gradc_schedule::schedule(graph, &gradc_schedule::Options { fuse, scratch_bytes: gradc_codegen::scratch_bytes })
 }
 
 fn codegen_options(options: &Options) -> gradc_codegen::Options {

@@ -1,9 +1,10 @@
 //! What is not run: plans that could do harm, and memory that does not fit.
 
-use gradc_codegen::{Binding, CodegenError, Options, RunError, compile};
-use gradc_ir::{DType, ScalarOp};
+use gradc_codegen::{Binding, CodegenError, Options, RunError, compile, scratch_bytes};
+use gradc_ir::{DType, Graph, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{Access, Expr, Kernel, LoopKind, Reg};
-use gradc_schedule::plan::{Gemm, Location, MatrixRef, Plan, Step};
+use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Step};
+use gradc_schedule::schedule;
 
 use crate::support::{affine, elementwise, lets, load, looped, param, plan_of, store};
 
@@ -74,16 +75,40 @@ fn buffers_outside_the_arena() {
 #[test]
 fn matrices_beyond_their_buffers() {
     let mut plan = addition();
-    let matrix = |buffer: usize| MatrixRef {
-        buffer: gradc_schedule::plan::BufferId(buffer as u32),
-        row_stride: 3,
-        column_stride: 1,
-        batch_stride: 0,
-    };
+    let matrix =
+        |buffer: usize| MatrixRef { buffer: BufferId(buffer as u32), row_stride: 3, column_stride: 1, batch_stride: 0 };
     let (a, b, c) = (matrix(0), matrix(1), matrix(2));
-    let gemm = Gemm { dtype: DType::F32, batch: 1, m: 2, n: 2, k: 4, a, b, c, accumulate: false };
+    let gemm = Gemm { dtype: DType::F32, batch: 1, m: 2, n: 2, k: 4, a, b, c, accumulate: false, scratch: None };
     plan.steps.push(Step::Gemm(gemm));
     assert_invalid(&plan, "a matrix reaches");
+}
+
+/// `y = x @ x`, f32[8, 8].
+fn product(scratch_bytes: fn(&Gemm) -> usize) -> Plan {
+    let mut graph = Graph::new("product");
+    let x = graph.input("x", TensorType::new(DType::F32, [8, 8]));
+    let y = graph.matmul(x, x);
+    graph.add_output(Role::Output, "y", y);
+    schedule(&graph, &gradc_schedule::Options { scratch_bytes, ..Default::default() })
+}
+
+#[test]
+fn scratch_memory_that_is_missing_small_or_in_use() {
+    let mut plan = product(scratch_bytes);
+    assert!(compile(&plan, &Options::default()).is_ok());
+    assert_invalid(&product(|_| 0), "there is none of the");
+    assert_invalid(&product(|_| 64), "bytes of scratch memory are needed");
+    let Step::Gemm(gemm) = &mut plan.steps[0] else { unreachable!("the only step is a product") };
+    gemm.scratch = Some(gemm.c.buffer);
+    assert_invalid(&plan, "y is scratch memory outside of the arena");
+
+    let mut plan = product(scratch_bytes);
+    let Step::Gemm(gemm) = &mut plan.steps[0] else { unreachable!("the only step is a product") };
+    let moved = BufferId(plan.buffers.len() as u32);
+    let y = Buffer { location: Location::Arena(0), ..plan.buffers[gemm.c.buffer.0 as usize].clone() };
+    gemm.c.buffer = moved;
+    plan.buffers.push(y);
+    assert_invalid(&plan, "overlap");
 }
 
 #[test]

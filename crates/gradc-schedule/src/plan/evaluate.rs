@@ -120,6 +120,10 @@ impl Memory<'_> {
             }
         }
         self.write(gemm.c.buffer, &c);
+        if let Some(scratch) = gemm.scratch {
+            let ty = &self.plan.buffers[scratch.0 as usize].ty;
+            self.write(scratch, &vec![ty.dtype.round(f64::NAN); ty.shape.elements()]);
+        }
     }
 }
 

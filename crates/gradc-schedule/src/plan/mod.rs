@@ -162,9 +162,12 @@ pub struct Gemm {
     pub c: MatrixRef,
     /// Whether C is added to.
     pub accumulate: bool,
+    /// Memory in the arena for whatever multiplies, during this step alone.
+    pub scratch: Option<BufferId>,
 }
 
-/// What a compiled program does. Buffers in the arena are written before they are read; the caller's slots are in the
+/// What a compiled program does. It has all the memory that it needs: no step allocates any. Buffers in the arena are
+/// written before they are read; the caller's slots are in the
 /// order of the interface: leaves (inputs, parameters, state, each in the graph's order), then results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {

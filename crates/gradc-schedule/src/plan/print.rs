@@ -97,7 +97,7 @@ fn write_kernel(out: &mut String, plan: &Plan, kernel: usize, buffers: &[BufferI
 }
 
 fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
-    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate } = gemm;
+    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate, scratch } = gemm;
     let operator = if *accumulate { "+=" } else { "=" };
     write!(out, "gemm {dtype} ")?;
     if *batch != 1 {
@@ -106,7 +106,11 @@ fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
     write!(out, "{m} x {n} x {k}: {} {operator} ", Named(plan, c.buffer))?;
     write_matrix(out, plan, a)?;
     out.push_str(" @ ");
-    write_matrix(out, plan, b)
+    write_matrix(out, plan, b)?;
+    match scratch {
+        Some(scratch) => write!(out, " in {}", Named(plan, *scratch)),
+        None => Ok(()),
+    }
 }
 
 fn write_matrix(out: &mut String, plan: &Plan, matrix: &MatrixRef) -> fmt::Result {
@@ -130,7 +134,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Bytes of the buffers that a step reads and writes.
+/// Bytes of the buffers that a step reads and writes, scratch memory apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Of what it reads.

@@ -123,8 +123,11 @@ impl State<'_> {
             self.read(c.buffer)?;
         }
         self.write(c.buffer)?;
-        self.read(a.buffer)?;
-        self.read(b.buffer)
+        if let Some(scratch) = gemm.scratch {
+            self.write(scratch)?;
+        }
+        // Neither C nor scratch memory must be where an operand is, or scratch memory where C is.
+        [a, b, c].into_iter().try_for_each(|matrix| self.read(matrix.buffer))
     }
 
     fn scan(&mut self, scan: &Scan) -> Result<(), String> {

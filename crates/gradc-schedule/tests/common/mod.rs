@@ -1,4 +1,4 @@
-//! The one door into these tests: a graph is scheduled, with fusion and without, its plan is verified and run, and the
+//! The one door into these tests: a graph is scheduled, with fusion and without (then with scratch memory), its plan is verified and run, and the
 //! results are compared with the interpreter's.
 
 use gradc_ir::{Graph, LeafKind, Role, Tensor, ValueId};
@@ -9,7 +9,7 @@ use gradc_schedule::{Options, schedule};
 pub(crate) fn check(graph: &Graph, bindings: &[(ValueId, Tensor)], tolerance: f64) -> Plan {
     gradc_ir::verify::verify(graph).unwrap();
     let expected = gradc_interp::evaluate(graph, bindings).unwrap();
-    let plain = schedule(graph, &Options { fuse: false });
+    let plain = schedule(graph, &Options { fuse: false, scratch_bytes: |_| 100 });
     let fused = schedule(graph, &Options::default());
     for plan in [&plain, &fused] {
         let context = || format!("{}\n{}", plan::print(plan), plan::print_kernels(plan));

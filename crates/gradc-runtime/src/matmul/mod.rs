@@ -1,0 +1,168 @@
+//! Matrix multiplication, with the micro-kernels of the `gemm` crates.
+//!
+//! The crates' own front door allocates memory for packed operands in every product; here that memory is the caller's,
+//! who plans it with everything else. What is done with it, and in which order, is in `blocked.rs`.
+
+mod blocked;
+mod kernels;
+mod pack;
+mod product;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use blocked::Blocking;
+use kernels::{Element, Kernels};
+use product::{Form, Product};
+
+/// How a matrix lies in memory, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Strides {
+    /// From row to row.
+    pub row: usize,
+    /// From column to column.
+    pub column: usize,
+    /// From one product of the batch to the next.
+    pub batch: usize,
+}
+
+/// `C = A · B` or `C += A · B`, `batch` times over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Matmul {
+    /// Number of products.
+    pub batch: usize,
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of B and C.
+    pub n: usize,
+    /// Columns of A and rows of B; where it is 0, the product is zero.
+    pub k: usize,
+    /// The layout of A.
+    pub a: Strides,
+    /// The layout of B.
+    pub b: Strides,
+    /// The layout of C.
+    pub c: Strides,
+    /// Whether C is added to.
+    pub accumulate: bool,
+}
+
+impl Matmul {
+    /// The bytes of scratch memory that a product of elements of `size` bytes (4 or 8) needs. It depends on nothing else,
+    /// so memory can be planned before it is known which machine will run.
+    pub fn scratch_bytes(&self, size: usize) -> usize {
+        let form = Form::new(self);
+        match Path::new(self, &form) {
+            Path::Blocked => Blocking::new(&form, size).scratch(&form, size) * size,
+            Path::Nothing | Path::Zero | Path::AdjacentLanes | Path::AdjacentDepths => 0,
+        }
+    }
+}
+
+/// The instruction set that products are computed with on this machine.
+pub fn matmul_instructions() -> &'static str {
+    Kernels::<f32>::select().name
+}
+
+/// Multiplies matrices of `f32`. Nothing is allocated.
+///
+/// # Safety
+/// `matmul` is valid. `a`, `b` and `c` are aligned, and valid for every element that its extents and strides reach;
+/// `c` is written and overlaps neither `a` nor `b`, nor do elements of `c` overlap each other. Unless it
+/// accumulates, `c` need not be initialised. `scratch` is aligned as the elements are, better to a cache line, valid for
+/// writing [`Matmul::scratch_bytes`], and apart from the others; it need not be initialised.
+pub unsafe extern "C" fn gradc_runtime_matmul_f32(
+    matmul: *const Matmul,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    scratch: *mut f32,
+) {
+    // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
+    unsafe { run(Kernels::select(), &*matmul, a, b, c, scratch) }
+}
+
+/// Multiplies matrices of `f64`. Nothing is allocated.
+///
+/// # Safety
+/// As [`gradc_runtime_matmul_f32`].
+pub unsafe extern "C" fn gradc_runtime_matmul_f64(
+    matmul: *const Matmul,
+    a: *const f64,
+    b: *const f64,
+    c: *mut f64,
+    scratch: *mut f64,
+) {
+    // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
+    unsafe { run(Kernels::select(), &*matmul, a, b, c, scratch) }
+}
+
+/// How a product is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    /// C has no elements, or nothing is added to them.
+    Nothing,
+    /// A sum of no products.
+    Zero,
+    /// One row, and lanes that are adjacent at each depth, and in C.
+    AdjacentLanes,
+    /// One row, and adjacent depths.
+    AdjacentDepths,
+    /// Everything else.
+    Blocked,
+}
+
+impl Path {
+    fn new(matmul: &Matmul, form: &Form) -> Path {
+        if matmul.batch == 0 || form.lanes == 0 || form.rows == 0 || (form.depth == 0 && matmul.accumulate) {
+            Path::Nothing
+        } else if form.depth == 0 {
+            Path::Zero
+        } else if form.rows == 1 && form.l_lane == 1 && form.c_lane == 1 {
+            Path::AdjacentLanes
+        } else if form.rows == 1 && form.l_depth == 1 && form.r_depth == 1 {
+            Path::AdjacentDepths
+        } else {
+            Path::Blocked
+        }
+    }
+}
+
+/// # Safety
+/// As [`gradc_runtime_matmul_f32`]; the machine has the kernels' instructions.
+unsafe fn run<T: Element>(kernels: &Kernels<T>, matmul: &Matmul, a: *const T, b: *const T, c: *mut T, scratch: *mut T) {
+    let form = Form::new(matmul);
+    let path = Path::new(matmul, &form);
+    if path == Path::Nothing {
+        return;
+    }
+    for index in 0..matmul.batch {
+        // SAFETY: the matrices of this product begin within what the caller promised, which is what the paths ask for.
+        unsafe {
+            let (a, b) = (a.add(index * matmul.a.batch), b.add(index * matmul.b.batch));
+            let (l, r) = if form.lanes_of_a { (a, b) } else { (b, a) };
+            let c = c.add(index * matmul.c.batch);
+            let product = Product { form, l, r, c, accumulate: matmul.accumulate };
+            match path {
+                Path::Nothing => {}
+                Path::Zero => clear(matmul, c),
+                Path::AdjacentLanes => (kernels.row.adjacent_lanes)(&product),
+                Path::AdjacentDepths => (kernels.row.adjacent_depths)(&product),
+                Path::Blocked => blocked::multiply(kernels, &product, scratch),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `c` is valid for writing every element that the extents and strides reach.
+unsafe fn clear<T: Element>(matmul: &Matmul, c: *mut T) {
+    for row in 0..matmul.m {
+        for column in 0..matmul.n {
+            // SAFETY: the element is one of C's.
+            unsafe { c.add(row * matmul.c.row + column * matmul.c.column).write(T::ZERO) };
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A product as the kernels see it.
+//!
+//! Kernels compute with vectors along one extent of C, and with single numbers along the other one. The first is called
+//! *lanes* here, the second *rows*: which is which is decided by how C lies in memory. The operand that has the lanes is
+//! `l`, the other one `r`.
+
+use super::kernels::Element;
+use super::{Matmul, Strides};
+
+/// Which operand has the lanes, and how large everything is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// Whether the lanes are those of A: then C's rows are lanes, its columns rows.
+    pub(super) lanes_of_a: bool,
+    /// Elements of C along the lanes.
+    pub(super) lanes: usize,
+    /// Elements of C along the rows.
+    pub(super) rows: usize,
+    /// Elements of A and B that are multiplied for one element of C.
+    pub(super) depth: usize,
+    /// From lane to lane.
+    pub(super) l_lane: usize,
+    /// From depth to depth of the lanes.
+    pub(super) l_depth: usize,
+    /// From row to row.
+    pub(super) r_row: usize,
+    /// From depth to depth of the rows.
+    pub(super) r_depth: usize,
+    /// C's, from lane to lane.
+    pub(super) c_lane: usize,
+    /// C's, from row to row.
+    pub(super) c_row: usize,
+}
+
+impl Form {
+    /// The form of the products of `matmul`: lanes are what is adjacent in C; where there is one row or one column, the
+    /// other extent.
+    pub(super) fn new(matmul: &Matmul) -> Form {
+        let Matmul { m, n, k, a, b, c, .. } = *matmul;
+        let adjacent_rows = c.column != 1 && c.row == 1;
+        let lanes_of_a = if m == 1 || n == 1 { n == 1 } else { adjacent_rows };
+        if lanes_of_a {
+            Form {
+                lanes_of_a,
+                lanes: m,
+                rows: n,
+                depth: k,
+                l_lane: a.row,
+                l_depth: a.column,
+                r_row: b.column,
+                r_depth: b.row,
+                c_lane: c.row,
+                c_row: c.column,
+            }
+        } else {
+            let Strides { row: l_depth, column: l_lane, .. } = b;
+            let (r_row, r_depth, c_lane, c_row) = (a.row, a.column, c.column, c.row);
+            Form { lanes_of_a, lanes: n, rows: m, depth: k, l_lane, l_depth, r_row, r_depth, c_lane, c_row }
+        }
+    }
+}
+
+/// One product, of the form that it dereferences to.
+pub(super) struct Product<T> {
+    /// The form.
+    pub(super) form: Form,
+    /// The operand that has the lanes.
+    pub(super) l: *const T,
+    /// The operand that has the rows.
+    pub(super) r: *const T,
+    /// The product.
+    pub(super) c: *mut T,
+    /// Whether C is added to.
+    pub(super) accumulate: bool,
+}
+
+impl<T> std::ops::Deref for Product<T> {
+    type Target = Form;
+
+    fn deref(&self) -> &Form {
+        &self.form
+    }
+}
+
+impl<T: Element> Product<T> {
+    /// Writes, or adds to, an element of C's first row.
+    ///
+    /// # Safety
+    /// C is valid, and has the lane.
+    #[inline(always)]
+    pub(super) unsafe fn store(&self, lane: usize, value: T) {
+        // SAFETY: as the caller promises; what is not accumulated to is not read.
+        unsafe {
+            let element = self.c.add(lane * self.c_lane);
+            element.write(if self.accumulate { (*element).plus(value) } else { value });
+        }
+    }
+}

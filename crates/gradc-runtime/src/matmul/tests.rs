@@ -1,0 +1,241 @@
+use gemm::{Parallelism, gemm};
+
+use super::*;
+
+/// A matrix in memory, padded so that a wrong stride is seen.
+struct Matrix {
+    strides: Strides,
+    data: Vec<f64>,
+}
+
+/// Small whole numbers, of which no sum rounds, with `padding` between and behind the rows.
+fn matrix(batch: usize, rows: usize, columns: usize, transposed: bool, seed: usize, padding: f64) -> Matrix {
+    let (inner, outer) = if transposed { (rows, columns) } else { (columns, rows) };
+    let pitch = inner + 3;
+    let (row, column) = if transposed { (1, pitch) } else { (pitch, 1) };
+    let per_batch = pitch * outer + 5;
+    let number = |at: usize| ((at * 31 + seed * 17) % 23) as f64 - 11.0;
+    let is_element = |at: usize| at % per_batch < pitch * outer && at % per_batch % pitch < inner;
+    let data = (0..batch * per_batch).map(|at| if is_element(at) { number(at) } else { padding }).collect();
+    Matrix { strides: Strides { row, column, batch: per_batch }, data }
+}
+
+/// The operands and what C holds before. What is between their rows must not be used; C's must not be written.
+fn matrices(batch: usize, [m, n, k]: [usize; 3], layout: usize) -> (Matmul, [Matrix; 3]) {
+    let flag = |bit: usize| layout >> bit & 1 == 1;
+    let a = matrix(batch, m, k, flag(0), 1, f64::NAN);
+    let b = matrix(batch, k, n, flag(1), 2, f64::NAN);
+    let c = matrix(batch, m, n, flag(2), 3, 77.0);
+    let (sa, sb, sc) = (a.strides, b.strides, c.strides);
+    (Matmul { batch, m, n, k, a: sa, b: sb, c: sc, accumulate: flag(3) }, [a, b, c])
+}
+
+/// The oracle: the front door of the `gemm` crate.
+fn reference<T: Element>(matmul: &Matmul, a: &[T], b: &[T], c: &mut [T]) {
+    let Matmul { batch, m, n, k, accumulate, .. } = *matmul;
+    let strides = |strides: Strides| (strides.column as isize, strides.row as isize);
+    let ((a_column, a_row), (b_column, b_row), (c_column, c_row)) =
+        (strides(matmul.a), strides(matmul.b), strides(matmul.c));
+    for index in 0..if m * n == 0 { 0 } else { batch } {
+        let (a, b) = (a[index * matmul.a.batch..].as_ptr(), b[index * matmul.b.batch..].as_ptr());
+        let c = c[index * matmul.c.batch..].as_mut_ptr();
+        let alpha = if accumulate { T::ONE } else { T::ZERO };
+        let none = Parallelism::None;
+        // SAFETY: the matrices are as large as their strides and extents say, and apart.
+        unsafe {
+            gemm(
+                m,
+                n,
+                k,
+                c,
+                c_column,
+                c_row,
+                accumulate,
+                a,
+                a_column,
+                a_row,
+                b,
+                b_column,
+                b_row,
+                alpha,
+                T::ONE,
+                false,
+                false,
+                false,
+                none,
+            );
+        }
+    }
+}
+
+/// Multiplies with every instruction set that this machine has. Scratch memory is full of NaN, and no larger than it has
+/// to be.
+fn multiply<T: Element + From<f32> + PartialEq>(
+    matmul: &Matmul,
+    a: &[T],
+    b: &[T],
+    c: &[T],
+) -> Vec<(&'static str, Vec<T>)> {
+    let guard = T::from(99.0);
+    let elements = matmul.scratch_bytes(size_of::<T>()) / size_of::<T>();
+    let available = T::kernels().iter().filter(|kernels| (kernels.available)());
+    let product = |kernels: &'static Kernels<T>| {
+        let mut scratch = vec![T::from(f32::NAN); elements];
+        scratch.push(guard);
+        let mut found = c.to_vec();
+        // SAFETY: the matrices are as large as their strides and extents say, and apart; this machine has the
+        // instructions.
+        unsafe { run(kernels, matmul, a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), scratch.as_mut_ptr()) };
+        assert!(scratch[elements] == guard, "{}: {matmul:?} needs more scratch memory", kernels.name);
+        (kernels.name, found)
+    };
+    available.map(product).collect()
+}
+
+fn check(matmul: &Matmul, [a, b, c]: &[Matrix; 3]) {
+    let mut expected = c.data.clone();
+    reference(matmul, &a.data, &b.data, &mut expected);
+    for (name, found) in multiply(matmul, &a.data, &b.data, &c.data) {
+        assert!(found == expected, "{name}, f64: {matmul:?}");
+    }
+    let single = |matrix: &Matrix| matrix.data.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    for (name, found) in multiply(matmul, &single(a), &single(b), &single(c)) {
+        assert!(found.into_iter().map(f64::from).eq(expected.iter().copied()), "{name}, f32: {matmul:?}");
+    }
+}
+
+#[test]
+fn products_of_all_small_shapes_and_layouts() {
+    const EXTENTS: [usize; 7] = [0, 1, 2, 3, 5, 16, 33];
+    for m in EXTENTS {
+        for (n, k) in EXTENTS.into_iter().flat_map(|n| EXTENTS.into_iter().map(move |k| (n, k))) {
+            for layout in 0..16 {
+                let (matmul, matrices) = matrices(1, [m, n, k], layout);
+                check(&matmul, &matrices);
+            }
+        }
+    }
+}
+
+/// More than one block of depths, of rows and of lanes, with and without a rest.
+#[test]
+fn products_of_several_blocks() {
+    let shapes = [
+        [17, 63, 65],
+        [63, 65, 129],
+        [65, 129, 63],
+        [129, 17, 300],
+        [300, 129, 17],
+        [1, 300, 129],
+        [300, 1, 129],
+        [1, 129, 1000],
+        [5, 3, 2000],
+        [64, 384, 768],
+        [65, 385, 769],
+        [400, 130, 390],
+        [130, 700, 40],
+    ];
+    for shape in shapes {
+        for layout in 0..16 {
+            let (matmul, matrices) = matrices(1, shape, layout);
+            check(&matmul, &matrices);
+        }
+    }
+}
+
+#[test]
+fn batches_are_products_of_their_own() {
+    for batch in [0, 1, 4] {
+        for shape in [[5, 9, 7], [1, 9, 7], [5, 1, 7], [65, 70, 33], [4, 4, 0]] {
+            for layout in 0..16 {
+                let (mut matmul, matrices) = matrices(batch, shape, layout);
+                check(&matmul, &matrices);
+                // One matrix for all of the batch.
+                matmul.b.batch = 0;
+                check(&matmul, &matrices);
+            }
+        }
+    }
+}
+
+/// A row or a column of a larger matrix, and elements that are the same in a whole row.
+#[test]
+fn any_strides() {
+    let (rows, columns) = (37, 41);
+    for (row, column) in [(3, 200), (200, 3), (0, 1), (1, 0), (0, 0), (5, 7)] {
+        for (m, n) in [(rows, columns), (1, columns), (rows, 1)] {
+            for swapped in [false, true] {
+                let (mut matmul, matrices) = matrices(1, [m, n, 19], 0);
+                let odd = matrix(1, 100, 100, false, 5, 3.0);
+                let [mut a, mut b, c] = matrices;
+                if swapped {
+                    (b.data, matmul.b.row, matmul.b.column) = (odd.data, row, column);
+                } else {
+                    (a.data, matmul.a.row, matmul.a.column) = (odd.data, row, column);
+                }
+                check(&matmul, &[a, b, c]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_accumulated_to_is_not_read() {
+    for shape in [[1, 1, 2], [1, 1, 0], [1, 40, 3], [40, 1, 3], [40, 50, 3], [40, 50, 0], [30, 30, 800]] {
+        for layout in 0..8 {
+            let (matmul, [a, b, mut c]) = matrices(1, shape, layout);
+            let expected = multiply(&matmul, &a.data, &b.data, &c.data);
+            c.data.iter_mut().filter(|element| **element != 77.0).for_each(|element| *element = f64::NAN);
+            assert!(multiply(&matmul, &a.data, &b.data, &c.data) == expected, "{matmul:?}");
+        }
+    }
+}
+
+/// Sums are rounded, but not more than a sum of so many products has to be, and in the same way each time.
+#[test]
+fn sums_are_accurate_and_always_the_same() {
+    for shape in [[33, 47, 1000], [1, 47, 1000], [33, 1, 1000], [8, 64, 64]] {
+        for layout in 0..4 {
+            let (matmul, operands) = matrices(1, shape, layout);
+            let [a, b, c] = operands.map(|matrix| matrix.data.iter().map(|x| x / 7.0).collect::<Vec<f64>>());
+            let mut expected = c.clone();
+            reference(&matmul, &a, &b, &mut expected);
+            let single = |data: &[f64]| data.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+            let [a, b, c] = [&a, &b, &c].map(|data| single(data));
+            let found = multiply(&matmul, &a, &b, &c);
+            assert!(multiply(&matmul, &a, &b, &c) == found, "{matmul:?}");
+            for (name, found) in found {
+                for (found, expected) in found.into_iter().zip(&expected) {
+                    let error = (f64::from(found) - expected).abs();
+                    // A sixth of what is known beforehand: half a unit in the last place of the largest sum that there
+                    // may be, for each product.
+                    let bound = 1e-8 * matmul.k as f64 * (matmul.k as f64 * 2.5);
+                    assert!(error < bound, "{name}: {found}, not {expected}: {matmul:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scratch_memory_is_bounded_by_a_constant_and_by_the_operands() {
+    for m in [0, 1, 5, 63, 1000, 100_000] {
+        for (n, k) in [(1, 5), (5, 1), (5, 0), (64, 64), (300, 1000), (100_000, 100_000), (7, 100_000)] {
+            for layout in 0..4 {
+                let (a, b) = (layout & 1 == 1, layout & 2 == 2);
+                let strides = |rows: usize, columns: usize, transposed: bool| {
+                    let (row, column) = if transposed { (1, rows) } else { (columns, 1) };
+                    Strides { row, column, batch: 0 }
+                };
+                let (a, b, c) = (strides(m, k, a), strides(k, n, b), strides(m, n, false));
+                let matmul = Matmul { batch: 3, m, n, k, a, b, c, accumulate: false };
+                for size in [4, 8] {
+                    let bytes = matmul.scratch_bytes(size);
+                    let operands = (m + 64 + n + 64) * k * size;
+                    assert!(bytes <= operands.min(1 << 20), "{bytes} bytes for {matmul:?}");
+                    assert!(bytes == 0 || (m > 1 && n > 1 && k > 0), "{bytes} bytes for {matmul:?}");
+                }
+            }
+        }
+    }
+}
