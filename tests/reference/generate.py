@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.random import threefry2x32_p
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -89,6 +90,31 @@ def reduce(function, initial):
     return apply
 
 
+def entries(count, size, stride, dilation):
+    """The element that each entry of each window is."""
+    return stride * np.arange(count)[:, None] + dilation * np.arange(size)
+
+
+def window(x, axis, size, stride, dilation):
+    rest = x.shape[axis] - ((size - 1) * dilation + 1)
+    count = rest // stride + 1 if rest >= 0 else 0
+    return x[(slice(None),) * axis + (entries(count, size, stride, dilation),)]
+
+
+def overlap_add(x, axis, extent, stride, dilation):
+    front = jnp.moveaxis(x, (axis, axis + 1), (0, 1))
+    here = entries(*front.shape[:2], stride, dilation) == np.arange(extent)[:, None, None]
+    here = here.reshape(here.shape + (1,) * (front.ndim - 2))
+    sums = jnp.sum(jnp.where(here, front, 0), axis=(1, 2), dtype=x.dtype)
+    return jnp.moveaxis(sums, 0, axis)
+
+
+def random(seed, stream, step, index, dtype):
+    words = [lax.bitcast_convert_type(a, jnp.uint32) for a in (seed, stream, step, index)]
+    bits, _ = threefry2x32_p.bind(*words)
+    return (bits >> 8).astype(DTYPES[dtype]) * 2.0**-24
+
+
 # Operands come first, attributes by their names.
 MEANING = {
     "abs": jnp.abs,
@@ -122,8 +148,10 @@ MEANING = {
     "not": jnp.logical_not,
     "one_hot": lambda indices, depth, dtype: (indices[..., None] == jnp.arange(depth)).astype(DTYPES[dtype]),
     "or": jnp.logical_or,
+    "overlap_add": overlap_add,
     "pad": pad,
     "pow": lambda a, b: a**b,
+    "random": random,
     "reshape": lambda x, shape: x.reshape(shape),
     "rsqrt": lambda a: 1 / jnp.sqrt(a),
     "scatter_add": scatter_add,
@@ -137,6 +165,7 @@ MEANING = {
     "sum": lambda x, axes: jnp.sum(x, axis=tuple(axes), dtype=x.dtype),
     "tanh": jnp.tanh,
     "transpose": lambda x, permutation: jnp.transpose(x, permutation),
+    "window": window,
 }
 
 # --- From cases to numbers --------------------------------------------------------------------------------------------
