@@ -51,6 +51,14 @@ impl Gradient {
         self.compiled.get(leaf).map(Vec::as_slice)
     }
 
+    /// The graph that the pipeline makes of it.
+    fn optimised(&self, rules: &Rules<'_>, subject: &Subject, compile: &gradc::Options) -> Result<Graph, Error> {
+        let goal = Goal::Gradient { wrt: self.compiled.keys().cloned().collect() };
+        let mut lowered = lower_by(rules, &subject.graph, &goal, compile, &mut Unobserved)?;
+        lowered.retain_outputs(|output| matches!(output.role, Role::Loss | Role::Gradient));
+        Ok(lowered)
+    }
+
     pub(crate) fn is_finite(&self) -> bool {
         self.compiled.values().flatten().all(|x| x.is_finite())
     }
@@ -71,11 +79,8 @@ pub(crate) fn identities(
     loss: f64,
     options: &Options,
 ) -> Result<Vec<IdentityReport>, Error> {
-    let names: Vec<String> = gradient.compiled.keys().cloned().collect();
     let compile = gradc::Options { float: None, ..options.compile.clone() };
-    let goal = Goal::Gradient { wrt: names };
-    let mut lowered = lower_by(rules, &subject.graph, &goal, &compile, &mut Unobserved)?;
-    lowered.retain_outputs(|output| matches!(output.role, Role::Loss | Role::Gradient));
+    let lowered = gradient.optimised(rules, subject, &compile)?;
     let mut machine = Compiled::new(lowered.clone(), subject, &compile, point)?;
     machine.run()?;
     let optimised = gradients(&lowered, &machine);
@@ -265,17 +270,98 @@ pub(crate) fn wrong_code(subject: &Subject, point: &Bindings) -> Result<Option<F
     let wanted: Vec<Option<ValueId>> = applied.iter().copied().map(Some).collect();
     let found = compiled_values(graph, subject, point, &wanted)?;
     let expected = values(graph, point, &applied);
-    let error = |found: &[f64], expected: &Tensor| {
-        let scale = expected.data().iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
-        let pairs = found.iter().zip(expected.data()).filter(|(a, b)| !(a.is_nan() && b.is_nan()));
-        pairs
-            .map(|(a, b)| relative_error(*a, *b, scale, 0.0, EXACT))
-            .fold(0.0, |worst, own| if own <= worst { worst } else { own })
-    };
-    let errors = found.iter().zip(&expected).map(|(found, expected)| error(found.as_deref().unwrap_or(&[]), expected));
-    let wrong = applied.iter().zip(errors).find(|(_, error)| !(*error <= EXACT));
+    let errors = found.iter().zip(&expected);
+    let errors = errors.map(|(found, expected)| largest_error(found.as_deref().unwrap_or(&[]), expected.data()));
+    let wrong = applied.iter().zip(errors).find(|(_, error)| *error > EXACT);
     Ok(wrong.and_then(|(&value, error)| {
         let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
         Some(Finding::WrongCode { operator, span, error })
     }))
+}
+
+/// The first named value that optimisation has changed.
+pub(crate) fn wrong_rewrite(
+    rules: &Rules<'_>,
+    subject: &Subject,
+    point: &Bindings,
+    gradient: &Gradient,
+    options: &Options,
+) -> Result<Option<Finding>, Error> {
+    let compile = gradc::Options { float: None, ..options.compile.clone() };
+    let optimised = gradient.optimised(rules, subject, &compile)?;
+    Ok(first_difference(&gradient.graph, &optimised, point).and_then(|(value, error)| {
+        let graph = &gradient.graph;
+        let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
+        Some(Finding::WrongRewrite { value: path_and_name(graph, value)?, operator, span, error })
+    }))
+}
+
+/// The first value of `plain`, in its order, that `other` has another number for under the same path and name, and by how
+/// much they differ.
+fn first_difference(plain: &Graph, other: &Graph, point: &Bindings) -> Option<(ValueId, f64)> {
+    let named = |graph: &Graph| -> BTreeMap<String, ValueId> {
+        let live = graph.live();
+        let computed = graph.values().filter(|v| live[v.index()] && graph.op(*v).is_some());
+        computed.filter_map(|value| Some((path_and_name(graph, value)?, value))).collect()
+    };
+    let others = named(other);
+    let both = named(plain).into_iter().filter_map(|(name, value)| Some((value, *others.get(&name)?)));
+    let mut both: Vec<(ValueId, ValueId)> = both.filter(|(a, b)| plain.ty(*a) == other.ty(*b)).collect();
+    both.sort_unstable();
+    let (first, second): (Vec<ValueId>, Vec<ValueId>) = both.into_iter().unzip();
+    let (expected, found) = (values(plain, point, &first), values(other, point, &second));
+    let errors = found.iter().zip(&expected).map(|(found, expected)| largest_error(found.data(), expected.data()));
+    first.into_iter().zip(errors).find(|(_, error)| *error > EXACT)
+}
+
+/// A value's name under the path of its layer.
+fn path_and_name(graph: &Graph, value: ValueId) -> Option<String> {
+    let (name, path) = (graph.value_name(value)?, graph.scope_path(graph.node(value).origin.scope));
+    Some(if path.is_empty() { name.to_string() } else { format!("{path}.{name}") })
+}
+
+/// The largest error of numbers relative to the greatest of them; infinite where one is NaN and the other not, or where
+/// there are not as many.
+fn largest_error(found: &[f64], expected: &[f64]) -> f64 {
+    if found.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let scale = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    let error = |(a, b): (&f64, &f64)| match a.is_nan() || b.is_nan() {
+        true if a.is_nan() && b.is_nan() => 0.0,
+        true => f64::INFINITY,
+        false => relative_error(*a, *b, scale, 0.0, EXACT),
+    };
+    found.iter().zip(expected).map(error).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use gradc::ir::{DType, TensorType};
+
+    use super::*;
+
+    /// `log(1 + factor * x * x)`, with names for what it is computed from.
+    fn graph(factor: f64) -> Graph {
+        let mut graph = Graph::new("g");
+        let x = graph.input("x", TensorType::new(DType::F64, [2]));
+        let square = graph.mul(x, x);
+        graph.set_value_name(square, "square");
+        let slope = graph.scale(square, factor);
+        graph.set_value_name(slope, "slope");
+        let y = graph.log1p(slope);
+        graph.set_value_name(y, "y");
+        graph.add_output(Role::Output, "y", y);
+        graph
+    }
+
+    #[test]
+    fn the_first_value_that_differs_is_found() {
+        let point = vec![("x".to_owned(), Tensor::new(TensorType::new(DType::F64, [2]), vec![0.5, 2.0]))];
+        let plain = graph(2.0);
+        assert_eq!(first_difference(&plain, &graph(2.0), &point), None);
+        let (value, error) = first_difference(&plain, &graph(2.5), &point).expect("they differ");
+        assert_eq!(plain.value_name(value).map(|name| &**name), Some("slope"));
+        assert!((error - 0.2).abs() < 0.06, "{error}");
+    }
 }

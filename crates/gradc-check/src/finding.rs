@@ -26,6 +26,18 @@ pub enum Finding {
         /// The relative error.
         error: f64,
     },
+    /// The optimised gradient is another one than the rules wrote; this is the first named value of the model or of its
+    /// gradient that differs.
+    WrongRewrite {
+        /// The value: a path and a name.
+        value: String,
+        /// The operator that it is the result of.
+        operator: &'static str,
+        /// Where it is applied.
+        span: Option<Span>,
+        /// The relative error.
+        error: f64,
+    },
     /// The loss or its gradient is NaN or infinite.
     NotFinite {
         /// The first operator that makes something that is not finite from what is.
@@ -72,6 +84,7 @@ impl Finding {
         match self {
             Finding::WrongRule { operator, .. }
             | Finding::WrongCode { operator, .. }
+            | Finding::WrongRewrite { operator, .. }
             | Finding::NotFinite { operator, .. }
             | Finding::Kink { operator, .. } => operator,
         }
@@ -82,6 +95,7 @@ impl Finding {
         match self {
             Finding::WrongRule { span, .. }
             | Finding::WrongCode { span, .. }
+            | Finding::WrongRewrite { span, .. }
             | Finding::NotFinite { span, .. }
             | Finding::Kink { span, .. } => *span,
         }
@@ -96,6 +110,12 @@ impl Finding {
                 let help = "this is a mistake of gradc's, not of the program: `gradc run --interp` computes without machine code";
                 let label = format!("here the relative error is {error:.1e}");
                 (Diagnostic::error(codes::WRONG_MACHINE_CODE, message).help(help), label)
+            }
+            Finding::WrongRewrite { value, error, .. } => {
+                let message = format!("optimised and unoptimised code disagree on `{value}`");
+                let help = "this is a mistake of gradc's, not of the program: `--fp strict` or `-O0` may avoid it";
+                let label = format!("here the relative error is {error:.1e}");
+                (Diagnostic::error(codes::WRONG_REWRITE, message).help(help), label)
             }
             Finding::NotFinite { operator, in_gradient: false, .. } => {
                 let message = "the loss is not finite at the point of the check";

@@ -62,7 +62,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
         report.identities.extend(consistency::second_order(rules, &subject, &point, options)?);
     }
     if report.count(Verdict::Fail) > 0 && report.findings.iter().all(|finding| !finding.is_error()) {
-        report.findings.extend(first_disagreement(rules, &subject, &point, options)?);
+        report.findings.extend(first_disagreement(rules, &subject, &point, &gradient, options)?);
     }
     Ok(report)
 }
@@ -150,17 +150,21 @@ fn check_target(
     Ok(CheckedTarget { report, direction, step: comparison.step })
 }
 
-/// Where what failed arises: in a rule, or in machine code.
+/// Where what failed arises: in a rule, in machine code, or in what optimisation makes of it.
 fn first_disagreement(
     rules: &Rules<'_>,
     subject: &Subject,
     point: &Bindings,
+    gradient: &consistency::Gradient,
     options: &Options,
 ) -> Result<Option<Finding>, Error> {
     let second = options.second_order.then_some(Rule::Second);
     let mut kinds = [Rule::Reverse, Rule::Forward].into_iter().chain(second);
-    match kinds.find_map(|rule| locate::wrong_rule(rules, subject, point, options, rule)) {
+    if let Some(finding) = kinds.find_map(|rule| locate::wrong_rule(rules, subject, point, options, rule)) {
+        return Ok(Some(finding));
+    }
+    match consistency::wrong_code(subject, point)? {
         Some(finding) => Ok(Some(finding)),
-        None => consistency::wrong_code(subject, point),
+        None => consistency::wrong_rewrite(rules, subject, point, gradient, options),
     }
 }

@@ -52,9 +52,13 @@ impl Report {
     pub fn summary(&self) -> String {
         let outcome = if self.passed() { "ok" } else { "FAILED" };
         let count = |verdict| self.count(verdict);
-        let (targets, identities) = (self.targets.len(), self.identities.len());
+        let gradients = match self.targets.len() {
+            1 => "1 gradient".to_owned(),
+            count => format!("{count} gradients"),
+        };
+        let identities = self.identities.len();
         format!(
-            "check result: {outcome}. {targets} gradients and {identities} identities: {} ok, {} at a kink, {} failed",
+            "check result: {outcome}. {gradients} and {identities} identities: {} ok, {} at a kink, {} failed",
             count(Verdict::Ok),
             count(Verdict::Kink),
             count(Verdict::Fail)

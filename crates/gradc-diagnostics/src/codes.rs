@@ -157,6 +157,7 @@ codes! {
     E0801 WRONG_DERIVATIVE          "a derivative does not agree with finite differences";
     E0802 NOT_FINITE                "a loss or gradient is not finite";
     E0803 WRONG_MACHINE_CODE        "machine code and interpreter disagree";
+    E0804 WRONG_REWRITE             "optimised and unoptimised code disagree";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.

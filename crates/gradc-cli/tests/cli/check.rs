@@ -1,6 +1,6 @@
 //! `gradc check`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Folder, example};
 
@@ -21,20 +21,26 @@ const POLE: &str = "model pole {
 #[test]
 fn every_example_passes() {
     let folder = Folder::new();
-    let mut files = Vec::new();
-    for place in ["", "gradients", "depth"] {
-        let entries = std::fs::read_dir(example(place)).expect("the examples are there");
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        files.extend(paths.filter(|path| path.extension().is_some_and(|extension| extension == "net")));
-    }
+    let mut files = models_below(&example(""));
     files.sort_unstable();
-    assert!(files.len() > 5);
+    assert!(files.len() > 5, "{files:?}");
     for file in files {
         let small = if has_batch(&file) { "--dim batch=4" } else { "" };
         let text = folder.succeed(&format!("check {} {small} --directions 2", file.display()));
         let summary = text.lines().last().expect("it says something");
         assert!(summary.starts_with("check result: ok. "), "{}: {summary}", file.display());
     }
+}
+
+fn models_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the examples are there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let below = |path: PathBuf| match path.is_dir() {
+        true => models_below(&path),
+        false if path.extension().is_some_and(|extension| extension == "net") => vec![path],
+        false => Vec::new(),
+    };
+    paths.flat_map(below).collect()
 }
 
 fn has_batch(file: &Path) -> bool {
