@@ -15,6 +15,7 @@ use clap_complete::Shell;
                   Examples:\n  gradc model.net                        check, and a summary\n  \
                   gradc model.net --emit-grad            the simplified gradient as a program\n  \
                   gradc train model.net                  train on the data that the file names\n  \
+                  gradc check model.net                  hold its gradients against finite differences\n  \
                   gradc --explain E0301                  what an error code means"
 )]
 pub(crate) struct Cli {
@@ -22,12 +23,12 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 
     #[command(flatten)]
-    pub(crate) check: CheckArgs,
+    pub(crate) inspect: InspectArgs,
 }
 
 /// What `gradc FILE` does.
 #[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
+pub(crate) struct InspectArgs {
     /// A model (`.net`), or a graph that gradc emitted (`.ir`)
     #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -48,7 +49,7 @@ pub(crate) struct CheckArgs {
     #[arg(long = "for", value_name = "GOAL")]
     pub(crate) goal: Option<GoalArg>,
 
-    /// Also differentiate by this input or named value (repeatable)
+    /// Also differentiate by this input or named value; jvp and hvp, only by these (repeatable)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) wrt: Vec<String>,
 
@@ -106,6 +107,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Evaluate a model once: outputs and loss, and gradients on request
     Run(RunArgs),
+    /// Hold the gradients of models against finite differences and against each other
+    Check(CheckArgs),
     /// Write the initial weights of a model
     Init(InitArgs),
     /// Print a completion script for a shell
@@ -268,6 +271,52 @@ pub(crate) struct RunArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// `gradc check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Models (`.net`), or graphs that gradc emitted (`.ir`)
+    #[arg(required = true, value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Inputs by name (npz); dims are taken from their shapes [default: random numbers]
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Weights by name (safetensors) [default: initial weights with noise]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) weights: Option<PathBuf>,
+
+    /// Seed of all random numbers
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// The largest relative error that is no failure
+    #[arg(long, value_name = "ERROR", default_value_t = 1e-6, value_parser = parse_positive, allow_negative_numbers = true)]
+    pub(crate) tolerance: f64,
+
+    /// The step of the finite differences
+    #[arg(long, value_name = "STEP", default_value_t = 1e-5, value_parser = parse_positive, allow_negative_numbers = true)]
+    pub(crate) step: f64,
+
+    /// Along how many random directions a large parameter is moved; a small one is moved along every axis
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) directions: u16,
+
+    /// Also check the derivative by this input or named value (repeatable)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) wrt: Vec<String>,
+
+    /// Also check second derivatives
+    #[arg(long)]
+    pub(crate) second_order: bool,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// `gradc init`
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
@@ -359,6 +408,10 @@ pub(crate) enum EmitStage {
     GradRaw,
     /// The simplified gradient
     Grad,
+    /// Directional derivatives of the outputs and the loss, along a tangent of each parameter or of what --wrt says
+    Jvp,
+    /// The gradient and Hessian-vector products, by the parameters or by what --wrt says
+    Hvp,
     /// The loop nests
     Kernels,
     /// Steps and memory
@@ -385,6 +438,11 @@ fn parse_emit(text: &str) -> Result<Emit, String> {
             Err(format!("there is no stage `{stage}`: choose from {}", names.join(", ")))
         }
     }
+}
+
+fn parse_positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "it is a number above 0".to_owned())
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

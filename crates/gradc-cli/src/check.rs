@@ -1,57 +1,124 @@
-//! `gradc FILE`: check, summary, and what stages make.
+//! `gradc check`
 
-use gradc::diagnostics::codes;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gradc::ir::LeafKind;
+use gradc::{Model, State, Tensor};
+use gradc_check::{Compared, Finding, Options, Point, Report};
+use gradc_train::{Array, data, model as train_model, tensors, weights};
+use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
-use crate::emit::{self, Timings};
-use crate::model::{dims, model_name, model_with, program};
-use crate::nothing_asked;
+use crate::model::{Report as _, dims, model_with, options, program, said};
 use crate::output::{Failure, Outcome, Output};
-use crate::summary;
 
+/// Checks every model of every file, unless one is chosen; fails once all are checked.
 pub(crate) fn check(args: &CheckArgs, output: &mut Output) -> Outcome {
-    if let Some(code) = &args.explain {
-        return explain(code, output);
-    }
-    let Some(file) = &args.file else { return Err(nothing_asked()) };
-    let mut timings = Timings::default();
-    let program = timings.measure("parse", || program(file, output))?;
-    let emits = emit::requested(args);
-    if emits.is_empty() {
+    let mut passed = true;
+    let mut first = true;
+    for file in &args.files {
+        let program = program(file, output)?;
         let names: Vec<String> = match &args.compile.model {
             Some(name) => vec![name.clone()],
             None => program.models().into_iter().map(str::to_owned).collect(),
         };
-        if names.is_empty() {
-            return output.line(format_args!("{}: no models, and no mistakes", file.display()));
-        }
-        let only = names.len() == 1;
         for name in names {
-            let mut timings = timings.clone();
-            let model = timings.measure("elaborate", || model_with(&program, &name, dims(&args.compile), output))?;
-            if !only && !output.json() {
+            let arrays = match &args.data {
+                Some(path) => said(data::read_npz(path))?,
+                None => BTreeMap::new(),
+            };
+            let shapes = arrays.iter().map(|(name, array)| (name.as_str(), array.shape()));
+            let dims = program.dims_for(&name, &dims(&args.compile), shapes);
+            let model = model_with(&program, &name, dims, output)?;
+            let point = point(&model, arrays, args.weights.as_deref(), output)?;
+            let report = gradc_check::check(&model, &point, &check_options(args)).report(output)?;
+            if !first && !output.json() {
                 output.line("")?;
             }
-            summary::print(&model, args, timings, output)?;
+            deliver(&report, &model, output)?;
+            (passed, first) = (passed && report.passed(), false);
         }
-        return Ok(());
     }
-    if emits.iter().all(|emit| emit.stage == crate::args::EmitStage::Ast) {
-        return emit::ast(&program, &emits, output);
-    }
-    let name = model_name(&program, &args.compile, output)?;
-    let model = timings.measure("elaborate", || model_with(&program, &name, dims(&args.compile), output))?;
-    emit::emit(&model, args, &emits, timings, output)
+    if passed { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn explain(code: &str, output: &mut Output) -> Outcome {
-    match codes::find(code) {
-        Some(code) => output.text(&format!("{code}: {}\n\n{}", code.title(), code.explanation())),
-        None => {
-            let known = codes::ALL.iter().map(|code| code.id());
-            let meant = gradc::diagnostics::did_you_mean(&code.to_uppercase(), known).map(str::to_owned);
-            let hint = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
-            Err(Failure::Usage(format!("there is no error code {code}{hint}")))
+fn check_options(args: &CheckArgs) -> Options {
+    Options {
+        seed: args.seed,
+        tolerance: args.tolerance,
+        step: args.step,
+        directions: usize::from(args.directions),
+        wrt: args.wrt.clone(),
+        second_order: args.second_order,
+        compile: options(&args.compile, None),
+        ..Options::default()
+    }
+}
+
+/// What is given: arrays for inputs, which may be others than the model has, and a file of weights.
+fn point(
+    model: &Model,
+    mut arrays: BTreeMap<String, Array>,
+    path: Option<&Path>,
+    output: &mut Output,
+) -> Result<Point, Failure> {
+    let mut point = Point::default();
+    let graph = model.graph();
+    for leaf in graph.leaves(LeafKind::Input) {
+        let Some(name) = graph.value_name(leaf) else { continue };
+        if let Some(array) = arrays.remove(&**name) {
+            let tensor = tensors::tensor(array, graph.dtype(leaf));
+            let tensor = tensor.map_err(|error| Failure::Message(format!("the input `{name}`: {error}")))?;
+            point.inputs.insert(name.to_string(), tensor);
         }
     }
+    if let Some(path) = path {
+        gradc::ensure_state_fits(graph).report(output)?;
+        let specs = train_model::parameter_specs(&State::initial(graph, 0));
+        for (name, array) in said(weights::read_parameters(path, &specs))? {
+            if let Some(view) = tensors::view(&array) {
+                let tensor: Tensor = view.to_owned();
+                point.parameters.insert(name, tensor);
+            }
+        }
+    }
+    Ok(point)
+}
+
+fn deliver(report: &Report, model: &Model, output: &mut Output) -> Outcome {
+    let diagnostics: Vec<_> = report.findings.iter().map(Finding::diagnostic).collect();
+    if output.json() {
+        json_lines(report).iter().try_for_each(|line| output.object(line))?;
+        return output.diagnostics(&diagnostics, model.program().sources());
+    }
+    output.diagnostics(&diagnostics, model.program().sources())?;
+    output.text(&report.table())
+}
+
+/// An object for each gradient and each identity, and one for the outcome.
+fn json_lines(report: &Report) -> Vec<Value> {
+    let targets = report.targets.iter().map(|target| {
+        let (along, count) = match target.compared {
+            Compared::Entries(count) => ("axes", count),
+            Compared::Directions(count) => ("directions", count),
+        };
+        let shape: &[usize] = &target.ty.shape;
+        json!({
+            "event": "gradient", "model": report.model, "by": target.name, "dtype": target.ty.dtype.name(),
+            "shape": shape, "rms": target.gradient, "along": along, "count": count, "error": target.error,
+            "tolerance": target.tolerance, "verdict": target.verdict.name().to_lowercase(),
+        })
+    });
+    let identities = report.identities.iter().map(|identity| {
+        json!({
+            "event": "identity", "model": report.model, "identity": identity.name, "of": identity.of,
+            "error": identity.error, "tolerance": identity.tolerance,
+            "verdict": identity.verdict.name().to_lowercase(),
+        })
+    });
+    let outcome = json!({
+        "event": "check", "model": report.model, "seed": report.seed, "loss": report.loss, "passed": report.passed(),
+    });
+    targets.chain(identities).chain([outcome]).collect()
 }

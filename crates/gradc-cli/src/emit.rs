@@ -8,12 +8,12 @@ use gradc::ir::{Graph, Role, text};
 use gradc::pipeline::{Artefact, Listings, Observer, Stage};
 use gradc::{Goal, Model, Program, UpdateRule};
 
-use crate::args::{CheckArgs, Emit, EmitStage, GoalArg};
+use crate::args::{Emit, EmitStage, GoalArg, InspectArgs};
 use crate::model::{Report, options};
 use crate::output::{Failure, Outcome, Output, write_file};
 
 /// What the arguments ask for.
-pub(crate) fn requested(args: &CheckArgs) -> Vec<Emit> {
+pub(crate) fn requested(args: &InspectArgs) -> Vec<Emit> {
     let short = args.emit_grad.then_some(Emit { stage: EmitStage::Grad, file: None });
     short.into_iter().chain(args.emit.iter().cloned()).collect()
 }
@@ -27,7 +27,7 @@ pub(crate) fn ast(program: &Program, emits: &[Emit], output: &mut Output) -> Out
 /// Everything that is asked for, in the order of the pipeline.
 pub(crate) fn emit(
     model: &Model,
-    args: &CheckArgs,
+    args: &InspectArgs,
     emits: &[Emit],
     mut timings: Timings,
     output: &mut Output,
@@ -49,6 +49,14 @@ pub(crate) fn emit(
         let graph = graph.map_err(gradc::Error::from).report(output)?;
         texts.insert(EmitStage::GradRaw, text::print(&stages.raw.unwrap_or_else(|| graph.clone()).pruned()));
         texts.insert(EmitStage::Grad, text::print(&titled(graph, "gradient")));
+    }
+    let products = [
+        (EmitStage::Jvp, "jvp", Goal::Jvp { of: Vec::new(), wrt: args.wrt.clone() }),
+        (EmitStage::Hvp, "hvp", Goal::Hvp { wrt: args.wrt.clone() }),
+    ];
+    for (stage, title, goal) in products.into_iter().filter(|(stage, ..)| wants(*stage)) {
+        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut Stages::default());
+        texts.insert(stage, text::print(&titled(graph.map_err(gradc::Error::from).report(output)?, title)));
     }
     let goal = goal(model, args);
     if wants(EmitStage::Dot) {
@@ -79,7 +87,7 @@ pub(crate) fn emit(
 }
 
 /// What kernels and what follows are made for.
-pub(crate) fn goal(model: &Model, args: &CheckArgs) -> Goal {
+pub(crate) fn goal(model: &Model, args: &InspectArgs) -> Goal {
     let default = if model.graph().loss().is_some() { GoalArg::Gradient } else { GoalArg::Forward };
     match args.goal.unwrap_or(default) {
         GoalArg::Forward => Goal::Forward,

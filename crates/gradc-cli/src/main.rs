@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod emit;
 mod evaluate;
+mod inspect;
 mod model;
 mod output;
 mod progress;
@@ -23,11 +24,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let plain = OutputArgs { format: Format::Text, color: Color::Auto };
     let mut output = Output::new(match &cli.command {
-        None => &cli.check.output,
+        None => &cli.inspect.output,
         Some(Command::Train(args)) => &args.output,
         Some(Command::Eval(args)) => &args.output,
         Some(Command::Predict(args)) => &args.output,
         Some(Command::Run(args)) => &args.output,
+        Some(Command::Check(args)) => &args.output,
         Some(Command::Init(args)) => &args.output,
         Some(Command::Completions { .. }) => &plain,
     });
@@ -39,11 +41,12 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli, output: &mut Output) -> Outcome {
     match &cli.command {
-        None => check::check(&cli.check, output),
+        None => inspect::inspect(&cli.inspect, output),
         Some(Command::Train(args)) => train::train(args, output),
         Some(Command::Eval(args)) => evaluate::eval(args, output),
         Some(Command::Predict(args)) => evaluate::predict(args, output),
         Some(Command::Run(args)) => run::run(args, output),
+        Some(Command::Check(args)) => check::check(args, output),
         Some(Command::Init(args)) => run::init(args, output),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -87,7 +87,10 @@ fn inputs(graph: &Graph, mut arrays: BTreeMap<String, Array>) -> Result<Vec<(Str
 
 fn deliver(results: Vec<(Role, String, Tensor)>, out: Option<&Path>, output: &mut Output) -> Outcome {
     let named = results.into_iter().map(|(role, name, tensor)| {
-        let name = if role == Role::Gradient { format!("grad.{name}") } else { name };
+        let name = match role {
+            Role::Output | Role::Loss | Role::Metric => name,
+            derivative => format!("{}.{name}", derivative.keyword()),
+        };
         (name, tensor)
     });
     let named: Vec<(String, Tensor)> = named.collect();

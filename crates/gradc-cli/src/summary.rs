@@ -7,7 +7,7 @@ use gradc::schedule::plan::Step;
 use gradc::{Cost, Goal, Model, cost};
 use serde_json::{Value, json};
 
-use crate::args::CheckArgs;
+use crate::args::InspectArgs;
 use crate::emit::Timings;
 use crate::model::{Report, options};
 use crate::output::{Outcome, Output};
@@ -21,7 +21,7 @@ struct Leaf {
 }
 
 /// Prints what a model is and what it costs.
-pub(crate) fn print(model: &Model, args: &CheckArgs, mut timings: Timings, output: &mut Output) -> Outcome {
+pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: Timings, output: &mut Output) -> Outcome {
     let options = options(&args.compile, None);
     let goal = crate::emit::goal(model, args);
     let graph = lower(model.graph(), &goal, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
@@ -93,6 +93,7 @@ fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::P
     let what = match goal {
         Goal::Gradient { .. } => "forward and backward",
         Goal::Training(_) => "training step",
+        Goal::Vjp { .. } | Goal::Jvp { .. } | Goal::Hvp { .. } => "forward and derivatives",
         Goal::Outputs | Goal::Forward => "compiled",
     };
     // A body counts once, however often it is run.

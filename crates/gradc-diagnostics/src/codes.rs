@@ -13,6 +13,7 @@
 //! | E05xx | the structure of models, training blocks and imports |
 //! | E06xx | emitted graphs |
 //! | W07xx | warnings |
+//! | E08xx | checks of gradients |
 
 use crate::Code;
 
@@ -151,6 +152,13 @@ codes! {
     W0704 UNUSED_PARAM              "a trained parameter is not used";
     W0705 UNUSED_DIM                "a dim or const is not used";
     W0706 UNREACHED_PARAMETER       "the loss does not depend on a parameter";
+    W0707 KINK                      "the loss has a kink at the point of a gradient check";
+
+    // Checks of gradients.
+    E0801 WRONG_DERIVATIVE          "a derivative does not agree with finite differences";
+    E0802 NOT_FINITE                "a loss or gradient is not finite";
+    E0803 WRONG_MACHINE_CODE        "machine code and interpreter disagree";
+    E0804 WRONG_REWRITE             "optimised and unoptimised code disagree";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.

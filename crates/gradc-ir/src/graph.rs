@@ -91,13 +91,19 @@ pub enum Role {
     Metric,
     /// The derivative of the loss by the value that the output is named after.
     Gradient,
+    /// The directional derivative of the result that the output is named after, along tangents that are inputs.
+    Tangent,
+    /// The directional derivative of the gradient by the value that the output is named after: a row of the Hessian times
+    /// tangents that are inputs.
+    HessianVector,
     /// The next value of the parameter or state that the output is named after.
     Update,
 }
 
 impl Role {
     /// Every role, in the order in which the text form lists results.
-    pub const ALL: [Role; 5] = [Role::Output, Role::Loss, Role::Metric, Role::Gradient, Role::Update];
+    pub const ALL: [Role; 7] =
+        [Role::Output, Role::Loss, Role::Metric, Role::Gradient, Role::Tangent, Role::HessianVector, Role::Update];
 
     /// The keyword in the text form.
     pub fn keyword(self) -> &'static str {
@@ -106,6 +112,8 @@ impl Role {
             Role::Loss => "loss",
             Role::Metric => "metric",
             Role::Gradient => "grad",
+            Role::Tangent => "tangent",
+            Role::HessianVector => "hvp",
             Role::Update => "update",
         }
     }

@@ -52,7 +52,9 @@ fn per_element(op: &Op) -> u64 {
 /// The cost of one application.
 pub(crate) fn cost(op: &Op, operands: &[&TensorType], result: &TensorType) -> u64 {
     if op.is(&op::full::FULL) {
-        return 0;
+        // A hair for the sign, so that of two equal alternatives the one that reads better is chosen: `c * (p - y)`,
+        // not `-c * (y - p)`.
+        return u64::from(op.attrs.float("value") < 0.0);
     }
     let elements = |ty: &TensorType| ty.shape.elements() as u64;
     let work = match op.def.class {

@@ -108,9 +108,9 @@ fn results(graph: &Graph, places: &[Option<Id>]) -> Vec<Id> {
     graph.outputs().iter().filter_map(|output| places[output.value.index()]).collect()
 }
 
-/// The values that some result depends on that is not a gradient or an update.
+/// The values that some result depends on that is not a derivative or an update.
 fn forward(graph: &Graph, arena: &canonical::Arena<'_>, places: &[Option<Id>]) -> Vec<bool> {
-    let is_forward = |role: Role| !matches!(role, Role::Gradient | Role::Update);
+    let is_forward = |role: Role| matches!(role, Role::Output | Role::Loss | Role::Metric);
     let roots = graph.outputs().iter().filter(|output| is_forward(output.role));
     below(arena, roots.filter_map(|output| places[output.value.index()]))
 }

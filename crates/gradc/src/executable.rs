@@ -76,12 +76,17 @@ impl Model {
         observer: &mut dyn Observer,
     ) -> Result<Executable, Error> {
         let graph = pipeline::lower(self.graph(), goal, options, observer)?;
-        Executable::new(graph, &index_bounds(self.graph()), options, observer)
+        Executable::compile(graph, &index_bounds(self.graph()), options, observer)
     }
 }
 
 impl Executable {
-    fn new(
+    /// Compiles a graph that has been lowered ([`pipeline::lower`]). `bounds` says which inputs are indices
+    /// ([`index_bounds`]).
+    ///
+    /// # Errors
+    /// Where there is not enough memory.
+    pub fn compile(
         graph: Graph,
         bounds: &BTreeMap<String, usize>,
         options: &Options,

@@ -35,16 +35,19 @@
 //! - [`Program`] is a source file with what it imports, [`Model`] one of its models for concrete dims.
 //! - [`Model::compile_training`] and [`Model::compile_inference`] give steps that hold their parameters.
 //!   [`Model::compile`] gives an [`Executable`] for any [`Goal`], which is given a [`State`] with each run, so that programs
-//!   compiled for different batch sizes can share one.
+//!   compiled for different batch sizes can share one. Goals are also products of Jacobians and Hessians with vectors;
+//!   [`Model::jacobian`] gives a whole one.
 //! - [`pipeline`] is the order of the passes, with a door for those who want to see what each makes.
 //!
 //! Errors are values ([`Error`]); nothing that a source file holds makes this crate panic.
 
 mod bounds;
+mod differentiate;
 mod error;
 mod executable;
 mod initial;
 mod interpret;
+mod jacobian;
 mod memory;
 mod optimizer;
 pub mod pipeline;
@@ -54,8 +57,10 @@ mod step;
 mod summary;
 mod tensor;
 
+pub use gradc_autodiff as autodiff;
 pub use gradc_diagnostics as diagnostics;
 pub use gradc_elaborate as elaborate;
+pub use gradc_interp as interp;
 pub use gradc_ir as ir;
 pub use gradc_schedule as schedule;
 
@@ -64,6 +69,7 @@ pub use error::{Error, InputError, Problems};
 pub use executable::Executable;
 pub use initial::{initial_value, initial_values};
 pub use interpret::interpret;
+pub use jacobian::JacobianBy;
 pub use memory::ensure_state_fits;
 pub use optimizer::{LEARNING_RATE, STEP, UpdateRule, append_update};
 pub use pipeline::{Goal, GoalError, Level, Mode, Options};
@@ -77,3 +83,8 @@ pub use tensor::{Tensor, TensorView};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
+
+/// The examples of the page on derivatives, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/derivatives.md")]
+mod derivatives {}

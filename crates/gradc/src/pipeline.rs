@@ -6,12 +6,13 @@
 
 use std::fmt;
 
-use gradc_autodiff::gradient;
+use gradc_autodiff::Rules;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
 use gradc_ir::verify::verify;
-use gradc_ir::{DType, Graph, LeafKind, Role, ValueId};
+use gradc_ir::{DType, Graph, Role, ValueId};
 use gradc_schedule::Plan;
 
+use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
 
 pub use gradc_codegen::Listings;
@@ -47,6 +48,28 @@ pub enum Goal {
     /// Also the derivative of the loss by every parameter, and by the inputs and named values listed.
     Gradient {
         /// Names of inputs or values.
+        wrt: Vec<String>,
+    },
+    /// Also a row of a Jacobian, or a combination of rows: for a cotangent of each of `of` that is a new input, what each
+    /// of `wrt` receives, as [`Role::Gradient`]. The input is called `d_` and the name.
+    Vjp {
+        /// Names of outputs or values; `loss` is the loss.
+        of: Vec<String>,
+        /// Names of parameters, inputs or values; all parameters where there are none.
+        wrt: Vec<String>,
+    },
+    /// Also a column of a Jacobian, or a combination of columns: for a tangent of each of `wrt` that is a new input, the
+    /// tangents of `of`, as [`Role::Tangent`]. The input is called `t_` and the name.
+    Jvp {
+        /// Names of outputs or values; all outputs and the loss where there are none.
+        of: Vec<String>,
+        /// As for [`Goal::Vjp`].
+        wrt: Vec<String>,
+    },
+    /// Also the gradient, and the product of the Hessian of the loss and a tangent of each of `wrt` that is a new input, as
+    /// [`Role::HessianVector`]. The input is called `t_` and the name.
+    Hvp {
+        /// As for [`Goal::Vjp`].
         wrt: Vec<String>,
     },
     /// Also the optimiser's step.
@@ -164,6 +187,20 @@ impl std::error::Error for GoalError {}
 /// # Errors
 /// Where the goal does not fit the model.
 pub fn lower(forward: &Graph, goal: &Goal, options: &Options, observer: &mut dyn Observer) -> Result<Graph, GoalError> {
+    lower_by(&Rules::default(), forward, goal, options, observer)
+}
+
+/// As [`lower`], differentiating by `rules`: for those who check what the pipeline makes of a rule.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_by(
+    rules: &Rules<'_>,
+    forward: &Graph,
+    goal: &Goal,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Graph, GoalError> {
     let mut graph = match options.float {
         Some(float) => forward.in_precision(float),
         None => forward.settled(),
@@ -177,8 +214,7 @@ pub fn lower(forward: &Graph, goal: &Goal, options: &Options, observer: &mut dyn
     };
     match goal {
         Goal::Outputs => graph.retain_outputs(|output| output.role == Role::Output),
-        Goal::Gradient { wrt } => mark_targets(&mut graph, wrt)?,
-        Goal::Forward | Goal::Training(_) => {}
+        other => differentiate::mark(&mut graph, other)?,
     }
     let simplify = gradc_simplify::Options { mode: options.mode, level: options.level, ..Default::default() };
     pass(Stage::Stabilise, &mut graph, &mut |graph| {
@@ -189,9 +225,11 @@ pub fn lower(forward: &Graph, goal: &Goal, options: &Options, observer: &mut dyn
     })?;
     match goal {
         Goal::Outputs | Goal::Forward => {}
-        Goal::Gradient { .. } => pass(Stage::Differentiate, &mut graph, &mut differentiate)?,
+        Goal::Gradient { .. } | Goal::Vjp { .. } | Goal::Jvp { .. } | Goal::Hvp { .. } => {
+            pass(Stage::Differentiate, &mut graph, &mut |graph| differentiate::append(graph, goal, rules))?;
+        }
         Goal::Training(rule) => {
-            pass(Stage::Differentiate, &mut graph, &mut differentiate)?;
+            pass(Stage::Differentiate, &mut graph, &mut |graph| differentiate::append(graph, goal, rules))?;
             pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule))?;
         }
     }
@@ -227,49 +265,11 @@ fn codegen_options(options: &Options) -> gradc_codegen::Options {
     gradc_codegen::Options { contraction, opt_level, listings: options.listings, ..Default::default() }
 }
 
-/// What the names of results begin with that hold on to a value by which the loss is to be differentiated, while
-/// the graph is stabilised. No name of a user's has a space.
-const TARGET: &str = "wrt ";
-
-fn mark_targets(graph: &mut Graph, wrt: &[String]) -> Result<(), GoalError> {
-    for name in wrt {
-        let value = find_value(graph, name)?;
-        graph.add_output(Role::Metric, format!("{TARGET}{name}"), value);
-    }
-    Ok(())
-}
-
-/// Appends the derivative of the loss by every parameter it depends on, and by each value that is marked.
-fn differentiate(graph: &mut Graph) -> Result<(), GoalError> {
-    let marked: Vec<(String, ValueId)> = graph
-        .outputs_of(Role::Metric)
-        .filter_map(|output| Some((output.name.strip_prefix(TARGET)?.to_owned(), output.value)))
-        .collect();
-    graph.retain_outputs(|output| !output.name.starts_with(TARGET));
-    if graph.outputs_of(Role::Gradient).next().is_some() && marked.is_empty() {
-        return Ok(());
-    }
-    let loss = graph.loss().ok_or(GoalError::NoLoss)?;
-    let params = graph.leaves(LeafKind::Param).filter(|&param| graph.dtype(param).is_float());
-    let mut targets: Vec<(String, ValueId)> =
-        params.map(|param| (graph.value_name(param).map(|name| name.to_string()).unwrap_or_default(), param)).collect();
-    let asked_from = targets.len();
-    targets.extend(marked.into_iter().filter(|(name, _)| graph.find_leaf(LeafKind::Param, name).is_none()));
-    let values: Vec<ValueId> = targets.iter().map(|&(_, value)| value).collect();
-    let derivative = gradient(graph, loss, &values);
-    *graph = derivative.graph;
-    graph.retain_outputs(|output| output.role != Role::Gradient);
-    for (i, ((name, value), cotangent)) in targets.into_iter().zip(derivative.cotangents).enumerate() {
-        // Asked for by name, an absent gradient is answered with the zero that it is; unasked, it stays an absence.
-        let cotangent = cotangent.or_else(|| (i >= asked_from).then(|| graph.full_like(value, 0.0)));
-        if let Some(cotangent) = cotangent {
-            graph.add_output(Role::Gradient, name, cotangent);
-        }
-    }
-    Ok(())
-}
-
-fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
+/// The float value of this name.
+///
+/// # Errors
+/// Where there is none, or it is not made of floats.
+pub fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     let value = graph.find_value(name).ok_or_else(|| {
         let mut known: Vec<&str> = graph.values().filter_map(|v| graph.value_name(v)).map(|name| &**name).collect();
         known.sort_unstable();

@@ -1,8 +1,10 @@
 //! `run`, `init`, `--emit`, and graphs as input.
 
-use crate::{Folder, assert_close};
+use gradc_train::{Array, Elements};
 
-const STAGES: &str = "ast graph grad-raw grad kernels plan clif asm dot";
+use crate::{Folder, assert_close, numbers};
+
+const STAGES: &str = "ast graph grad-raw grad jvp hvp kernels plan clif asm dot";
 
 #[test]
 fn interpreter_compiled_code_and_double_precision_agree() {
@@ -39,6 +41,29 @@ fn an_emitted_gradient_is_a_program() {
     assert_close(&folder.arrays("graph.npz"), &folder.arrays("model.npz"), 1e-6);
     folder.succeed("run g.ir --data few.npz --weights w.safetensors --interp --out interpreted.npz");
     assert_close(&folder.arrays("interpreted.npz"), &folder.arrays("model.npz"), 1e-4);
+}
+
+#[test]
+fn emitted_products_are_programs() {
+    let folder = Folder::new();
+    folder.write(
+        "curve.net",
+        "model curve {\n    input x: f32[3]\n    output y = x * x * x\n    loss sum(x * x * x)\n}\n",
+    );
+    let vector = |numbers: &[f32]| Array::new(vec![3], Elements::F32(numbers.to_vec())).expect("three numbers");
+    folder.write_npz("at.npz", &[("x", vector(&[1.0, 2.0, -1.0])), ("t_x", vector(&[1.0, 10.0, 100.0]))]);
+    let tangents = folder.succeed("curve.net --emit=jvp --wrt x");
+    assert!(tangents.contains("input t_x : f32[3]") && tangents.contains("tangent y = "), "{tangents}");
+    folder.write("curve.jvp.ir", &tangents);
+    folder.succeed("run curve.jvp.ir --data at.npz --out jvp.npz");
+    let found = folder.arrays("jvp.npz");
+    assert_eq!(numbers(&found["tangent.y"]), [3.0, 120.0, 300.0]);
+    assert_eq!(numbers(&found["tangent.loss"]), [423.0]);
+    folder.succeed("curve.net --emit=hvp=curve.hvp.ir --wrt x");
+    folder.succeed("run curve.hvp.ir --data at.npz --out hvp.npz --interp");
+    let found = folder.arrays("hvp.npz");
+    assert_eq!(numbers(&found["grad.x"]), [3.0, 12.0, 3.0]);
+    assert_eq!(numbers(&found["hvp.x"]), [6.0, 120.0, -600.0]);
 }
 
 #[test]

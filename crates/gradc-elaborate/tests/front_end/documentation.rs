@@ -8,12 +8,13 @@ use crate::support::{programs, run_text};
 
 const REFERENCE: &str = include_str!("../../../../docs/language.md");
 const README: &str = include_str!("../../../../README.md");
+const DERIVATIVES: &str = include_str!("../../../../docs/derivatives.md");
 const DATA: &str = include_str!("../../../../docs/data.md");
 
 #[test]
 fn every_program_in_the_documents_is_right() {
     assert!(programs(REFERENCE).len() >= 12, "only {} programs were found", programs(REFERENCE).len());
-    let programs: Vec<String> = [REFERENCE, README, DATA].iter().flat_map(|text| programs(text)).collect();
+    let programs: Vec<String> = [REFERENCE, README, DATA, DERIVATIVES].iter().flat_map(|text| programs(text)).collect();
     let wrong: Vec<String> = programs
         .iter()
         .map(|program| (program, run_text(program)))

@@ -106,15 +106,17 @@ fn rsqrt_at_its_ends() {
     assert_same(&slopes(&[0.0, 0.25, INF], Graph::rsqrt), &[-INF, -4.0, 0.0]);
 }
 
+/// `sqrt(x)` where `x` is positive, else 0.
+fn root_of_positive(graph: &mut Graph, x: ValueId) -> ValueId {
+    let zero = graph.full_like(x, 0.0);
+    let positive = graph.gt(x, zero);
+    let root = graph.sqrt(x);
+    graph.select(positive, root, zero)
+}
+
 #[test]
-fn a_branch_not_taken_receives_zero_which_an_infinite_slope_makes_nan() {
-    let guarded_result = |graph: &mut Graph, x| {
-        let zero = graph.full_like(x, 0.0);
-        let positive = graph.gt(x, zero);
-        let root = graph.sqrt(x);
-        graph.select(positive, root, zero)
-    };
-    assert_same(&slopes(&[4.0, 0.0, -1.0], guarded_result), &[0.25, NAN, NAN]);
+fn a_branch_not_taken_receives_zero_whatever_computed_it() {
+    assert_same(&slopes(&[4.0, 0.0, -1.0], root_of_positive), &[0.25, 0.0, 0.0]);
     let guarded_argument = |graph: &mut Graph, x| {
         let (zero, one) = (graph.full_like(x, 0.0), graph.full_like(x, 1.0));
         let positive = graph.gt(x, zero);
@@ -123,6 +125,31 @@ fn a_branch_not_taken_receives_zero_which_an_infinite_slope_makes_nan() {
         graph.select(positive, root, zero)
     };
     assert_same(&slopes(&[4.0, 0.0, -1.0, NAN], guarded_argument), &[0.25, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_branch_not_taken_stays_zero_in_second_derivatives() {
+    let second = |graph: &mut Graph, x: ValueId| {
+        let y = root_of_positive(graph, x);
+        let sum = graph.reduce_sum(y, &[0]);
+        let first = gradient(graph, sum, &[x]);
+        *graph = first.graph;
+        first.cotangents[0].unwrap()
+    };
+    assert_same(&slopes(&[4.0, 0.0, -1.0], second), &[-0.03125, 0.0, 0.0]);
+}
+
+#[test]
+fn what_is_also_used_outside_of_a_choice_is_not_hidden_by_it() {
+    let both = |graph: &mut Graph, x: ValueId| {
+        let zero = graph.full_like(x, 0.0);
+        let positive = graph.gt(x, zero);
+        let root = graph.sqrt(x);
+        let chosen = graph.select(positive, root, zero);
+        graph.add(chosen, root)
+    };
+    let slope = slopes(&[4.0, 0.0], both);
+    assert_same(&slope, &[0.5, INF]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub static ABS: OpDef = OpDef {
     },
     lower: lower_to!(Abs),
     algebra: Algebra { idempotent: true, even: true, ..Algebra::NONE },
-    domain: Domain { smooth: &[(0.5, 3.0)], kinks: &[0.0], kink_at_ties: false },
+    domain: Domain { smooth: &[(0.5, 3.0)], kinks: &[0.0], ..Domain::SMOOTH },
     cases: unary_number_cases,
     doc: "The magnitude of each element: the sign bit is cleared, that of NaN too. Integers wrap: the least one is its own magnitude. The derivative is 0 where `a` is zero or NaN.",
 };

@@ -36,7 +36,7 @@ pub static DIV: OpDef = OpDef {
     },
     lower: lower_to!(Div),
     algebra: Algebra { right_identity: Some(1.0), ..Algebra::NONE },
-    domain: Domain { smooth: &[(-2.0, 2.0), (0.5, 3.0)], kinks: &[], kink_at_ties: false },
+    domain: Domain { smooth: &[(-2.0, 2.0), (0.5, 3.0)], kinks: &[], unbounded: true, ..Domain::SMOOTH },
     cases: binary_cases,
     doc: "The quotient of two float tensors, element by element, by the rules of IEEE 754: `1 / 0` is infinite and \
           `0 / 0` is NaN.",

@@ -25,7 +25,7 @@ pub static EXP: OpDef = OpDef {
     },
     lower: lower_to!(Exp),
     algebra: Algebra::NONE,
-    domain: Domain::SMOOTH,
+    domain: Domain { unbounded: true, ..Domain::SMOOTH },
     cases: unary_cases,
     doc: "The exponential function, element by element. Its derivative is its own value.",
 };

@@ -25,7 +25,7 @@ pub static EXPM1: OpDef = OpDef {
     },
     lower: lower_to!(Expm1),
     algebra: Algebra::NONE,
-    domain: Domain::SMOOTH,
+    domain: Domain { unbounded: true, ..Domain::SMOOTH },
     cases: unary_cases,
     doc: "`exp(a) - 1`, element by element, exact near zero, where the difference would cancel. `expm1(±0)` is ±0.",
 };

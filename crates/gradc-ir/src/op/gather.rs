@@ -34,7 +34,7 @@ pub static GATHER: OpDef = OpDef {
     },
     lower: None,
     algebra: Algebra::NONE,
-    domain: Domain { smooth: &[(-2.0, 2.0), (0.0, 2.0)], kinks: &[], kink_at_ties: false },
+    domain: Domain { smooth: &[(-2.0, 2.0), (0.0, 2.0)], ..Domain::SMOOTH },
     cases: |n, float| {
         let case = |dtype: DType, x: &[usize], indices: &[usize], axis: usize| Case {
             attrs: attrs(axis),

@@ -25,7 +25,7 @@ pub static LOG1P: OpDef = OpDef {
     },
     lower: lower_to!(Log1p),
     algebra: Algebra::NONE,
-    domain: Domain { smooth: &[(-0.5, 3.0)], kinks: &[-1.0], kink_at_ties: false },
+    domain: Domain { smooth: &[(-0.5, 3.0)], kinks: &[-1.0], unbounded: true, ..Domain::SMOOTH },
     cases: unary_cases,
     doc: "`log(1 + a)`, element by element, exact near zero, where the sum would round. −inf at −1, NaN below; `log1p(±0)` is ±0.",
 };

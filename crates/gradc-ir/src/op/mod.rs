@@ -212,14 +212,17 @@ pub struct Domain {
     pub kinks: &'static [f64],
     /// Whether the derivative jumps where two operands or elements are equal.
     pub kink_at_ties: bool,
+    /// Whether result or derivative can be infinite or NaN where the operands are neither: at a pole, outside of where
+    /// the operator is defined, or because it grows faster than any power.
+    pub unbounded: bool,
 }
 
 impl Domain {
     /// Smooth everywhere; sampled from −2 to 2.
-    pub const SMOOTH: Domain = Domain { smooth: &[(-2.0, 2.0)], kinks: &[], kink_at_ties: false };
+    pub const SMOOTH: Domain = Domain { smooth: &[(-2.0, 2.0)], kinks: &[], kink_at_ties: false, unbounded: false };
 
-    /// Smooth for positive operands; sampled from ½ to 3.
-    pub const POSITIVE: Domain = Domain { smooth: &[(0.5, 3.0)], kinks: &[0.0], kink_at_ties: false };
+    /// Smooth for positive operands, with a pole at 0; sampled from ½ to 3.
+    pub const POSITIVE: Domain = Domain { smooth: &[(0.5, 3.0)], kinks: &[0.0], unbounded: true, ..Domain::SMOOTH };
 }
 
 /// One way to apply an operator, for tests that go through the registry.

@@ -31,7 +31,7 @@ pub static ONE_HOT: OpDef = OpDef {
     lower: None,
     algebra: Algebra::NONE,
     // From out of range below to out of range above.
-    domain: Domain { smooth: &[(-1.0, 4.0)], kinks: &[], kink_at_ties: false },
+    domain: Domain { smooth: &[(-1.0, 4.0)], ..Domain::SMOOTH },
     cases: |n, float| {
         let case = |shape: &[usize], depth: usize, dtype: DType| Case {
             attrs: attrs(depth, dtype),

@@ -27,7 +27,7 @@ pub static POW: OpDef = OpDef {
     },
     lower: lower_to!(Pow),
     algebra: Algebra { right_identity: Some(1.0), ..Algebra::NONE },
-    domain: Domain { smooth: &[(0.5, 3.0), (-2.0, 2.0)], kinks: &[0.0], kink_at_ties: false },
+    domain: Domain { smooth: &[(0.5, 3.0), (-2.0, 2.0)], kinks: &[0.0], unbounded: true, ..Domain::SMOOTH },
     cases: binary_cases,
     doc: "`a` to the power of `b`, element by element, as the `pow` of IEEE 754 and C: 1 where `b` is zero, whatever `a` \
           is; for negative `a`, a real number where `b` is a whole number and NaN elsewhere. The derivative by `a` is \

@@ -33,7 +33,7 @@ pub static SCATTER_ADD: OpDef = OpDef {
     },
     lower: None,
     algebra: Algebra::NONE,
-    domain: Domain { smooth: &[(-1.0, 4.0), (-2.0, 2.0)], kinks: &[], kink_at_ties: false },
+    domain: Domain { smooth: &[(-1.0, 4.0), (-2.0, 2.0)], ..Domain::SMOOTH },
     cases: |n, float| {
         let case = |dtype: DType, indices: &[usize], updates: &[usize], axis: usize, extent: usize| Case {
             attrs: attrs(axis, extent),

@@ -29,11 +29,11 @@ pub static SELECT: OpDef = OpDef {
     },
     lower: lower_to!(Select),
     algebra: Algebra::NONE,
-    domain: Domain { smooth: &[(0.0, 1.0), (-2.0, 2.0)], kinks: &[], kink_at_ties: false },
+    domain: Domain { smooth: &[(0.0, 1.0), (-2.0, 2.0)], ..Domain::SMOOTH },
     cases,
     doc: "`a` where the truth value `c` holds, `b` elsewhere. The branch that is not taken has no influence on the \
-          result, not even where it is NaN, and receives a derivative of exactly 0. What computed that branch turns the \
-          0 into NaN where its slope is infinite or NaN (`sqrt` at 0): guard its argument too, not only its result.",
+          result, not even where it is NaN, and receives a derivative of exactly 0. So does what computed that branch \
+          element by element, even where its slope is infinite or NaN (`sqrt` at 0).",
 };
 
 fn infer_select(_: &Attrs, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
@@ -54,6 +54,14 @@ fn cases(n: usize, float: DType) -> Vec<Case> {
 }
 
 impl Graph {
+    /// The condition outside of which `value` is zero, if it is written that way: `(c, true)` for `select(c, x, 0)`,
+    /// which is zero where `c` does not hold, `(c, false)` for `select(c, 0, x)`.
+    pub fn as_masked(&self, value: ValueId) -> Option<(ValueId, bool)> {
+        let &[c, a, b] = self.op(value).filter(|op| op.is(&SELECT)).map(|_| self.operands(value))? else { return None };
+        let zero = |x: ValueId| self.as_full(x) == Some(0.0);
+        if zero(b) { Some((c, true)) } else { zero(a).then_some((c, false)) }
+    }
+
     /// `select(c, a, b)`: `a` where `c` holds, else `b`.
     pub fn select(&mut self, c: ValueId, a: ValueId, b: ValueId) -> ValueId {
         self.emit(SELECT.op(), &[c, a, b])

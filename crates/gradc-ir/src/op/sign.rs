@@ -17,7 +17,7 @@ pub static SIGN: OpDef = OpDef {
     lower: lower_to!(Sign),
     // Not odd: the least `i32` is its own negation.
     algebra: Algebra { idempotent: true, ..Algebra::NONE },
-    domain: Domain { smooth: &[(-2.0, 2.0)], kinks: &[0.0], kink_at_ties: false },
+    domain: Domain { smooth: &[(-2.0, 2.0)], kinks: &[0.0], ..Domain::SMOOTH },
     cases: unary_number_cases,
     doc: "1 for what is positive, −1 for what is negative; ±0 and NaN stay as they are.",
 };

@@ -11,7 +11,8 @@ use crate::{Attr, DType, Graph, LeafKind, NodeKind, Notation, Op, Role, TensorTy
 /// The text of a graph: its leaves, the values that its results depend on in the order of the graph, and its results.
 ///
 /// Values that outputs, loss and metrics depend on come first; then what only gradients depend on; then what only
-/// updates do. A forward value that a later section uses is marked with a star.
+/// tangents and Hessian-vector products do; then what only updates do. A forward value that a derivative uses is marked
+/// with a star.
 pub fn print(graph: &Graph) -> String {
     Printer::new(graph).print()
 }
@@ -24,7 +25,36 @@ const STARRED: &str = "  * ";
 enum Section {
     Forward,
     Backward,
+    Tangent,
     Update,
+}
+
+impl Section {
+    const ALL: [Section; 4] = [Section::Forward, Section::Backward, Section::Tangent, Section::Update];
+
+    fn title(self) -> &'static str {
+        match self {
+            Section::Forward => "forward",
+            Section::Backward => "backward",
+            Section::Tangent => "tangent",
+            Section::Update => "update",
+        }
+    }
+
+    /// Where a result of this role stands.
+    fn of(role: Role) -> Section {
+        match role {
+            Role::Output | Role::Loss | Role::Metric => Section::Forward,
+            Role::Gradient => Section::Backward,
+            Role::Tangent | Role::HessianVector => Section::Tangent,
+            Role::Update => Section::Update,
+        }
+    }
+
+    /// Whether it holds a derivative.
+    fn derives(self) -> bool {
+        matches!(self, Section::Backward | Section::Tangent)
+    }
 }
 
 struct Printer<'g> {
@@ -44,7 +74,7 @@ impl<'g> Printer<'g> {
             let (sections, lined) = (&sections, &lined);
             graph.values().filter(move |v| lined[v.index()] && sections[v.index()] == Some(section))
         };
-        let order = printed(Section::Forward).chain(printed(Section::Backward)).chain(printed(Section::Update));
+        let order = Section::ALL.into_iter().flat_map(printed);
         let names = Names::new(graph, order.collect::<Vec<_>>());
         Printer { graph, sections, lined, names, text: String::new() }
     }
@@ -53,9 +83,7 @@ impl<'g> Printer<'g> {
         let _ = writeln!(self.text, "graph {} {{", self.graph.name());
         let leaves: Vec<ValueId> = self.graph.values().filter(|&v| self.graph.leaf(v).is_some()).collect();
         leaves.into_iter().for_each(|leaf| self.leaf(leaf));
-        self.section(Section::Forward, "forward");
-        self.section(Section::Backward, "backward");
-        self.section(Section::Update, "update");
+        Section::ALL.into_iter().for_each(|section| self.section(section));
         self.results();
         self.text.push_str("}\n");
         self.text
@@ -71,7 +99,7 @@ impl<'g> Printer<'g> {
         self.text.push('\n');
     }
 
-    fn section(&mut self, section: Section, title: &str) {
+    fn section(&mut self, section: Section) {
         let in_section = |v: &ValueId| self.sections[v.index()] == Some(section) && self.lined[v.index()];
         let values: Vec<ValueId> =
             self.graph.values().filter(|v| self.graph.leaf(*v).is_none()).filter(in_section).collect();
@@ -79,18 +107,19 @@ impl<'g> Printer<'g> {
             return;
         }
         let starred: Vec<bool> = values.iter().map(|&value| self.used_later(value, section)).collect();
-        let legend = if starred.contains(&true) { " (* = the gradient uses it)" } else { "" };
-        let _ = writeln!(self.text, "\n{INDENT}// {title}{legend}");
+        let derivative = if self.sections.contains(&Some(Section::Backward)) { "gradient" } else { "tangent" };
+        let legend = if starred.contains(&true) { format!(" (* = the {derivative} uses it)") } else { String::new() };
+        let _ = writeln!(self.text, "\n{INDENT}// {}{legend}", section.title());
         for (value, starred) in values.into_iter().zip(starred) {
             self.text.push_str(if starred { STARRED } else { INDENT });
             self.value(value);
         }
     }
 
-    /// Whether the backward section uses a value of the forward section by its name; a literal there is no such use.
+    /// Whether a derivative uses a value of the forward section by its name; a literal there is no such use.
     fn used_later(&self, value: ValueId, section: Section) -> bool {
         let by_name = |(user, position): (ValueId, usize)| {
-            self.sections[user.index()] == Some(Section::Backward) && literal(self.graph, user, position).is_none()
+            self.sections[user.index()].is_some_and(Section::derives) && literal(self.graph, user, position).is_none()
         };
         section == Section::Forward && self.graph.users(value).any(by_name)
     }
@@ -146,28 +175,18 @@ impl<'g> Printer<'g> {
 }
 
 fn sections(graph: &Graph) -> Vec<Option<Section>> {
-    let ancestors = |roles: &[Role]| {
-        graph.ancestors(graph.outputs().iter().filter(|o| roles.contains(&o.role)).map(|output| output.value))
+    let of_section = |section: Section| {
+        graph.ancestors(graph.outputs().iter().filter(|o| Section::of(o.role) == section).map(|output| output.value))
     };
-    let forward = ancestors(&[Role::Output, Role::Loss, Role::Metric]);
-    let backward = ancestors(&[Role::Gradient]);
-    let update = ancestors(&[Role::Update]);
-    let section = |v: ValueId| match (forward[v.index()], backward[v.index()], update[v.index()]) {
-        (true, _, _) => Some(Section::Forward),
-        (_, true, _) => Some(Section::Backward),
-        (_, _, true) => Some(Section::Update),
-        _ => None,
-    };
+    let reached = Section::ALL.map(|section| (section, of_section(section)));
+    // The first section that needs it.
+    let section = |v: ValueId| reached.iter().find(|(_, reached)| reached[v.index()]).map(|(section, _)| *section);
     let mut sections: Vec<Option<Section>> = graph.values().map(section).collect();
     // A constant stands where it is first used by its name, or as a result. Where it is written as a literal does not
     // count: the reader does not know that this is the same value.
     let mut named: Vec<Option<Section>> = vec![None; graph.len()];
     for output in graph.outputs() {
-        let section = match output.role {
-            Role::Output | Role::Loss | Role::Metric => Section::Forward,
-            Role::Gradient => Section::Backward,
-            Role::Update => Section::Update,
-        };
+        let section = Section::of(output.role);
         let slot = &mut named[output.value.index()];
         *slot = Some(slot.map_or(section, |earlier| earlier.min(section)));
     }

@@ -9,6 +9,7 @@ use super::{Rule, rule};
 pub(super) static RULES: &[Rule] = &[
     rule("log1p",               Accurate, "log(1 + x)",              "log1p(x)",           "the sum loses the digits of a small x").flawed(Cancels).stabilises(),
     rule("expm1",               Accurate, "exp(x) - 1",              "expm1(x)",           "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
+    rule("exp-of-expm1",        Accurate, "expm1(x) + 1",            "exp(x)",             "the sum loses the digits of a small result").flawed(Cancels),
     rule("log-of-exp",          Accurate, "log(exp(x))",             "x",                  "exact, and without an exponential that could overflow").flawed(Breaks).stabilises(),
     rule("exp-of-log",          Accurate, "exp(log(x))",             "x",                  "exact instead of rounded twice").when(&[("x", NonNegative)]).at(&["x: 64 in 0..3"]),
     rule("inverse-exp",         Accurate, "1 / exp(x)",              "exp(-x)",            "one rounding, and no quotient that overflows early"),

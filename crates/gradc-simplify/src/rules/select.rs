@@ -14,5 +14,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("selected-factor",     Accurate, "select(c, a, 0) * b",     "select(c, a * b, 0)", "finite b times zero is zero; only its sign differs"),
     rule("excluded-factor",     Accurate, "select(c, 0, a) * b",     "select(c, 0, a * b)", "finite b times zero is zero; only its sign differs"),
     rule("sum-of-selected",     Strict,   "select(c, a, b) + select(c, d, e)", "select(c, a + d, b + e)", "the sum of the branch that is taken"),
+    rule("zero-for-zero",       Accurate, "select(x == 0, 0, x)",    "x",                  "only the sign of a zero differs").local(),
+    rule("multiple-for-zero",   Accurate, "select(x == 0, 0, #c * x)", "#c * x",           "a number times zero is zero; only its sign differs").at(&["#c: 0.1", "#c: -3"]),
     rule("negated-selection",   Accurate, "-select(c, a, 0)",        "select(c, -a, 0)",   "only the sign of a zero differs"),
 ];

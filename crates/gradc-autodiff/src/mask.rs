@@ -1,0 +1,103 @@
+//! Where cotangents are zero because a branch was not taken.
+//!
+//! The cotangent of a branch of a `select` is exactly zero where that branch was not taken. The rule of an operator that
+//! computed the branch multiplies that zero by a slope, and if the slope is infinite or NaN there, the product is NaN: the
+//! gradient of `select(x > 0, sqrt(x), 0)` would be NaN at 0. But a rule is linear, so what it makes of a zero is zero,
+//! and it is elementwise, so it makes it in the same place: the choice is made again after it. The gradient of what was
+//! not taken is then zero whatever was computed there.
+//!
+//! This holds along chains of elementwise operators, which keep elements in their places, and is only written where an
+//! operator of the chain can leave the finite numbers ([`Domain::unbounded`](gradc_ir::Domain)).
+
+use gradc_ir::{Class, Graph, ValueId};
+use smallvec::SmallVec;
+
+/// A truth value, and whether it is where it holds or where it does not that a cotangent is not zero.
+type Condition = (ValueId, bool);
+
+/// Conditions outside of any of which a cotangent is zero, the most recent last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Mask(SmallVec<[Condition; 2]>);
+
+/// The most conditions that are kept: more are of no use, and a chain of many choices would make each costlier.
+const MOST: usize = 4;
+
+impl Mask {
+    /// The conditions that `cotangent` shows itself, as the rules of `select`, `abs` or `max` write it.
+    pub(crate) fn of(graph: &Graph, cotangent: ValueId) -> Mask {
+        Mask(graph.as_masked(cotangent).into_iter().collect())
+    }
+
+    /// The mask of what is zero where either of two is.
+    fn and(mut self, more: &Mask) -> Mask {
+        for condition in &more.0 {
+            if !self.0.contains(condition) {
+                self.0.push(*condition);
+            }
+        }
+        let surplus = self.0.len().saturating_sub(MOST);
+        self.0.drain(..surplus);
+        self
+    }
+
+    /// The mask of the sum of two cotangents: what both have.
+    pub(crate) fn of_sum(mut self, other: &Mask, graph: &Graph) -> Mask {
+        self.0.retain(|own| other.0.iter().any(|other| same(graph, *own, *other)));
+        self
+    }
+
+    /// `cotangent`, chosen again: zero where the mask says, whatever it is there.
+    fn apply(&self, graph: &mut Graph, cotangent: ValueId) -> ValueId {
+        self.0.iter().fold(cotangent, |masked, &(condition, holds)| {
+            let zero = graph.full_like(masked, 0.0);
+            match holds {
+                true => graph.select(condition, masked, zero),
+                false => graph.select(condition, zero, masked),
+            }
+        })
+    }
+}
+
+/// Whether two conditions are the same, if need be computed twice.
+fn same(graph: &Graph, a: Condition, b: Condition) -> bool {
+    a.1 == b.1 && alike(graph, a.0, b.0, 4)
+}
+
+/// Whether two values are computed in the same way, up to some operators deep.
+fn alike(graph: &Graph, a: ValueId, b: ValueId, depth: usize) -> bool {
+    let operators = || match (graph.op(a), graph.op(b)) {
+        (Some(first), Some(second)) => depth > 0 && first == second,
+        _ => false,
+    };
+    let mut operands = graph.operands(a).iter().zip(graph.operands(b));
+    a == b || operators() && operands.all(|(&a, &b)| alike(graph, a, b, depth - 1))
+}
+
+/// For each value, whether an elementwise operator that can leave the finite numbers has gone into the same element of it.
+pub(crate) fn may_be_infinite(graph: &Graph) -> Vec<bool> {
+    let mut suspect = vec![false; graph.len()];
+    for value in graph.values() {
+        let Some(op) = graph.op(value).filter(|op| op.def.class == Class::Elementwise) else { continue };
+        let operands = graph.operands(value).iter().any(|operand| suspect[operand.index()]);
+        suspect[value.index()] = graph.dtype(value).is_float() && (op.def.domain.unbounded || operands);
+    }
+    suspect
+}
+
+/// What operand number `operand` of `value` receives, and its mask: `contribution`, which the rule of the operator has made
+/// of a cotangent with this mask.
+pub(crate) fn carried(
+    graph: &mut Graph,
+    value: ValueId,
+    suspect: &[bool],
+    mask: &Mask,
+    contribution: ValueId,
+) -> (ValueId, Mask) {
+    let own = Mask::of(graph, contribution);
+    let elementwise = graph.op(value).is_some_and(|op| op.def.class == Class::Elementwise);
+    if !elementwise || mask.0.is_empty() {
+        return (contribution, own);
+    }
+    let contribution = if suspect[value.index()] { mask.apply(graph, contribution) } else { contribution };
+    (contribution, own.and(mask))
+}

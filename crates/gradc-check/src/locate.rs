@@ -1,0 +1,281 @@
+//! Which operator it is: each on its own, at the values that it has in the model.
+
+use gradc::autodiff::Rules;
+use gradc::ir::{Derivative, Graph, Op, Tensor, ValueId};
+
+use crate::difference::{Slope, compare};
+use crate::evaluate::{Bindings, values};
+use crate::finding::{Finding, Rule};
+use crate::options::Options;
+use crate::point::Random;
+use crate::report::Verdict;
+use crate::subject::Subject;
+
+/// The application closest to the loss whose rule disagrees with finite differences of the operator alone.
+pub(crate) fn wrong_rule(
+    rules: &Rules<'_>,
+    subject: &Subject,
+    point: &Bindings,
+    options: &Options,
+    rule: Rule,
+) -> Option<Finding> {
+    let graph = &subject.graph;
+    let between = between(subject);
+    let candidates = graph.values().rev().filter(|value| between[value.index()]);
+    candidates.filter(|&value| differentiable(graph, value)).find_map(|value| {
+        let op = graph.op(value)?;
+        let tensors = values(graph, point, graph.operands(value));
+        let mut random = Random::new(options.seed, &format!("operator {}", value.index()));
+        let alone = Alone::new(op, tensors, &mut random)?;
+        let operands = alone.disagreement(rules, rule, options, &mut random)?;
+        Some(Finding::WrongRule { operator: op.def.name, span: graph.node(value).origin.span, rule, operands })
+    })
+}
+
+/// For each value, whether the loss depends on one of the targets by way of it.
+fn between(subject: &Subject) -> Vec<bool> {
+    let after = subject.graph.descendants(subject.leaves());
+    let before = subject.graph.ancestors(subject.results.iter().copied());
+    subject.graph.values().map(|value| after[value.index()] && before[value.index()]).collect()
+}
+
+/// Whether an operator is meant to have a derivative here: not where a `stop_gradient` or a comparison is.
+fn differentiable(graph: &Graph, value: ValueId) -> bool {
+    let has_rules = graph.op(value).is_some_and(|op| matches!(op.def.derivative, Derivative::Rules { .. }));
+    has_rules && graph.dtype(value).is_float()
+}
+
+/// One application of an operator as a graph of its own, with random weights for the elements of its result.
+struct Alone {
+    graph: Graph,
+    op: Op,
+    /// The leaves for the operands, and what they hold.
+    operands: Vec<(ValueId, Tensor)>,
+    result: ValueId,
+    weights: Tensor,
+}
+
+impl Alone {
+    fn new(op: &Op, tensors: Vec<Tensor>, random: &mut Random) -> Option<Alone> {
+        let mut graph = Graph::new(op.def.name);
+        let mut operands = Vec::with_capacity(tensors.len());
+        for (number, tensor) in tensors.into_iter().enumerate() {
+            operands.push((graph.input(format!("x{number}"), tensor.ty().clone()), tensor));
+        }
+        let leaves: Vec<ValueId> = operands.iter().map(|(leaf, _)| *leaf).collect();
+        let result = graph.apply(op.clone(), &leaves).ok()?;
+        let weights = random.tensor(graph.ty(result));
+        Some(Alone { graph, op: op.clone(), operands, result, weights })
+    }
+
+    /// The float operands, by which it is differentiated.
+    fn floats(&self) -> Vec<usize> {
+        (0..self.operands.len()).filter(|&i| self.operands[i].1.ty().dtype.is_float()).collect()
+    }
+
+    /// The operands by which the rule is wrong.
+    fn disagreement(
+        &self,
+        rules: &Rules<'_>,
+        rule: Rule,
+        options: &Options,
+        random: &mut Random,
+    ) -> Option<Vec<usize>> {
+        let floats = self.floats();
+        let together = (floats.len() > 1).then(|| floats.clone());
+        let mut moves: Vec<(Vec<usize>, Vec<Tensor>)> = Vec::new();
+        for moved in floats.iter().map(|&i| vec![i]).chain(together) {
+            let random = moved.iter().map(|&i| random.tensor(self.operands[i].1.ty())).collect();
+            moves.push((moved.clone(), random));
+            // All elements alike, so that those that are equal stay equal.
+            let alike = moved.iter().map(|&i| Tensor::from_fn(self.operands[i].1.ty().clone(), |_| 1.0)).collect();
+            moves.push((moved, alike));
+        }
+        let wrong = moves.into_iter().find(|(moved, along)| {
+            let verdict = match rule {
+                Rule::Reverse | Rule::Forward => self.first_order(rules, rule, moved, along, options),
+                Rule::Second => self.second_order(rules, moved, along, options),
+            };
+            verdict == Verdict::Fail
+        });
+        wrong.map(|(moved, _)| moved)
+    }
+
+    fn first_order(
+        &self,
+        rules: &Rules<'_>,
+        rule: Rule,
+        moved: &[usize],
+        along: &[Tensor],
+        options: &Options,
+    ) -> Verdict {
+        let leaves: Vec<ValueId> = moved.iter().map(|&i| self.operands[i].0).collect();
+        let claimed = match rule {
+            Rule::Forward => {
+                let tangents = rules.jvp(&self.graph, &leaves, &[self.result]);
+                let point = self.point(&tangents.graph, &tangents.inputs, along);
+                let tangent = tangents.tangents[0].map(|tangent| values(&tangents.graph, &point, &[tangent]));
+                tangent.map_or(Slope::default(), |tangent| Slope::of(tangent[0].data(), self.weights.data()))
+            }
+            _ => {
+                let pullback = rules.vjp(&self.graph, &[self.result], &leaves);
+                let point = self.point(&pullback.graph, &pullback.inputs, std::slice::from_ref(&self.weights));
+                slope(&pullback.graph, &point, &pullback.cotangents, along)
+            }
+        };
+        let mut loss = |t: f64| {
+            let displaced = self.displaced(moved, along, t);
+            let operands: Vec<&Tensor> = displaced.iter().collect();
+            self.op.evaluate(&operands).map(|result| Slope::of(result.data(), self.weights.data()).value)
+        };
+        compare(&mut loss, claimed, options.step, options.tolerance)
+            .map_or(Verdict::Ok, |comparison| comparison.verdict)
+    }
+
+    /// The derivative of `⟨u, vjp(w)⟩` by the operands, for random `u`.
+    fn second_order(&self, rules: &Rules<'_>, moved: &[usize], along: &[Tensor], options: &Options) -> Verdict {
+        let floats: Vec<ValueId> = self.floats().into_iter().map(|i| self.operands[i].0).collect();
+        let first = rules.vjp(&self.graph, &[self.result], &floats);
+        let mut graph = first.graph;
+        let mut point = self.point(&graph, &first.inputs, std::slice::from_ref(&self.weights));
+        let mut random = Random::new(options.seed, "second order");
+        let mut sum: Option<ValueId> = None;
+        for cotangent in first.cotangents.into_iter().flatten() {
+            let name = format!("u{}", cotangent.index());
+            let ty = graph.ty(cotangent).clone();
+            let weights = graph.input(name.as_str(), ty.clone());
+            point.push((name, random.tensor(&ty)));
+            let products = graph.mul(weights, cotangent);
+            let axes: Vec<usize> = (0..ty.shape.rank()).collect();
+            let term = graph.reduce_sum(products, &axes);
+            sum = Some(sum.map_or(term, |sum| graph.add(sum, term)));
+        }
+        let Some(sum) = sum else { return Verdict::Ok };
+        let leaves: Vec<ValueId> = moved.iter().map(|&i| self.operands[i].0).collect();
+        let second = rules.gradient(&graph, sum, &leaves);
+        let claimed = slope(&second.graph, &point, &second.cotangents, along);
+        let mut loss = |t: f64| -> Result<f64, std::convert::Infallible> {
+            let mut point = point.clone();
+            for (i, tensor) in self.displaced(moved, along, t).into_iter().enumerate() {
+                point[i].1 = tensor;
+            }
+            Ok(values(&graph, &point, &[sum])[0].data().iter().sum())
+        };
+        match compare(&mut loss, claimed, options.step, options.tolerance) {
+            Ok(comparison) => comparison.verdict,
+        }
+    }
+
+    /// What the leaves hold, those of the operands first, in order.
+    fn point(&self, graph: &Graph, more: &[ValueId], tensors: &[Tensor]) -> Bindings {
+        let own = self.operands.iter().map(|(leaf, tensor)| (*leaf, tensor));
+        let all = own.chain(more.iter().copied().zip(tensors));
+        all.filter_map(|(leaf, tensor)| Some((graph.value_name(leaf)?.to_string(), tensor.clone()))).collect()
+    }
+
+    /// The operands, where some have moved.
+    fn displaced(&self, moved: &[usize], along: &[Tensor], t: f64) -> Vec<Tensor> {
+        let mut tensors: Vec<Tensor> = self.operands.iter().map(|(_, tensor)| tensor.clone()).collect();
+        for (&i, direction) in moved.iter().zip(along) {
+            tensors[i] = displaced(&tensors[i], direction.data(), t);
+        }
+        tensors
+    }
+}
+
+/// The inner product of the cotangents and a direction.
+fn slope(graph: &Graph, point: &Bindings, cotangents: &[Option<ValueId>], along: &[Tensor]) -> Slope {
+    let parts = cotangents.iter().zip(along).filter_map(|(cotangent, along)| Some((cotangent.as_ref()?, along)));
+    let slope = |(cotangent, along): (&ValueId, &Tensor)| {
+        Slope::of(values(graph, point, &[*cotangent])[0].data(), along.data())
+    };
+    parts.map(slope).fold(Slope::default(), Slope::plus)
+}
+
+/// A tensor moved by `t` along a direction.
+fn displaced(tensor: &Tensor, direction: &[f64], t: f64) -> Tensor {
+    let moved = tensor.data().iter().zip(direction).map(|(x, v)| x + t * v);
+    Tensor::new(tensor.ty().clone(), moved.collect())
+}
+
+/// The share of a rise that is a kink's and not the curvature's of a smooth operator.
+const KINKED: f64 = 1e-3;
+
+/// The first operator on the way from a target to the loss that is not smooth where the target moves by `step` along a
+/// direction. `held` is a subject without `stop_gradient`.
+pub(crate) fn kink(held: &Subject, point: &Bindings, target: usize, direction: &[f64], step: f64) -> Option<Finding> {
+    let (graph, target) = (&held.graph, &held.targets[target]);
+    let name = graph.value_name(target.leaf)?;
+    let after = graph.descendants([target.leaf]);
+    let before = graph.ancestors([held.loss]);
+    let floats: Vec<ValueId> = graph
+        .values()
+        .filter(|value| after[value.index()] && before[value.index()] && graph.dtype(*value).is_float())
+        .collect();
+    let at = |t: f64| {
+        let moved = point.iter().map(|(own, tensor)| match **own == **name {
+            true => (own.clone(), displaced(tensor, direction, t)),
+            false => (own.clone(), tensor.clone()),
+        });
+        values(graph, &moved.collect(), &floats)
+    };
+    let (below, here, above) = (at(-step), at(0.0), at(step));
+    let applied = floats.iter().enumerate().filter_map(|(i, &value)| Some((i, value, graph.op(value)?)));
+    let mut kinked = applied.map(|(i, value, op)| {
+        let elements = below[i].data().iter().zip(here[i].data()).zip(above[i].data());
+        let count = elements.filter(|((below, here), above)| is_kinked(**below, **here, **above, step)).count();
+        (value, op, count)
+    });
+    let (value, op, elements) = kinked.find(|(_, _, count)| *count > 0)?;
+    Some(Finding::Kink {
+        target: target.name.clone(),
+        operator: op.def.name,
+        span: graph.node(value).origin.span,
+        elements,
+        of: graph.shape(value).elements(),
+    })
+}
+
+/// Whether a number rises unevenly around the middle of three places that are a step apart. Curvature alone makes the
+/// rises differ by the square of the step.
+fn is_kinked(below: f64, here: f64, above: f64, step: f64) -> bool {
+    let (left, right) = (here - below, above - here);
+    let rounding = 16.0 * f64::EPSILON * below.abs().max(above.abs()).max(here.abs());
+    let curved = (KINKED * (left.abs() + right.abs())).max(step.powf(1.5));
+    // Also where one of them is NaN.
+    let even = (right - left).abs() <= curved + rounding;
+    !even
+}
+
+/// The first operator that makes something that is not finite from what is: forwards, or where the loss is finite, in the
+/// gradient.
+pub(crate) fn not_finite(rules: &Rules<'_>, subject: &Subject, point: &Bindings) -> Option<Finding> {
+    let graph = &subject.graph;
+    let live = graph.live();
+    let finite = |tensor: &Tensor| tensor.data().iter().all(|x| x.is_finite());
+    let all: Vec<ValueId> = graph.values().filter(|value| live[value.index()]).collect();
+    let found = |value: ValueId, in_gradient: bool| {
+        let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
+        Some(Finding::NotFinite { operator, span, in_gradient })
+    };
+    if !finite(&values(graph, point, &[subject.loss])[0]) {
+        let forward = values(graph, point, &all);
+        let broken = all.iter().zip(&forward).find(|(value, tensor)| graph.op(**value).is_some() && !finite(tensor));
+        return broken.and_then(|(value, _)| found(*value, false));
+    }
+    let between = between(subject);
+    let on_way: Vec<ValueId> =
+        all.into_iter().filter(|value| between[value.index()] && graph.dtype(*value).is_float()).collect();
+    let gradient = rules.gradient(graph, subject.loss, &on_way);
+    let present: Vec<(ValueId, ValueId)> = on_way
+        .iter()
+        .zip(&gradient.cotangents)
+        .filter_map(|(&value, cotangent)| Some((value, (*cotangent)?)))
+        .collect();
+    let cotangents: Vec<ValueId> = present.iter().map(|(_, cotangent)| *cotangent).collect();
+    let tensors = values(&gradient.graph, point, &cotangents);
+    let broken = present.iter().zip(&tensors).rev().find(|(_, tensor)| !finite(tensor))?.0.0;
+    // Of the users of that value, the one that is closest to the loss: all that follow it are finite.
+    let user = graph.users(broken).map(|(user, _)| user).filter(|user| between[user.index()]).last()?;
+    found(user, true)
+}

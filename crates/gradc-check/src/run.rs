@@ -1,0 +1,170 @@
+//! The check.
+
+use gradc::autodiff::Rules;
+use gradc::ir::{Graph, LeafKind, Role};
+use gradc::{Error, Model, ensure_state_fits};
+
+use crate::consistency;
+use crate::difference::{Comparison, Slope, compare};
+use crate::evaluate::{Bindings, Compiled, interpreted};
+use crate::finding::{Finding, Rule};
+use crate::locate;
+use crate::options::Options;
+use crate::point::{Draw, Point, Random, bindings, check_names};
+use crate::report::{Compared, Report, TargetReport, Verdict};
+use crate::subject::Subject;
+
+/// Checks the derivatives of a model at a point.
+///
+/// # Errors
+/// Where the model has neither loss nor float outputs, or no value of a name that is asked for, where what is given does
+/// not fit it, or where there is not enough memory. That derivatives are wrong is no error but what the report says.
+pub fn check(model: &Model, point: &Point, options: &Options) -> Result<Report, Error> {
+    check_by(&Rules::default(), model.graph(), point, options)
+}
+
+/// As [`check`], of a forward graph that is differentiated by `rules`: a way to see whether a wrong rule would be found.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Options) -> Result<Report, Error> {
+    ensure_state_fits(model)?;
+    check_names(model, given)?;
+    let subject = Subject::new(model, &wrt(model, options))?;
+    let (point, loss) = choose_point(model, &subject, given, options.seed)?;
+    let mut report = Report {
+        model: model.name().to_string(),
+        seed: options.seed,
+        loss,
+        targets: Vec::new(),
+        identities: Vec::new(),
+        findings: Vec::new(),
+    };
+    let gradient = consistency::Gradient::new(rules, &subject, &point)?;
+    if !loss.is_finite() || !gradient.is_finite() {
+        report.findings.extend(locate::not_finite(rules, &subject, &point));
+        if !loss.is_finite() {
+            return Ok(report);
+        }
+    }
+    let (held, held_point) = subject.held_still(&point);
+    let mut function = Compiled::plainly(held.graph.clone(), &held, &held_point)?;
+    for number in 0..subject.targets.len() {
+        let checked = check_target(&subject, number, &gradient, &mut function, &held_point, options)?;
+        if checked.report.verdict == Verdict::Kink {
+            let (direction, step) = (&checked.direction, checked.step);
+            report.findings.extend(locate::kink(&held, &held_point, number, direction, step));
+        }
+        report.targets.push(checked.report);
+    }
+    report.identities = consistency::identities(rules, &subject, &point, &gradient, loss, options)?;
+    if options.second_order {
+        report.identities.extend(consistency::second_order(rules, &subject, &point, options)?);
+    }
+    if report.count(Verdict::Fail) > 0 && report.findings.iter().all(|finding| !finding.is_error()) {
+        report.findings.extend(first_disagreement(rules, &subject, &point, &gradient, options)?);
+    }
+    Ok(report)
+}
+
+/// What is moved besides the parameters: what was asked for, or where there is nothing else all inputs of floats.
+fn wrt(model: &Graph, options: &Options) -> Vec<String> {
+    let floats = |kind| model.leaves(kind).filter(|&leaf| model.dtype(leaf).is_float());
+    let mut names = options.wrt.clone();
+    if names.is_empty() && floats(LeafKind::Param).next().is_none() {
+        let inputs = floats(LeafKind::Input).filter_map(|leaf| model.value_name(leaf));
+        names.extend(inputs.map(|name| name.to_string()));
+    }
+    names
+}
+
+/// The first way to draw what is not given at which the loss is finite, or the last.
+fn choose_point(model: &Graph, subject: &Subject, given: &Point, seed: u64) -> Result<(Bindings, f64), Error> {
+    let mut chosen = (Bindings::new(), f64::NAN);
+    for draw in Draw::ALL {
+        let point = bindings(model, subject, given, seed, draw)?;
+        let results = interpreted(&subject.graph, &point)?;
+        let loss = results.iter().find(|(role, ..)| *role == Role::Loss).map_or(f64::NAN, |(_, _, loss)| loss[0]);
+        chosen = (point, loss);
+        if loss.is_finite() {
+            break;
+        }
+    }
+    Ok(chosen)
+}
+
+/// What came out for one target, and where its comparison was made.
+struct CheckedTarget {
+    report: TargetReport,
+    direction: Vec<f64>,
+    step: f64,
+}
+
+fn check_target(
+    subject: &Subject,
+    number: usize,
+    gradient: &consistency::Gradient,
+    function: &mut Compiled,
+    point: &Bindings,
+    options: &Options,
+) -> Result<CheckedTarget, Error> {
+    let target = &subject.targets[number];
+    let leaf = subject.graph.value_name(target.leaf).map(|name| name.to_string()).unwrap_or_default();
+    let at: Vec<f64> = point.iter().find(|(name, _)| *name == leaf).map_or(Vec::new(), |(_, own)| own.data().to_vec());
+    let elements = at.len();
+    let claimed = gradient.by(&leaf);
+    let zeros = vec![0.0; elements];
+    let small = elements <= options.small;
+    let count = if small { elements } else { options.directions };
+    let mut random = Random::new(options.seed, &format!("directions of {}", target.name));
+    let mut worst: Option<(Comparison, Vec<f64>)> = None;
+    for i in 0..count {
+        let direction: Vec<f64> = match small {
+            true => (0..elements).map(|j| f64::from(u8::from(i == j))).collect(),
+            false => random.direction(elements),
+        };
+        let slope = Slope::of(claimed.unwrap_or(&zeros), &direction);
+        let mut along = |t: f64| {
+            function.set(&leaf, at.iter().zip(&direction).map(|(x, v)| x + t * v));
+            function.loss()
+        };
+        let comparison = compare(&mut along, slope, options.step, options.tolerance)?;
+        let is_worse = |worst: &Comparison| (comparison.verdict, comparison.error) > (worst.verdict, worst.error);
+        if worst.as_ref().is_none_or(|(worst, _)| is_worse(worst)) {
+            worst = Some((comparison, direction));
+        }
+    }
+    function.set(&leaf, at.iter().copied());
+    let nothing = Comparison { error: 0.0, verdict: Verdict::Ok, step: options.step };
+    let (comparison, direction) = worst.unwrap_or((nothing, Vec::new()));
+    let square_mean = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>() / elements.max(1) as f64;
+    let report = TargetReport {
+        name: target.name.clone(),
+        ty: target.ty.clone(),
+        compared: if small { Compared::Entries(elements) } else { Compared::Directions(count) },
+        gradient: claimed.map(|g| square_mean(g).sqrt()),
+        error: comparison.error,
+        tolerance: options.tolerance,
+        verdict: comparison.verdict,
+    };
+    Ok(CheckedTarget { report, direction, step: comparison.step })
+}
+
+/// Where what failed arises: in a rule, in machine code, or in what optimisation makes of it.
+fn first_disagreement(
+    rules: &Rules<'_>,
+    subject: &Subject,
+    point: &Bindings,
+    gradient: &consistency::Gradient,
+    options: &Options,
+) -> Result<Option<Finding>, Error> {
+    let second = options.second_order.then_some(Rule::Second);
+    let mut kinds = [Rule::Reverse, Rule::Forward].into_iter().chain(second);
+    if let Some(finding) = kinds.find_map(|rule| locate::wrong_rule(rules, subject, point, options, rule)) {
+        return Ok(Some(finding));
+    }
+    match consistency::wrong_code(subject, point)? {
+        Some(finding) => Ok(Some(finding)),
+        None => consistency::wrong_rewrite(rules, subject, point, gradient, options),
+    }
+}

@@ -1,0 +1,166 @@
+//! What the check says of whole models.
+
+use gradc::diagnostics::{Color, codes, render};
+use gradc::{Program, Tensor};
+use gradc_check::{Finding, Options, Point, Report, Verdict, check};
+
+fn model(text: &str) -> gradc::Model {
+    Program::from_source("m.net", text)
+        .and_then(|program| program.only_model())
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn report(text: &str, options: &Options) -> Report {
+    check(&model(text), &Point::default(), options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The report with its findings, as it is shown, without the digits of what is rounding or truncation.
+fn shown(text: &str, options: &Options) -> String {
+    let model = model(text);
+    let report = check(&model, &Point::default(), options).unwrap_or_else(|error| panic!("{error}"));
+    let findings: Vec<_> = report.findings.iter().map(Finding::diagnostic).collect();
+    render(&findings, model.program().sources(), Color::Never) + &report.table()
+}
+
+const CLASSIFIER: &str = "
+dim batch = 8
+model classifier {
+    input x: f32[batch, 6]
+    input label: i32[batch]
+    let h = gelu(dense(x, 10))
+    let logits = dense(h, 5)
+    output logits
+    loss cross_entropy(logits, label)
+}
+";
+
+#[test]
+fn a_model_passes_in_every_respect() {
+    for level in [gradc::Level::None, gradc::Level::Full] {
+        for mode in [gradc::Mode::Strict, gradc::Mode::Accurate, gradc::Mode::Fast] {
+            let compile = gradc::Options { level, mode, ..gradc::Options::default() };
+            let wrt = vec!["x".to_owned(), "h".to_owned()];
+            let report = report(CLASSIFIER, &Options { wrt, second_order: true, compile, ..Options::default() });
+            let names: Vec<&str> = report.targets.iter().map(|target| target.name.as_str()).collect();
+            assert_eq!(names, ["dense.0.w", "dense.0.b", "dense.1.w", "dense.1.b", "x", "h"]);
+            assert_eq!(report.count(Verdict::Ok), 6 + 5, "{}", report.table());
+            assert!(report.passed() && report.findings.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_report() {
+    let with = |seed| report(CLASSIFIER, &Options { seed, ..Options::default() }).table();
+    assert_eq!(with(3), with(3));
+    assert_ne!(with(3), with(4));
+}
+
+#[test]
+fn a_kink_is_pointed_at_and_is_no_failure() {
+    let text = shown(
+        "model m {
+    param w: [4] = ones
+    loss sum(relu(w - stop_gradient(w))) + sum(w * w)
+}
+",
+        &Options { second_order: true, ..Options::default() },
+    );
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_fails_and_is_located() {
+    let text = "model m {
+    input x: f32[8, 4]
+    param w: [4] = ones
+    loss mean(sqrt(sum(square(x * w - x * w), axis = -1)))
+}
+";
+    let report = report(text, &Options::default());
+    assert!(!report.passed());
+    let [finding @ Finding::NotFinite { operator: "sqrt", in_gradient: true, .. }] = &report.findings[..] else {
+        panic!("{:?}", report.findings)
+    };
+    let span = finding.span().expect("it has a place");
+    assert_eq!(&text[span.start as usize..span.end as usize], "sqrt(sum(square(x * w - x * w), axis = -1))");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_tried_at_positive_inputs_first() {
+    let positive =
+        report("model m { input x: f32[4]\n param w: [4] = ones\n output y = log(x) * w }", &Options::default());
+    assert!(positive.passed() && positive.loss.is_finite());
+    let never = report("model m { input x: f32[4]\n loss sum(log(-1 - x * x)) }", &Options::default());
+    assert!(!never.passed() && never.targets.is_empty());
+    assert!(matches!(never.findings[..], [Finding::NotFinite { operator: "log", in_gradient: false, .. }]));
+}
+
+/// Differences see through `stop_gradient`; what is checked is the derivative with it.
+#[test]
+fn what_a_stop_gradient_marks_is_held_still() {
+    let text = "model m {
+        param w: [4] = ones
+        let target = stop_gradient(w * w)
+        loss mse(3 * w, target)
+    }";
+    let report = report(text, &Options { second_order: true, ..Options::default() });
+    assert!(report.passed(), "{}", report.table());
+}
+
+#[test]
+fn a_parameter_without_a_gradient_agrees_where_differences_are_zero() {
+    let text = "model m {
+        param w: [4] = ones
+        param v: [4] = ones
+        loss sum(w) + sum(stop_gradient(v)) + sum(sign(v))
+    }";
+    let report = report(text, &Options::default());
+    assert!(report.passed(), "{}", report.table());
+    assert_eq!(report.targets[1].gradient, None);
+}
+
+#[test]
+fn a_model_without_a_loss_or_parameters_is_checked_by_its_inputs() {
+    let report = report("model m { input x: f32[3]\n output y = exp(x)\n output z = sum(x * x) }", &Options::default());
+    assert_eq!(report.targets.len(), 1);
+    assert!(report.passed(), "{}", report.table());
+}
+
+#[test]
+fn data_that_is_given_is_where_the_model_is_checked() {
+    let model = model("model m { input pixels: f32[2]\n param w: [2] = ones\n loss sum(pixels * w) }");
+    let tensor = |numbers: &[f64]| {
+        Tensor::from_numbers(
+            &gradc::ir::TensorType::new(gradc::ir::DType::F32, [numbers.len()]),
+            numbers.iter().copied(),
+        )
+    };
+    let mut point = Point::default();
+    point.inputs.extend(tensor(&[3.0, 4.0]).map(|x| ("pixels".to_owned(), x)));
+    point.parameters.extend(tensor(&[1.0, 0.5]).map(|w| ("w".to_owned(), w)));
+    let report = check(&model, &point, &Options::default()).expect("it fits");
+    assert_eq!(report.loss, 5.0);
+    assert!(report.passed());
+
+    point.inputs.extend(tensor(&[3.0]).map(|x| ("pixels".to_owned(), x)));
+    let error = check(&model, &point, &Options::default()).expect_err("it does not fit");
+    assert_eq!(error.to_string(), "the input `pixels` is f64[2], what is given for it f32[1]");
+    point.inputs.clear();
+    point.inputs.extend(tensor(&[3.0]).map(|x| ("pixel".to_owned(), x)));
+    let error = check(&model, &point, &Options::default()).expect_err("there is no such input");
+    assert_eq!(error.to_string(), "the model has no input `pixel`; did you mean `pixels`?");
+}
+
+/// The first program of an explanation gives its code, the second passes.
+#[test]
+fn the_examples_of_the_explanations_do_what_they_say() {
+    for code in [codes::KINK, codes::NOT_FINITE] {
+        let programs = code.explanation().split("```net\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let reports: Vec<Report> = programs.map(|program| report(program, &Options::default())).collect();
+        let [first, second] = &reports[..] else { panic!("{code} has two programs") };
+        let found: Vec<_> = first.findings.iter().map(|finding| finding.diagnostic().code()).collect();
+        assert_eq!(found, [code]);
+        assert!(second.passed() && second.findings.is_empty(), "{code}: {}", second.table());
+    }
+}

@@ -1,0 +1,168 @@
+//! Derivatives at kinks, ties and poles, under masks, and of extreme numbers: tests/derivatives has the cases.
+
+use std::path::Path;
+
+use gradc::ir::{DType, Role, TensorType};
+use gradc::pipeline::{Unobserved, lower};
+use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, interpret};
+
+/// The largest relative error, in either precision.
+const TOLERANCE: f64 = 1e-5;
+
+/// The largest error relative to the terms of a difference: a few roundings of `f32`.
+const ROUNDING: f64 = 4.0 * f32::EPSILON as f64;
+
+/// The modes that a file holds in.
+const ALL: [Mode; 3] = [Mode::Strict, Mode::Accurate, Mode::Fast];
+
+/// A case of a data file.
+#[derive(Default)]
+struct Case {
+    name: String,
+    /// The lines of the model: inputs and `let`s.
+    lines: Vec<String>,
+    inputs: Vec<(String, Vec<f64>)>,
+    wrt: Vec<String>,
+    of: String,
+    expected: Vec<(String, Vec<f64>)>,
+    /// Whether only optimised code is to be right.
+    optimised: bool,
+    /// The size of the numbers that the derivative is a difference of.
+    terms: f64,
+}
+
+fn numbers(text: &str) -> Vec<f64> {
+    text.split_whitespace().map(|word| word.parse().unwrap_or_else(|_| panic!("{word} is a number"))).collect()
+}
+
+fn cases(file: &str) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/derivatives").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut cases: Vec<Case> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix("case ") {
+            cases.push(Case { name: name.to_owned(), ..Case::default() });
+            continue;
+        }
+        let case = cases.last_mut().expect("a file begins with a case");
+        if line == "optimised" {
+            case.optimised = true;
+        } else if let Some(terms) = line.strip_prefix("terms ") {
+            case.terms = numbers(terms)[0];
+        } else if let Some(of) = line.strip_prefix("of ") {
+            case.of = of.to_owned();
+        } else if line.starts_with("let ") {
+            case.lines.push(line.to_owned());
+        } else if let Some((name, expected)) = line.strip_prefix("d ").and_then(|rest| rest.split_once(" = ")) {
+            case.expected.push((name.to_owned(), numbers(expected)));
+        } else {
+            let (declaration, given) = line.split_once(" = ").unwrap_or_else(|| panic!("{line} is an input"));
+            let (name, ty) = declaration.split_once(' ').unwrap_or_else(|| panic!("{line} has a type"));
+            let plain = name.trim_start_matches('*');
+            if plain != name {
+                case.wrt.push(plain.to_owned());
+            }
+            case.lines.push(format!("input {plain}: {ty}"));
+            case.inputs.push((plain.to_owned(), numbers(given)));
+        }
+    }
+    cases
+}
+
+impl Case {
+    fn model(&self) -> Model {
+        let text = format!("model m {{\n{}\nloss sum({})\n}}\n", self.lines.join("\n"), self.of);
+        let model = Program::from_source("case.net", &text).and_then(|program| program.only_model());
+        model.unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// What is wrong with the gradients that are found. Where they are not exact, their error is relative to the largest.
+    fn check(&self, found: &[(String, Tensor)], dtype: DType, exact: bool, how: &str, wrong: &mut Vec<String>) {
+        let least = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
+        for (name, expected) in &self.expected {
+            let (_, tensor) =
+                found.iter().find(|(own, _)| own == name).unwrap_or_else(|| panic!("{name} has a gradient"));
+            let found = tensor.numbers();
+            assert_eq!(found.len(), expected.len(), "{}: {name}", self.name);
+            let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+            let agrees = |(found, expected): (&f64, &f64)| {
+                let scale = if exact { expected.abs() } else { largest };
+                let allowed = (TOLERANCE * scale).max(ROUNDING * self.terms).max(least);
+                // What is infinite has its sign, and NaN agrees with nothing.
+                found == expected || (found - expected).abs() <= allowed
+            };
+            if !found.iter().zip(expected).all(agrees) {
+                wrong.push(format!("{}, {how}: by {name}\n  {found:?}\n  {expected:?}", self.name));
+            }
+        }
+    }
+}
+
+/// Checks the cases of a file, in some modes. `exact` says in which modes and at which levels each derivative is right by
+/// itself.
+fn check_file(file: &str, modes: &[Mode], exact: fn(Mode, Level) -> bool) {
+    let mut wrong = Vec::new();
+    for case in cases(file) {
+        let model = case.model();
+        for dtype in [DType::F32, DType::F64] {
+            for &mode in modes {
+                for level in [Level::None, Level::Local, Level::Full] {
+                    if case.optimised && (level != Level::Full || mode == Mode::Strict) {
+                        continue;
+                    }
+                    let options = Options { mode, level, float: Some(dtype), ..Options::default() };
+                    let how = format!("{dtype} {mode:?} {level:?}");
+                    for (by, found) in gradients(&case, &model, &options) {
+                        case.check(&found, dtype, exact(mode, level), &format!("{how} {by}"), &mut wrong);
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Gradients by name.
+type Gradients = Vec<(String, Tensor)>;
+
+/// The gradients in machine code, and by the interpreter.
+fn gradients(case: &Case, model: &Model, options: &Options) -> [(&'static str, Gradients); 2] {
+    let goal = Goal::Gradient { wrt: case.wrt.clone() };
+    let mut executable = model.compile(&goal, options).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let types: Vec<(String, TensorType)> = executable.inputs().map(|(n, ty)| (n.to_owned(), ty.clone())).collect();
+    let tensors: Vec<(String, Tensor)> = types
+        .into_iter()
+        .map(|(name, ty)| {
+            let (_, numbers) = case.inputs.iter().find(|(own, _)| *own == name).expect("every input is given");
+            // As f32 has them in either precision: that is what the expected numbers are of.
+            let rounded = numbers.iter().map(|&x| if ty.dtype.is_float() { f64::from(x as f32) } else { x });
+            let tensor = Tensor::from_numbers(&ty, rounded).unwrap_or_else(|| panic!("{}: {name} is {ty}", case.name));
+            (name, tensor)
+        })
+        .collect();
+    let views: Vec<(&str, TensorView<'_>)> = tensors.iter().map(|(n, tensor)| (n.as_str(), tensor.view())).collect();
+    let mut state = State::initial(executable.graph(), 0);
+    executable.run(&mut state, &views).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let gradient = |name: &String| Some((name.clone(), executable.result(Role::Gradient, name)?));
+    let compiled: Gradients = case.wrt.iter().filter_map(gradient).collect();
+    let graph = lower(model.graph(), &goal, options, &mut Unobserved).expect("it was compiled");
+    let results = interpret(&graph, &state, &views).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let interpreted: Gradients =
+        results.into_iter().filter(|(role, ..)| *role == Role::Gradient).map(|(_, name, t)| (name, t)).collect();
+    [("compiled", compiled), ("interpreted", interpreted)]
+}
+
+#[test]
+fn conventions() {
+    check_file("conventions.txt", &ALL, |_, _| true);
+}
+
+#[test]
+fn what_a_select_did_not_take() {
+    check_file("masks.txt", &[Mode::Strict, Mode::Accurate], |_, _| true);
+}
+
+#[test]
+fn extreme_numbers() {
+    check_file("extreme.txt", &ALL, |mode, level| mode == Mode::Accurate && level == Level::Full);
+}
