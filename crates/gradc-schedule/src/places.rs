@@ -6,6 +6,7 @@
 //! more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast and does. A
 //! movement that is read more than once is never a root for its cost: its operand is.
 
+use gradc_ir::op::Arity;
 use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scatter_add};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
 
@@ -221,7 +222,8 @@ fn cost_of(op: &Op) -> u32 {
     match (op.def.class, op.def.lower) {
         (_, Some(lower)) => {
             let mut counter = Counter::default();
-            let operands: Vec<ScalarValue> = (0..3).map(ScalarValue).collect();
+            let (Arity::Exactly(count) | Arity::AtLeast(count)) = op.def.arity;
+            let operands = vec![ScalarValue(0); count];
             lower(&mut counter, &op.attrs, &operands);
             counter.cost
         }
@@ -242,11 +244,17 @@ impl ScalarBuilder for Counter {
         ScalarValue(0)
     }
 
+    fn integer(&mut self, _: i32) -> ScalarValue {
+        ScalarValue(0)
+    }
+
     fn op(&mut self, op: ScalarOp, _: &[ScalarValue]) -> ScalarValue {
         use ScalarOp::*;
         self.cost += match op {
             Add | Sub | Mul | Min | Max | Neg | Abs | Sign => 1,
             Eq | Ne | Lt | Le | Gt | Ge | And | Or | Not | Select | Cast(_) => 1,
+            Xor | ShiftRight(_) => 1,
+            RotateLeft(_) => 3,
             Div | Sqrt | Rsqrt => 4,
             Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf => 20,
             Pow => 40,

@@ -56,6 +56,7 @@ operators! {
     or
     pad
     pow
+    random
     reduce_max
     reduce_min
     reduce_sum

@@ -35,6 +35,7 @@ pub static ALL: &[&OpDef] = &[
     &or::OR,
     &pad::PAD,
     &pow::POW,
+    &random::RANDOM,
     &reduce_max::REDUCE_MAX,
     &reduce_min::REDUCE_MIN,
     &reduce_sum::REDUCE_SUM,
