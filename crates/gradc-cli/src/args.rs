@@ -53,6 +53,11 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) wrt: Vec<String>,
 
+    /// What the model is compiled for: the value of `training` in it [default: training for gradients and training steps,
+    /// else inference]
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<PhaseArg>,
+
     /// Print the time of each stage of the compiler to stderr
     #[arg(long)]
     pub(crate) timings: bool,
@@ -256,6 +261,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) wrt: Vec<String>,
 
+    /// What the model is compiled for: the value of `training` in it [default: training with --grad, else inference]
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<PhaseArg>,
+
     /// Use the reference interpreter instead of compiled code
     #[arg(long)]
     pub(crate) interp: bool,
@@ -379,6 +388,24 @@ pub(crate) enum GoalArg {
     Gradient,
     /// Also the optimiser's step
     Training,
+}
+
+/// `--phase`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PhaseArg {
+    /// A training step or its gradient
+    Training,
+    /// Evaluation and prediction
+    Inference,
+}
+
+impl From<PhaseArg> for gradc::Phase {
+    fn from(phase: PhaseArg) -> gradc::Phase {
+        match phase {
+            PhaseArg::Training => gradc::Phase::Training,
+            PhaseArg::Inference => gradc::Phase::Inference,
+        }
+    }
 }
 
 /// `--dtype`

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gradc::ir::{Graph, Role, text};
 use gradc::pipeline::{Artefact, Listings, Observer, Stage};
-use gradc::{Goal, Model, Program, UpdateRule};
+use gradc::{Goal, Model, Options, Program, UpdateRule};
 
 use crate::args::{Emit, EmitStage, GoalArg, InspectArgs};
 use crate::model::{Report, options};
@@ -38,14 +38,15 @@ pub(crate) fn emit(
         let tree = model.program().syntax_tree();
         texts.insert(EmitStage::Ast, tree.ok_or_else(|| Failure::Usage("a graph has no syntax tree".into()))?);
     }
+    let mut options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, None) };
     if wants(EmitStage::Graph) {
-        texts.insert(EmitStage::Graph, text::print(&model.graph().pruned().settled()));
+        let graph = model.graph_for(&args.goal.map_or(Goal::Forward, |_| goal(model, args)), &options);
+        texts.insert(EmitStage::Graph, text::print(&graph.pruned().settled()));
     }
-    let mut options = options(&args.compile, None);
     if wants(EmitStage::GradRaw) || wants(EmitStage::Grad) {
         let goal = Goal::Gradient { wrt: args.wrt.clone() };
         let mut stages = Stages::default();
-        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut stages);
+        let graph = gradc::pipeline::lower(&model.graph_for(&goal, &options), &goal, &options, &mut stages);
         let graph = graph.map_err(gradc::Error::from).report(output)?;
         texts.insert(EmitStage::GradRaw, text::print(&stages.raw.unwrap_or_else(|| graph.clone()).pruned()));
         texts.insert(EmitStage::Grad, text::print(&titled(graph, "gradient")));
@@ -60,13 +61,15 @@ pub(crate) fn emit(
     }
     let goal = goal(model, args);
     if wants(EmitStage::Dot) {
-        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut Stages::default());
+        let forward = model.graph_for(&goal, &options);
+        let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Stages::default());
         texts.insert(EmitStage::Dot, dot(&graph.map_err(gradc::Error::from).report(output)?));
     }
     let machine = [EmitStage::Kernels, EmitStage::Plan, EmitStage::Clif, EmitStage::Asm];
     if machine.iter().any(|&stage| wants(stage)) || args.timings {
         options.listings = Listings { clif: wants(EmitStage::Clif), assembly: wants(EmitStage::Asm) };
-        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut timings);
+        let forward = model.graph_for(&goal, &options);
+        let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut timings);
         let graph = graph.map_err(gradc::Error::from).report(output)?;
         let compiled = gradc::pipeline::compile(&graph, &options, &mut timings);
         let (plan, machine) = compiled.map_err(gradc::Error::from).report(output)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gradc::ir::{DType, Graph, Role};
-use gradc::{Goal, Model, State, Tensor, TensorView};
+use gradc::{Goal, Model, Options, State, Tensor, TensorView};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{Array, data, model as train_model, tensors};
 
@@ -22,14 +22,15 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
     let shapes = arrays.iter().map(|(name, array)| (name.as_str(), array.shape()));
     let dims = program.dims_for(&name, &dims(&args.compile), shapes);
     let model = model_with(&program, &name, dims, output)?;
-    let options = options(&args.compile, args.dtype);
+    let options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, args.dtype) };
     let wants_gradient = args.grad || !args.wrt.is_empty();
     let has_gradient = model.graph().outputs_of(Role::Gradient).next().is_some();
     let goal = match wants_gradient && (!has_gradient || !args.wrt.is_empty()) {
         true => Goal::Gradient { wrt: args.wrt.clone() },
         false => Goal::Forward,
     };
-    let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut gradc::pipeline::Unobserved);
+    let forward = model.graph_for(&goal, &options);
+    let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut gradc::pipeline::Unobserved);
     let graph = graph.map_err(gradc::Error::from).report(output)?;
     let mut state = state(&model, &graph, args.weights.as_deref(), args.seed, output)?;
     let inputs = inputs(&graph, arrays)?;
@@ -132,7 +133,7 @@ pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
     let seed = args.seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
     gradc::ensure_state_fits(model.graph()).report(output)?;
     let state = State::initial(model.graph(), seed);
-    let arrays = state.parameters().map(|(name, tensor)| (name.to_owned(), tensors::array(tensor))).collect();
+    let arrays = state.weights().map(|(name, tensor)| (name.to_owned(), tensors::array(tensor))).collect();
     said(weights::write(&args.out, &WeightFile { arrays, metadata: BTreeMap::new() }))?;
     let count: usize = state.parameters().map(|(_, tensor)| tensor.ty().shape.elements()).sum();
     if output.json() {

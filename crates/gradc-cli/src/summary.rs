@@ -4,7 +4,7 @@ use gradc::elaborate::LeafInfo;
 use gradc::ir::{Graph, LeafKind, NodeKind, Role};
 use gradc::pipeline::{compile, lower};
 use gradc::schedule::plan::Step;
-use gradc::{Cost, Goal, Model, cost};
+use gradc::{Cost, Goal, Model, Options, cost};
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
@@ -22,9 +22,10 @@ struct Leaf {
 
 /// Prints what a model is and what it costs.
 pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: Timings, output: &mut Output) -> Outcome {
-    let options = options(&args.compile, None);
+    let options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, None) };
     let goal = crate::emit::goal(model, args);
-    let graph = lower(model.graph(), &goal, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
+    let forward = model.graph_for(&goal, &options);
+    let graph = lower(&forward, &goal, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
     let (plan, _) = compile(&graph, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
     let forward = cost(model.graph());
     let compiled = cost(&graph);
@@ -70,14 +71,23 @@ fn heading(model: &Model) -> String {
 
 fn leaves(model: &Model) -> String {
     let params = list(model, LeafKind::Param);
-    if params.is_empty() {
-        return "\n  no parameters\n".to_owned();
+    let mut text = match params.is_empty() {
+        true => "\n  no parameters\n".to_owned(),
+        false => table("parameter", &params),
+    };
+    let states = list(model, LeafKind::State);
+    if !states.is_empty() {
+        text.push_str(&table("state", &states));
     }
-    let width = |of: &dyn Fn(&Leaf) -> usize, least: usize| params.iter().map(of).max().unwrap_or(0).max(least);
-    let name = width(&|leaf| leaf.name.chars().count(), "parameter".len());
+    text
+}
+
+fn table(title: &str, leaves: &[Leaf]) -> String {
+    let width = |of: &dyn Fn(&Leaf) -> usize, least: usize| leaves.iter().map(of).max().unwrap_or(0).max(least);
+    let name = width(&|leaf| leaf.name.chars().count(), title.len());
     let ty = width(&|leaf| leaf.ty.chars().count(), "type".len());
-    let mut text = format!("\n  {:<name$}  {:<ty$}  {:>11}  first value\n", "parameter", "type", "numbers");
-    for leaf in &params {
+    let mut text = format!("\n  {:<name$}  {:<ty$}  {:>11}  first value\n", title, "type", "numbers");
+    for leaf in leaves {
         let init = leaf.init.as_deref().unwrap_or("");
         text.push_str(&format!(
             "  {:<name$}  {:<ty$}  {:>11}  {init}\n",
@@ -122,7 +132,7 @@ fn list(model: &Model, kind: LeafKind) -> Vec<Leaf> {
     let known: &[LeafInfo] = match kind {
         LeafKind::Input => &model.elaborated().inputs,
         LeafKind::Param => &model.elaborated().params,
-        LeafKind::State => &[],
+        LeafKind::State => &model.elaborated().states,
     };
     let leaf = |value| {
         let node = graph.node(value);
@@ -165,6 +175,7 @@ fn as_json(model: &Model, forward: &Cost, compiled: &Cost, arena_bytes: usize) -
         "dims": dims,
         "inputs": leaves(LeafKind::Input),
         "parameters": leaves(LeafKind::Param),
+        "states": leaves(LeafKind::State),
         "outputs": results(Role::Output),
         "loss": results(Role::Loss),
         "metrics": results(Role::Metric),

@@ -47,14 +47,10 @@ fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
     let plan = Plan::new(model.train_config(), file, args)?;
     let options = options(&args.compile, None);
     // Mistakes in the model's goal come before those in its data.
-    gradc::pipeline::lower(
-        model.graph(),
-        &Goal::Training(plan.rule.clone()),
-        &options,
-        &mut gradc::pipeline::Unobserved,
-    )
-    .map_err(gradc::Error::from)
-    .report(output)?;
+    let goal = Goal::Training(plan.rule.clone());
+    gradc::pipeline::lower(&model.graph_for(&goal, &options), &goal, &options, &mut gradc::pipeline::Unobserved)
+        .map_err(gradc::Error::from)
+        .report(output)?;
     let mut compiled = said(CompiledModel::new(model, options, plan.rule.clone(), plan.settings.seed))?;
     if let Some(path) = &args.weights {
         let parameters = said(weights::read_parameters(path, &compiled.parameter_specs()))?;

@@ -110,6 +110,8 @@ codes! {
     E0320 MISPLACED_REST            "`..` stands for nothing here";
     E0321 SHARED_SHAPE              "a shared layer is used with different shapes";
     E0322 BAD_WINDOW                "an axis does not have these windows";
+    E0323 BAD_EINSUM                "an equation of `einsum` does not fit its operands";
+    E0324 EINSUM_EXTENTS            "an axis of `einsum` has two extents";
 
     // Types and values.
     E0401 WRONG_KIND                "a value is of the wrong kind";
@@ -123,6 +125,7 @@ codes! {
     E0409 NOT_AN_INITIALIZER        "this does not say how a parameter begins";
     E0410 BAD_RECIPE                "an initializer has impossible arguments";
     E0411 PARAM_NOT_FLOAT           "a parameter does not hold floats";
+    E0412 FAILED                    "a function does not take these arguments";
 
     // Models, training blocks and imports.
     E0501 NOT_SCALAR                "a loss or metric is not a single float";
@@ -141,6 +144,11 @@ codes! {
     E0514 DUPLICATE_SETTING         "a setting is given twice";
     E0515 SETTING_ARGUMENT          "a setting has an impossible value";
     E0516 UNKNOWN_CHOICE            "there is no such optimizer or schedule";
+    E0517 NOT_A_STATE               "what is updated is no state";
+    E0518 UPDATED_TWICE             "a state is updated twice";
+    E0519 UPDATE_TYPE               "the next value of a state has another type";
+    E0520 PHASES_DIFFER             "training and inference need different parameters";
+    E0521 RESERVED_PATH             "a path is taken by the training step";
 
     // Data, weights and emitted graphs.
     E0601 MALFORMED_GRAPH           "an emitted graph cannot be read back";

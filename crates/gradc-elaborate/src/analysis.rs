@@ -4,12 +4,12 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use gradc_diagnostics::{Diagnostic, FileId, SourceMap, Span, codes, did_you_mean};
-use gradc_ir::{Graph, TensorType};
+use gradc_ir::{Graph, NodeKind, TensorType};
 use gradc_syntax::ast::{Model, Train};
 use rustc_hash::FxHashMap;
 
 use crate::elaborated::{DimInfo, Elaborated, InputAxis, InputDecl, LeafInfo, ResultInfo};
-use crate::eval::{Evaluator, Results};
+use crate::eval::{Evaluator, Phase, Results, error_at};
 use crate::files::{self, Files, ROOT_UNIT};
 use crate::int::shape_of;
 use crate::limits::STACK_BYTES;
@@ -95,7 +95,7 @@ impl Analysis {
     pub fn inputs(&self, model: &str) -> Vec<InputDecl> {
         let Some((id, model)) = self.program.model(model) else { return Vec::new() };
         let evaluated = on_large_stack(|| {
-            let mut evaluator = Evaluator::new(&self.program, FxHashMap::default());
+            let mut evaluator = Evaluator::new(&self.program, FxHashMap::default(), Phase::Inference);
             evaluator
                 .inputs_of(id, model)
                 .into_iter()
@@ -152,6 +152,7 @@ impl Analysis {
         self.diagnostics.iter().any(|known| known.code() == diagnostic.code() && known.span() == diagnostic.span())
     }
 
+    /// Unrolls for inference, and if that may be another graph for training too.
     fn unroll(
         &self,
         id: ItemId,
@@ -160,12 +161,31 @@ impl Analysis {
         overrides: FxHashMap<ItemId, i64>,
         given: &Dims,
     ) -> (Option<Elaborated>, Vec<Diagnostic>) {
-        let mut evaluator = Evaluator::new(&self.program, overrides);
+        let mut evaluator = Evaluator::new(&self.program, overrides.clone(), Phase::Inference);
         evaluator.model(id, model);
         let dims = self.dim_table(&mut evaluator, given);
         let train = train.and_then(|block| train::config(&mut evaluator, block));
-        let (graph, results, diagnostics) = evaluator.into_parts();
-        (Some(elaborated(graph, results, dims, train)), diagnostics)
+        let depends_on_phase = evaluator.depends_on_phase();
+        let (graph, results, mut diagnostics) = evaluator.into_parts();
+        let mut elaborated = elaborated(graph, results, dims, train);
+        if depends_on_phase {
+            let mut evaluator = Evaluator::new(&self.program, overrides, Phase::Training);
+            evaluator.model(id, model);
+            let (graph, results, found) = evaluator.into_parts();
+            diagnostics.extend(found);
+            if !diagnostics.iter().any(Diagnostic::is_error) {
+                diagnostics.extend(phases_differ(&elaborated, &graph, &results));
+            }
+            elaborated.training = Some(graph);
+        }
+        let mut said: Vec<(gradc_diagnostics::Code, Option<Span>)> = Vec::new();
+        diagnostics.retain(|diagnostic| {
+            let place = (diagnostic.code(), diagnostic.span());
+            let new = !said.contains(&place);
+            said.push(place);
+            new
+        });
+        (Some(elaborated), diagnostics)
     }
 
     fn overrides(&self, dims: &Dims, diagnostics: &mut Vec<Diagnostic>) -> FxHashMap<ItemId, i64> {
@@ -243,16 +263,49 @@ fn leading_dim(inputs: &[(Tensor, Span)]) -> Option<String> {
     leading.all(|name| name == Some(first)).then(|| first.to_owned())
 }
 
-fn elaborated(graph: Graph, results: Results, dims: Vec<DimInfo>, train: Option<TrainConfig>) -> Elaborated {
-    let leaf = |(tensor, span): &(Tensor, Span)| LeafInfo {
+/// What is wrong where the training step has not the parameters and states of the other graph.
+fn phases_differ(elaborated: &Elaborated, training: &Graph, results: &Results) -> Option<Diagnostic> {
+    // With the recipe, and the place in the user's files.
+    let kept = |graph: &Graph, lists: [Vec<LeafInfo>; 2]| -> Vec<(LeafInfo, NodeKind)> {
+        let of_node = |leaf: LeafInfo| {
+            let node = graph.node(leaf.value);
+            (LeafInfo { span: node.origin.span.unwrap_or(leaf.span), ..leaf }, node.kind.clone())
+        };
+        lists.into_iter().flatten().map(of_node).collect()
+    };
+    let inference = kept(&elaborated.graph, [elaborated.params.clone(), elaborated.states.clone()]);
+    let training = kept(training, [leaf_infos(training, &results.params), leaf_infos(training, &results.states)]);
+    let same = |(a, a_kind): &(LeafInfo, NodeKind), (b, b_kind): &(LeafInfo, NodeKind)| {
+        (&a.name, a.span, &a.ty, a_kind) == (&b.name, b.span, &b.ty, b_kind)
+    };
+    let at = training.iter().zip(&inference).take_while(|(a, b)| same(a, b)).count();
+    let ((leaf, _), phase) = match (training.get(at), inference.get(at)) {
+        (Some(leaf), _) => (leaf, "training"),
+        (None, Some(leaf)) => (leaf, "inference"),
+        (None, None) => return None,
+    };
+    let message = format!("training and inference need different parameters: `{}` is only in {phase}", leaf.name);
+    Some(
+        error_at(codes::PHASES_DIFFER, message, leaf.span, format!("in {phase} this is `{}`", leaf.symbolic))
+            .note("a layer that only one of the two uses also shifts the paths of those after it")
+            .help("use the same layers in the same order in both, and choose between their values"),
+    )
+}
+
+fn leaf_infos(graph: &Graph, leaves: &[(Tensor, Span)]) -> Vec<LeafInfo> {
+    let info = |(tensor, span): &(Tensor, Span)| LeafInfo {
         name: graph.value_name(tensor.id).map(|name| name.to_string()).unwrap_or_default(),
         value: tensor.id,
         ty: TensorType::new(tensor.dtype, shape_of(&tensor.extents)),
         symbolic: tensor.to_string(),
         span: *span,
     };
-    let inputs = results.inputs.iter().map(leaf).collect();
-    let params = results.params.iter().map(leaf).collect();
+    leaves.iter().map(info).collect()
+}
+
+fn elaborated(graph: Graph, results: Results, dims: Vec<DimInfo>, train: Option<TrainConfig>) -> Elaborated {
+    let [inputs, params, states] =
+        [&results.inputs, &results.params, &results.states].map(|leaves| leaf_infos(&graph, leaves));
     let results = graph.outputs().iter().zip(&results.outputs).map(|(output, (role, tensor, span))| ResultInfo {
         name: output.name.to_string(),
         role: *role,
@@ -261,7 +314,7 @@ fn elaborated(graph: Graph, results: Results, dims: Vec<DimInfo>, train: Option<
         span: *span,
     });
     let results = results.collect();
-    Elaborated { graph, train, dims, inputs, params, results }
+    Elaborated { graph, training: None, train, dims, inputs, params, states, results }
 }
 
 fn input_decl(graph: &Graph, tensor: &Tensor, span: Span) -> InputDecl {

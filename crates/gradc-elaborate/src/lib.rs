@@ -49,5 +49,6 @@ mod value;
 
 pub use analysis::{Analysis, Dims, analyse};
 pub use elaborated::{DimInfo, Elaborated, InputAxis, InputDecl, LeafInfo, ResultInfo};
+pub use eval::{Phase, RESERVED};
 pub use files::{Files, NoFiles, PRELUDE, PRELUDE_NAME};
 pub use train::{DataField, DataSource, Located, Optimizer, Schedule, TrainConfig};

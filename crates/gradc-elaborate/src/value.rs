@@ -153,13 +153,13 @@ pub(crate) struct Instance {
     pub(crate) scope: Cell<Option<ScopeId>>,
     /// The instances inside it, by the last part of their paths.
     pub(crate) children: RefCell<FxHashMap<String, Rc<Instance>>>,
-    /// The parameters that it owns, by the last part of their paths.
-    pub(crate) params: RefCell<FxHashMap<String, Tensor>>,
+    /// The parameters and the state that it owns, by the last part of their paths.
+    pub(crate) leaves: RefCell<FxHashMap<String, Tensor>>,
 }
 
 impl Instance {
     pub(crate) fn new(path: String) -> Rc<Instance> {
-        Rc::new(Instance { path, scope: Cell::new(None), children: RefCell::default(), params: RefCell::default() })
+        Rc::new(Instance { path, scope: Cell::new(None), children: RefCell::default(), leaves: RefCell::default() })
     }
 
     /// The path of something inside it.

@@ -11,6 +11,8 @@ use crate::attr::{FloatBits, write_number};
 pub enum Init {
     /// Every element is this number.
     Constant(FloatBits),
+    /// An integer that is drawn from the seed of the run.
+    Seed,
     /// Independent and uniform on `[low, high)`.
     Uniform {
         /// Lower end, included.
@@ -45,6 +47,7 @@ impl Init {
     pub fn parts(&self) -> (&'static str, Vec<f64>) {
         match self {
             Init::Constant(value) => ("constant", vec![value.get()]),
+            Init::Seed => ("seed", vec![]),
             Init::Uniform { low, high } => ("uniform", vec![low.get(), high.get()]),
             Init::Normal { mean, std } => ("normal", vec![mean.get(), std.get()]),
             Init::TruncatedNormal { mean, std } => ("truncated_normal", vec![mean.get(), std.get()]),
@@ -56,6 +59,7 @@ impl Init {
     pub fn from_parts(name: &str, arguments: &[f64]) -> Option<Init> {
         Some(match (name, arguments) {
             ("constant", &[value]) => Init::Constant(value.into()),
+            ("seed", &[]) => Init::Seed,
             ("uniform", &[low, high]) => Init::Uniform { low: low.into(), high: high.into() },
             ("normal", &[mean, std]) => Init::Normal { mean: mean.into(), std: std.into() },
             ("truncated_normal", &[mean, std]) => Init::TruncatedNormal { mean: mean.into(), std: std.into() },

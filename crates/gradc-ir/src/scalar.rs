@@ -41,6 +41,12 @@ pub enum ScalarOp {
     Select,
     /// Conversion to the given type: see [`DType::round`].
     Cast(DType),
+    /// Exclusive or of the bits of two `i32`.
+    Xor,
+    /// The bits of an `i32`, rotated towards the most significant by so many, fewer than 32.
+    RotateLeft(u8),
+    /// The bits of an `i32`, moved towards the least significant by so many, fewer than 32, with zeros after them.
+    ShiftRight(u8),
 }
 
 /// A scalar value under construction.
@@ -51,6 +57,8 @@ pub struct ScalarValue(pub u32);
 pub trait ScalarBuilder {
     /// A constant of the element type that the operator's result has.
     fn constant(&mut self, value: f64) -> ScalarValue;
+    /// A constant of type `i32`.
+    fn integer(&mut self, value: i32) -> ScalarValue;
     /// One operation.
     fn op(&mut self, op: ScalarOp, operands: &[ScalarValue]) -> ScalarValue;
 }

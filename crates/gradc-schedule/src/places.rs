@@ -7,6 +7,7 @@
 //! that overlap, and does. A
 //! movement that is read more than once is never a root for its cost: its operand is.
 
+use gradc_ir::op::Arity;
 use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scatter_add, window};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
 
@@ -251,7 +252,8 @@ fn cost_of(op: &Op) -> u32 {
     match (op.def.class, op.def.lower) {
         (_, Some(lower)) => {
             let mut counter = Counter::default();
-            let operands: Vec<ScalarValue> = (0..3).map(ScalarValue).collect();
+            let (Arity::Exactly(count) | Arity::AtLeast(count)) = op.def.arity;
+            let operands = vec![ScalarValue(0); count];
             lower(&mut counter, &op.attrs, &operands);
             counter.cost
         }
@@ -272,11 +274,17 @@ impl ScalarBuilder for Counter {
         ScalarValue(0)
     }
 
+    fn integer(&mut self, _: i32) -> ScalarValue {
+        ScalarValue(0)
+    }
+
     fn op(&mut self, op: ScalarOp, _: &[ScalarValue]) -> ScalarValue {
         use ScalarOp::*;
         self.cost += match op {
             Add | Sub | Mul | Min | Max | Neg | Abs | Sign => 1,
             Eq | Ne | Lt | Le | Gt | Ge | And | Or | Not | Select | Cast(_) => 1,
+            Xor | ShiftRight(_) => 1,
+            RotateLeft(_) => 3,
             Div | Sqrt | Rsqrt => 4,
             Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf => 20,
             Pow => 40,

@@ -23,6 +23,7 @@ const PER_ELEMENT: [(&OpDef, u64); 21] = [
     (&op::tanh::TANH, 384),
     (&op::erf::ERF, 384),
     (&op::pow::POW, 640),
+    (&op::random::RANDOM, 1600),
     (&op::neg::NEG, 16),
     (&op::cast::CAST, 16),
     (&op::stop_gradient::STOP_GRADIENT, 0),

@@ -59,6 +59,8 @@
 //!
 //! block       = "{" statement* expr? "}"
 //! statement   = "param" NAME ":" type "=" expr end
+//!             | "state" NAME ":" type "=" expr end
+//!             | "update" NAME "=" expr end
 //!             | "let" NAME "=" expr end
 //!             | NAME "=" expr end
 //!             | "for" ( NAME | "_" ) "in" expr ".." expr block
@@ -94,7 +96,8 @@
 //!
 //! The keywords are `import`, `const`, `fn`, `layer`, `initializer`, `model`, `train`, `param`,
 //! `let`, `for`, `in`, `input`, `output`, `loss`, `metric`, `if`, `else`, `true` and `false`. `dim` is
-//! one only where it begins an item, as there is a function of that name.
+//! one only where it begins an item, as there is a function of that name; `state` and `update` only where a
+//! name follows on their line.
 
 pub mod ast;
 mod format;

@@ -186,13 +186,9 @@ impl Printer {
 
     fn statement(&mut self, statement: &Statement) {
         match &statement.kind {
-            StatementKind::Param { name, ty, init } => self.nest("param ", |p| {
-                p.word(&name.text);
-                p.word(" ");
-                p.ty(ty);
-                p.word(" ");
-                p.expr(init);
-            }),
+            StatementKind::Param { name, ty, init } => self.leaf("param ", name, ty, init),
+            StatementKind::State { name, ty, init } => self.leaf("state ", name, ty, init),
+            StatementKind::Update { name, value } => self.binding("update", name, value),
             StatementKind::Let { name, value } => self.binding("let", name, value),
             StatementKind::Assign { name, value } => self.binding("assign", name, value),
             StatementKind::Metric { name, value } => self.binding("metric", name, value),
@@ -217,6 +213,16 @@ impl Printer {
             StatementKind::Expr(value) => self.nest("do ", |p| p.expr(value)),
             StatementKind::Error { name } => self.error(name.as_ref()),
         }
+    }
+
+    fn leaf(&mut self, keyword: &str, name: &Name, ty: &Type, init: &Expr) {
+        self.nest(keyword, |p| {
+            p.word(&name.text);
+            p.word(" ");
+            p.ty(ty);
+            p.word(" ");
+            p.expr(init);
+        });
     }
 
     fn expr(&mut self, expr: &Expr) {

@@ -10,7 +10,7 @@ use crate::tensors;
 use crate::weights::ParameterSpec;
 use gradc::elaborate;
 use gradc::ir::{DType, Role, TensorType};
-use gradc::{Error, Executable, Goal, Model, Options, State, TensorView, UpdateRule, index_bounds};
+use gradc::{Error, Executable, Goal, Model, Options, Phase, State, TensorView, UpdateRule, index_bounds};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -23,6 +23,8 @@ pub struct CompiledModel {
     options: Options,
     rule: UpdateRule,
     state: State,
+    /// What the first values of `state` are drawn with.
+    seed: u64,
     /// Compiled programs by what they are for and the size of the batch.
     programs: BTreeMap<(Purpose, usize), Executable>,
     metrics: Vec<String>,
@@ -98,13 +100,16 @@ impl CompiledModel {
         }
         let named = |role| model.graph().outputs_of(role).map(|output| output.name.to_string()).collect();
         let (metrics, outputs) = (named(Role::Metric), named(Role::Output));
-        let graph = match options.float {
-            Some(float) => model.graph().in_precision(float),
-            None => model.graph().clone(),
+        let in_precision = |phase| {
+            let graph = model.elaborated().graph_for(phase);
+            options.float.map_or_else(|| graph.clone(), |float| graph.in_precision(float))
         };
-        gradc::ensure_state_fits(&graph)?;
-        let state = State::initial(&graph, seed);
-        Ok(CompiledModel { model, options, rule, state, programs: BTreeMap::new(), metrics, outputs })
+        // Both have the same parameters and states, but each may have a place of its own in the random numbers.
+        let (inference, training) = (in_precision(Phase::Inference), in_precision(Phase::Training));
+        gradc::ensure_state_fits(&training)?;
+        let mut state = State::initial(&training, seed);
+        state.include(&inference, seed);
+        Ok(CompiledModel { model, options, rule, state, seed, programs: BTreeMap::new(), metrics, outputs })
     }
 
     /// Compiles the training step for a size of batch, so that a mistake that only this size shows is found before training.
@@ -125,7 +130,7 @@ impl CompiledModel {
         self.model.batch_dim().map_or(1, |dim| dim.value)
     }
 
-    /// Parameters, and what the optimiser remembers once it has made a step.
+    /// Parameters and states, and what the optimiser remembers once a step is compiled.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -161,7 +166,7 @@ impl CompiledModel {
         parameter_specs(&self.state)
     }
 
-    /// Replaces parameters.
+    /// Replaces parameters and states of the model.
     ///
     /// # Errors
     /// Where there is none of a name, or it has another type.
@@ -169,14 +174,14 @@ impl CompiledModel {
         parameters.iter().try_for_each(|(name, array)| set(&mut self.state, name, array))
     }
 
-    /// The parameters by name.
+    /// The parameters and the states of the model, by name: what a weight file holds.
     pub fn parameters(&self) -> BTreeMap<String, Array> {
-        self.state.parameters().map(|(name, value)| (name.to_owned(), tensors::array(value))).collect()
+        self.state.weights().map(|(name, value)| (name.to_owned(), tensors::array(value))).collect()
     }
 
     /// A text that is the same for the same model, dims, optimiser and precision.
     pub fn fingerprint(&self) -> String {
-        let text = gradc::ir::text::print(self.model.graph());
+        let text = gradc::ir::text::print(self.model.elaborated().graph_for(Phase::Training));
         let settings = format!("{:?} {:?} {:?}", self.rule, self.options.float, self.options.mode);
         let hash = text
             .bytes()
@@ -221,11 +226,7 @@ impl CompiledModel {
                 Purpose::Predict => Goal::Outputs,
             };
             let executable = self.sized(examples)?.compile(&goal, &self.options)?;
-            if purpose == Purpose::Train && self.state.optimizer().next().is_none() {
-                let mut state = executable.initial_state(0);
-                state.adopt(&self.state);
-                self.state = state;
-            }
+            self.state.include(executable.graph(), self.seed);
             self.programs.insert(key, executable);
         }
         match self.programs.get_mut(&key) {
@@ -299,13 +300,13 @@ impl PredictStep for CompiledModel {
     }
 }
 
-/// What a weight file must hold for the parameters of a state.
+/// What a weight file must hold: the parameters and the states of the model.
 pub fn parameter_specs(state: &State) -> Vec<ParameterSpec> {
     let spec = |(name, value): (&str, &gradc::Tensor)| {
         let ty = value.ty();
         ParameterSpec { name: name.to_owned(), dtype: tensors::element_type(ty.dtype), shape: ty.shape.to_vec() }
     };
-    state.parameters().map(spec).collect()
+    state.weights().map(spec).collect()
 }
 
 /// The keys that a `train` block gives for inputs whose data bears another name.

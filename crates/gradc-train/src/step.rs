@@ -52,8 +52,8 @@ pub struct StepInput {
 /// Everything that training changes, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainState {
-    /// The parameters, by their paths.
+    /// The parameters and the states of the model, by their paths.
     pub parameters: BTreeMap<String, Array>,
-    /// What the optimizer remembers, by names of its own: `m/dense.0.w`.
+    /// What the training step remembers, by names of its own: `optimizer.m.dense.0.w`.
     pub optimizer: BTreeMap<String, Array>,
 }

@@ -75,8 +75,9 @@ impl Model {
         options: &Options,
         observer: &mut dyn Observer,
     ) -> Result<Executable, Error> {
-        let graph = pipeline::lower(self.graph(), goal, options, observer)?;
-        Executable::compile(graph, &index_bounds(self.graph()), options, observer)
+        let forward = self.graph_for(goal, options);
+        let graph = pipeline::lower(&forward, goal, options, observer)?;
+        Executable::compile(graph, &index_bounds(&forward), options, observer)
     }
 }
 

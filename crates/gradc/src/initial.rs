@@ -1,7 +1,7 @@
 //! First values of parameters and state.
 
 use gradc_ir::{Graph, Init, LeafKind, NodeKind, TensorType};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
@@ -33,6 +33,7 @@ pub fn initial_value(init: &Init, ty: &TensorType, name: &str, seed: u64) -> Ten
     let count = ty.shape.elements();
     let numbers: Vec<f64> = match init {
         Init::Constant(value) => return Tensor::filled(ty, value.get()),
+        Init::Seed => (0..count).map(|_| f64::from(rng.next_u32() as i32)).collect(),
         Init::Uniform { low, high } => {
             let unit: Vec<f64> = match Uniform::new(0.0, 1.0) {
                 Ok(uniform) => uniform.sample_iter(&mut rng).take(count).collect(),

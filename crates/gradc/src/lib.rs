@@ -67,6 +67,7 @@ pub use gradc_schedule as schedule;
 pub use bounds::index_bounds;
 pub use error::{Error, InputError, Problems};
 pub use executable::Executable;
+pub use gradc_elaborate::Phase;
 pub use initial::{initial_value, initial_values};
 pub use interpret::interpret;
 pub use jacobian::JacobianBy;

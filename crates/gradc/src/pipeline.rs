@@ -8,6 +8,7 @@ use std::fmt;
 
 use gradc_autodiff::Rules;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
+use gradc_elaborate::Phase;
 use gradc_ir::verify::verify;
 use gradc_ir::{DType, Graph, Role, ValueId};
 use gradc_schedule::Plan;
@@ -27,13 +28,16 @@ pub struct Options {
     pub level: Level,
     /// Replaces every float type of the model, if given.
     pub float: Option<DType>,
+    /// Whether the model is `training`, if given; else that is so for gradients and training steps: see
+    /// [`Goal::phase`].
+    pub phase: Option<Phase>,
     /// Which texts of the machine code are kept.
     pub listings: Listings,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { mode: Mode::Accurate, level: Level::Full, float: None, listings: Listings::default() }
+        Options { mode: Mode::Accurate, level: Level::Full, float: None, phase: None, listings: Listings::default() }
     }
 }
 
@@ -74,6 +78,16 @@ pub enum Goal {
     },
     /// Also the optimiser's step.
     Training(UpdateRule),
+}
+
+impl Goal {
+    /// What `training` is in the model, unless [`Options::phase`] says otherwise: true for gradients and training steps.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Goal::Outputs | Goal::Forward => Phase::Inference,
+            Goal::Gradient { .. } | Goal::Training(_) => Phase::Training,
+        }
+    }
 }
 
 /// A stage of the compiler after elaboration, in order.
@@ -180,7 +194,8 @@ impl fmt::Display for GoalError {
 
 impl std::error::Error for GoalError {}
 
-/// From a forward graph to the simplified graph of everything that `goal` needs.
+/// From a forward graph to the simplified graph of everything that `goal` needs. Which forward graph a model has for a
+/// goal, [`Model::graph_for`](crate::Model::graph_for) says.
 ///
 /// A graph that has gradients or updates already (one that gradc emitted) keeps them.
 ///

@@ -1,13 +1,15 @@
 //! Programs and their models.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use gradc_diagnostics::{Diagnostic, FileId, SourceMap, Span, codes};
-use gradc_elaborate::{Analysis, DimInfo, Dims, Elaborated, Files, InputDecl, NoFiles, TrainConfig, analyse};
-use gradc_ir::{Graph, LeafKind, TensorType, ValueId, text};
+use gradc_elaborate::{Analysis, DimInfo, Dims, Elaborated, Files, InputDecl, NoFiles, Phase, TrainConfig, analyse};
+use gradc_ir::{Graph, LeafKind, Role, TensorType, ValueId, text};
 
 use crate::error::{Error, Problems};
+use crate::pipeline::{Goal, Options};
 
 /// A program: a source file (`.net`) with all that it imports, or a graph that gradc emitted (`.ir`).
 #[derive(Clone, Debug)]
@@ -221,9 +223,11 @@ impl Program {
     /// Parameters that the loss does not depend on, so that their gradient is absent. One that no result depends on has
     /// been reported as unused.
     fn unreached(&self, elaborated: &Elaborated, known: &[Diagnostic]) -> Vec<Diagnostic> {
-        let Some(loss) = elaborated.graph.loss() else { return Vec::new() };
-        let params: Vec<ValueId> = elaborated.params.iter().map(|param| param.value).collect();
-        let gradients = gradc_autodiff::reached(&elaborated.graph, loss, &params);
+        let graph = elaborated.graph_for(Phase::Training);
+        let Some(loss) = graph.loss() else { return Vec::new() };
+        // The graphs of both phases have the same parameters in the same order.
+        let params: Vec<ValueId> = graph.leaves(LeafKind::Param).collect();
+        let gradients = gradc_autodiff::reached(graph, loss, &params);
         let said = |span| known.iter().chain(self.warnings()).any(|diagnostic| diagnostic.span() == Some(span));
         let unreached =
             elaborated.params.iter().zip(gradients).filter(|(param, reached)| !reached && !said(param.span));
@@ -264,9 +268,21 @@ impl Model {
         &self.elaborated
     }
 
-    /// The forward graph.
+    /// The forward graph, as it is for inference. Its inputs, parameters and states are those of every other.
     pub fn graph(&self) -> &Graph {
         &self.elaborated.graph
+    }
+
+    /// The forward graph that a goal is compiled from. State is updated by a training step and by nothing else.
+    pub fn graph_for(&self, goal: &Goal, options: &Options) -> Cow<'_, Graph> {
+        let graph = self.elaborated.graph_for(options.phase.unwrap_or(goal.phase()));
+        let updated = graph.outputs_of(Role::Update).next().is_some();
+        if !updated || self.program.is_graph() || matches!(goal, Goal::Training(_)) {
+            return Cow::Borrowed(graph);
+        }
+        let mut graph = graph.clone();
+        graph.retain_outputs(|output| output.role != Role::Update);
+        Cow::Owned(graph)
     }
 
     /// What the `train` block for this model says.
@@ -282,6 +298,11 @@ impl Model {
     /// The inputs by name.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &TensorType)> {
         leaves(self.graph(), LeafKind::Input)
+    }
+
+    /// The states by name: what is kept between runs and not trained.
+    pub fn states(&self) -> impl Iterator<Item = (&str, &TensorType)> {
+        leaves(self.graph(), LeafKind::State)
     }
 
     /// The parameters by name.
@@ -302,10 +323,12 @@ fn leaves(graph: &Graph, kind: LeafKind) -> impl Iterator<Item = (&str, &TensorT
 fn elaborated_graph(graph: &Graph) -> Elaborated {
     Elaborated {
         graph: graph.clone(),
+        training: None,
         train: None,
         dims: Vec::new(),
         inputs: Vec::new(),
         params: Vec::new(),
+        states: Vec::new(),
         results: Vec::new(),
     }
 }

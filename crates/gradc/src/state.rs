@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gradc_elaborate::RESERVED;
 use gradc_ir::{Graph, LeafKind, TensorType};
 
 use crate::initial::initial_values;
 use crate::{Tensor, TensorView};
 
-/// The parameters of a model, and the state of its optimiser, by name.
+/// The parameters and the state of a model, and the state of its training step, by name.
 ///
 /// Programs compiled for different batch sizes work on one and the same state.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,11 +70,18 @@ impl State {
     /// The first values of all parameters and state of `graph`, drawn with `seed`.
     pub fn initial(graph: &Graph, seed: u64) -> State {
         let mut state = State { entries: Vec::new(), positions: BTreeMap::new() };
-        for (name, kind, value) in initial_values(graph, seed) {
-            state.positions.insert(name.clone(), state.entries.len());
-            state.entries.push(Entry { name, kind, value });
-        }
+        state.include(graph, seed);
         state
+    }
+
+    /// Adds the first values of those parameters and states of `graph` that are not in it yet.
+    pub fn include(&mut self, graph: &Graph, seed: u64) {
+        for (name, kind, value) in initial_values(graph, seed) {
+            if !self.positions.contains_key(&name) {
+                self.positions.insert(name.clone(), self.entries.len());
+                self.entries.push(Entry { name, kind, value });
+            }
+        }
     }
 
     /// The parameters, in the order of the model.
@@ -81,21 +89,31 @@ impl State {
         self.of_kind(LeafKind::Param)
     }
 
-    /// What the optimiser remembers, in the order of the model.
+    /// The states that the model declares, in its order.
+    pub fn model_state(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.of_kind(LeafKind::State).filter(|(name, _)| !of_training_step(name))
+    }
+
+    /// What the training step keeps for itself: the optimiser's moments, the place in the sequence of random numbers.
     pub fn optimizer(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.of_kind(LeafKind::State)
+        self.of_kind(LeafKind::State).filter(|(name, _)| of_training_step(name))
+    }
+
+    /// What a trained model is: its parameters and its states.
+    pub fn weights(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parameters().chain(self.model_state())
     }
 
     fn of_kind(&self, kind: LeafKind) -> impl Iterator<Item = (&str, &Tensor)> {
         self.entries.iter().filter(move |entry| entry.kind == kind).map(|entry| (entry.name.as_str(), &entry.value))
     }
 
-    /// A parameter, or a piece of the optimiser's state.
+    /// A parameter, or a piece of state.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.positions.get(name).map(|&position| &self.entries[position].value)
     }
 
-    /// Replaces a parameter, or a piece of the optimiser's state.
+    /// Replaces a parameter, or a piece of state.
     ///
     /// # Errors
     /// Where there is none of that name, or it has another type. Nothing is changed then.
@@ -134,4 +152,9 @@ impl State {
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
         self.entries.iter_mut().map(|entry| &mut entry.value)
     }
+}
+
+/// Whether a state is kept by the training step, not by the model: the elaborator keeps these paths free.
+fn of_training_step(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(first, _)| RESERVED.contains(&first))
 }

@@ -88,7 +88,7 @@ impl TrainingStep {
 }
 
 impl Inference {
-    /// Takes over the parameters of `state`, such as a training step's.
+    /// Takes over the parameters and states of `state`, such as a training step's.
     pub fn load(&mut self, state: &State) {
         self.state.adopt(state);
     }

@@ -70,6 +70,16 @@ impl Code<'_> {
             ScalarOp::Not => self.not(width, a),
             ScalarOp::Select => self.select(width, second.dtype, a, b, operands[2].value),
             ScalarOp::Cast(to) => self.convert(width, dtype, to, a),
+            ScalarOp::Xor => self.builder.ins().bxor(a, b),
+            ScalarOp::RotateLeft(0) | ScalarOp::ShiftRight(0) => a,
+            ScalarOp::RotateLeft(bits) if width.is_scalar() => self.builder.ins().rotl_imm_u(a, i64::from(bits)),
+            // There is no rotation of vectors.
+            ScalarOp::RotateLeft(bits) => {
+                let high = self.builder.ins().ishl_imm_u(a, i64::from(bits));
+                let low = self.builder.ins().ushr_imm_u(a, i64::from(32 - bits));
+                self.builder.ins().bor(high, low)
+            }
+            ScalarOp::ShiftRight(bits) => self.builder.ins().ushr_imm_u(a, i64::from(bits)),
         }
     }
 

@@ -337,6 +337,7 @@ fn weight(stmt: &Stmt, lanes: u8) -> u32 {
             ScalarOp::Exp | ScalarOp::Expm1 | ScalarOp::Sigmoid => 24,
             ScalarOp::Tanh | ScalarOp::Erf | ScalarOp::Log | ScalarOp::Log1p => 32,
             ScalarOp::Pow => 40,
+            ScalarOp::RotateLeft(_) => 3,
             _ => 1,
         },
     }

@@ -102,6 +102,15 @@ fn comparisons_and_logic_are_exact() {
 }
 
 #[test]
+fn operations_on_bits_are_exact() {
+    battery(ScalarOp::Xor, &[DType::I32, DType::I32], DType::I32, 0.0);
+    for bits in [0, 1, 8, 13, 31] {
+        battery(ScalarOp::RotateLeft(bits), &[DType::I32], DType::I32, 0.0);
+        battery(ScalarOp::ShiftRight(bits), &[DType::I32], DType::I32, 0.0);
+    }
+}
+
+#[test]
 fn conversions_are_exact() {
     for from in DType::ALL {
         for to in DType::ALL {

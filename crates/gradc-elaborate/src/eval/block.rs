@@ -22,6 +22,8 @@ impl<'a> Evaluator<'a> {
     fn statement(&mut self, statement: &'a Statement) {
         match &statement.kind {
             StatementKind::Param { name, ty, init } => self.param(name, ty, init, statement.span),
+            StatementKind::State { name, ty, init } => self.state(name, ty, init, statement.span),
+            StatementKind::Update { name, value } => self.update(name, value, statement.span),
             StatementKind::Let { name, value } => {
                 let value = self.named(name, value);
                 self.declare(&name.text, value);

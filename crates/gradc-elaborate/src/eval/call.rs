@@ -13,6 +13,9 @@ use crate::program::ItemId;
 use crate::signature::{Signature, match_arguments};
 use crate::value::{Argument, Callable, Instance, Partial, Slot, Tensor, Value};
 
+/// What the paths of values begin with that belong to the training step, not to the model.
+pub const RESERVED: [&str; 2] = ["optimizer", "random"];
+
 impl<'a> Evaluator<'a> {
     /// `callee(arguments)`. `name` is that of the `let` that the call is bound to.
     pub(super) fn call(
@@ -217,10 +220,15 @@ impl<'a> Evaluator<'a> {
             self.layer_without_owner(id, span);
             return None;
         };
+        let reserved = application.instance.path.is_empty() && name.is_some_and(|name| RESERVED.contains(&name));
         let part = match name {
             Some(name) => application.numbered(name),
             None => format!("{layer}.{}", application.count(layer)),
         };
+        if reserved {
+            self.reserved_path(&part, span);
+            return None;
+        }
         let owner = &application.instance;
         let mut children = owner.children.borrow_mut();
         if let Some(instance) = children.get(&part) {
@@ -229,6 +237,13 @@ impl<'a> Evaluator<'a> {
         let instance = Instance::new(owner.path_of(&part));
         children.insert(part, instance.clone());
         Some(instance)
+    }
+
+    fn reserved_path(&mut self, name: &str, span: Span) {
+        let message = format!("no instance can be called `{name}`");
+        let label = format!("its paths would begin with `{name}.`");
+        let diagnostic = error_at(codes::RESERVED_PATH, message, span, label);
+        self.report(diagnostic.note("under these, the training step keeps what it needs").help("give it another name"));
     }
 
     fn layer_without_owner(&mut self, id: ItemId, span: Span) {

@@ -3,8 +3,8 @@
 use gradc_diagnostics::{Span, codes};
 use gradc_syntax::ast::{BinaryOp, Block, Branch, Expr, ExprKind, Name, UnaryOp};
 
-use super::Evaluator;
 use super::report::error_at;
+use super::{Evaluator, Phase};
 use crate::intrinsic::Builtin;
 use crate::limits::{DEEPEST_VALUE, LONGEST_LIST};
 use crate::program::Meaning;
@@ -47,6 +47,7 @@ impl<'a> Evaluator<'a> {
             Some(Meaning::Builtin(Builtin::DType(dtype))) => Value::DType(dtype),
             Some(Meaning::Builtin(Builtin::All)) => Value::All,
             Some(Meaning::Builtin(Builtin::Infinity)) => Value::Float(f64::INFINITY),
+            Some(Meaning::Builtin(Builtin::Training)) => Value::Bool(self.phase() == Phase::Training),
             Some(Meaning::Broken) | None => Value::Error,
         }
     }

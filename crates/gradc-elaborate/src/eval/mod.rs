@@ -15,8 +15,10 @@ mod init;
 mod matmul;
 mod model;
 mod param;
+mod random;
 mod report;
 mod types;
+mod update;
 
 use gradc_diagnostics::{Code, Diagnostic, Span, codes};
 use gradc_ir::{DType, Graph, Op, Origin, ScopeId, TensorType, ValueId, op};
@@ -28,11 +30,21 @@ use crate::limits;
 use crate::program::{ItemId, Program};
 use crate::value::{Tensor, Value};
 
+pub use call::RESERVED;
 pub(crate) use call::layer_in_fn;
 pub(crate) use expr::axes_text;
 pub(crate) use frame::Frame;
 pub(crate) use model::Results;
 pub(crate) use report::{error_at, explain_dims, extent_text, shape_text};
+
+/// What a model is unrolled for: the value of `training` in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Outputs, loss and metrics as they are reported: `training` is false, and no state changes.
+    Inference,
+    /// A training step or its gradient: `training` is true.
+    Training,
+}
 
 /// Unrolls one model.
 pub(crate) struct Evaluator<'a> {
@@ -54,6 +66,10 @@ pub(crate) struct Evaluator<'a> {
     library_names: Vec<(ValueId, &'a str, ScopeId)>,
     /// What the model declares.
     pub(crate) results: Results,
+    sequence: random::Sequence,
+    phase: Phase,
+    /// Whether anything has depended on the phase.
+    asked_phase: bool,
 }
 
 enum Global {
@@ -62,7 +78,7 @@ enum Global {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(program: &'a Program, overrides: FxHashMap<ItemId, i64>) -> Evaluator<'a> {
+    pub(crate) fn new(program: &'a Program, overrides: FxHashMap<ItemId, i64>, phase: Phase) -> Evaluator<'a> {
         Evaluator {
             program,
             graph: Graph::new("model"),
@@ -75,7 +91,21 @@ impl<'a> Evaluator<'a> {
             user_names: FxHashSet::default(),
             library_names: Vec::new(),
             results: Results::default(),
+            sequence: random::Sequence::default(),
+            phase,
+            asked_phase: false,
         }
+    }
+
+    /// What the model is unrolled for. From here on it may be another graph in the other phase.
+    pub(crate) fn phase(&mut self) -> Phase {
+        self.asked_phase = true;
+        self.phase
+    }
+
+    /// Whether the graph may be another one in the other phase.
+    pub(crate) fn depends_on_phase(&self) -> bool {
+        self.asked_phase
     }
 
     /// What has been reported.

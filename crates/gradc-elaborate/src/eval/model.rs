@@ -19,7 +19,10 @@ pub(crate) struct Results {
     /// With the places of their names.
     pub(crate) inputs: Vec<(Tensor, Span)>,
     pub(crate) params: Vec<(Tensor, Span)>,
+    pub(crate) states: Vec<(Tensor, Span)>,
     pub(crate) outputs: Vec<(Role, Tensor, Span)>,
+    /// The states that have been updated, with the statement.
+    pub(super) updates: FxHashMap<ValueId, Span>,
     /// Names of results by role, with the statement.
     names: FxHashMap<(Role, String), Span>,
     loss: Option<Span>,
@@ -36,6 +39,7 @@ impl<'a> Evaluator<'a> {
         frame.application = Some(Application::new(Instance::new(String::new())));
         self.frames.push(frame);
         self.statements(&model.body.statements);
+        self.count_random_steps(model.name.span);
         self.frames.pop();
         self.apply_library_names();
         let metrics = self.results.outputs.iter().any(|(role, ..)| *role == Role::Metric);
@@ -90,9 +94,9 @@ impl<'a> Evaluator<'a> {
         self.declare(&name.text, value);
     }
 
-    /// Whether an input or a parameter of the model has this name already, which is reported.
+    /// Whether an input, a parameter or a state of the model has this name already, which is reported.
     fn taken(&mut self, name: &Name) -> bool {
-        let leaves = self.results.inputs.iter().chain(&self.results.params);
+        let leaves = self.results.inputs.iter().chain(&self.results.params).chain(&self.results.states);
         let first = leaves
             .filter(|(tensor, _)| self.graph.value_name(tensor.id).is_some_and(|known| **known == *name.text))
             .map(|(_, span)| *span)
@@ -220,6 +224,12 @@ impl<'a> Evaluator<'a> {
             _ => diagnostic.help(format!("average it: `mean({operand})`")),
         };
         self.report(report::explain_dims(diagnostic, &[&tensor.extents]));
+    }
+
+    /// A value that the training step writes over the leaf called `path`.
+    pub(super) fn add_update(&mut self, path: &str, tensor: &Tensor, span: Span) {
+        self.results.outputs.push((Role::Update, tensor.clone(), span));
+        self.graph.add_output(Role::Update, path, tensor.id);
     }
 
     fn add_result(&mut self, role: Role, name: &str, tensor: &Tensor, span: Span) {

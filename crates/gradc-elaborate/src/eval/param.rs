@@ -1,7 +1,7 @@
-//! Parameters: `param w: [i, units] = init`.
+//! What a layer or model keeps: `param w: [i, units] = init` and `state mean: [c] = zeros`.
 
 use gradc_diagnostics::{Span, codes};
-use gradc_ir::TensorType;
+use gradc_ir::{DType, LeafKind, TensorType};
 use gradc_syntax::ast::{Expr, Name, Type};
 
 use super::Evaluator;
@@ -11,25 +11,32 @@ use crate::value::{Tensor, Value};
 
 impl<'a> Evaluator<'a> {
     pub(super) fn param(&mut self, name: &'a Name, ty: &'a Type, init: &'a Expr, span: Span) {
-        let value = self.declare_param(name, ty, init, span);
+        let value = self.declare_leaf(LeafKind::Param, name, ty, init, span);
         self.declare(&name.text, value.map_or(Value::Error, Value::Tensor));
     }
 
-    fn declare_param(&mut self, name: &'a Name, ty: &'a Type, init: &'a Expr, span: Span) -> Option<Tensor> {
+    pub(super) fn state(&mut self, name: &'a Name, ty: &'a Type, init: &'a Expr, span: Span) {
+        let value = self.declare_leaf(LeafKind::State, name, ty, init, span);
+        self.declare(&name.text, value.map_or(Value::Error, Value::Tensor));
+    }
+
+    fn declare_leaf(
+        &mut self,
+        kind: LeafKind,
+        name: &'a Name,
+        ty: &'a Type,
+        init: &'a Expr,
+        span: Span,
+    ) -> Option<Tensor> {
         let declared = self.declared_type(ty);
         let recipe = self.expr(init);
         let (dtype, extents) = declared?;
-        if !dtype.is_float() {
-            let message = format!("a parameter must hold floats, not {dtype}");
-            let at = ty.element.as_ref().map_or(ty.span, |word| word.span);
-            self.report(error_at(codes::PARAM_NOT_FLOAT, message, at, "only floats can be trained"));
-            return None;
-        }
-        // A param in a fn, which owns none, has been reported by the resolver.
+        self.holds_numbers(kind, dtype, ty)?;
+        // What a fn declares, which owns nothing, has been reported by the resolver.
         let application = self.frames.last_mut().and_then(|frame| frame.application.as_mut())?;
         let part = application.numbered(&name.text);
         let instance = application.instance.clone();
-        let known = instance.params.borrow().get(&part).cloned();
+        let known = instance.leaves.borrow().get(&part).cloned();
         if let Some(known) = known {
             return self.shared(&known, &extents, name, &instance.path);
         }
@@ -39,14 +46,31 @@ impl<'a> Evaluator<'a> {
             self.user_names.insert(&name.text);
         }
         let path = instance.path_of(&part);
-        let id = self.graph.param(path, TensorType::new(dtype, shape_of(&extents)), init);
+        let id = self.graph.add_leaf(kind, path, TensorType::new(dtype, shape_of(&extents)), Some(init));
         let tensor = self.tensor(id, extents, ty.span);
-        self.results.params.push((tensor.clone(), name.span));
-        instance.params.borrow_mut().insert(part, tensor.clone());
+        let list = if kind == LeafKind::Param { &mut self.results.params } else { &mut self.results.states };
+        list.push((tensor.clone(), name.span));
+        instance.leaves.borrow_mut().insert(part, tensor.clone());
         Some(tensor)
     }
 
-    /// The parameter of an instance that is applied again: it must need the same shape.
+    /// Parameters are floats; state may count too.
+    fn holds_numbers(&mut self, kind: LeafKind, dtype: DType, ty: &Type) -> Option<()> {
+        let (message, label) = match kind {
+            LeafKind::Param if !dtype.is_float() => {
+                (format!("a parameter must hold floats, not {dtype}"), "only floats can be trained")
+            }
+            LeafKind::State if dtype == DType::Bool => {
+                ("a state must hold numbers, not bool".to_owned(), "keep 0 and 1 in its place")
+            }
+            _ => return Some(()),
+        };
+        let at = ty.element.as_ref().map_or(ty.span, |word| word.span);
+        self.report(error_at(codes::PARAM_NOT_FLOAT, message, at, label));
+        None
+    }
+
+    /// A leaf of an instance that is applied again: it must need the same shape.
     fn shared(&mut self, known: &Tensor, extents: &[Int], name: &Name, path: &str) -> Option<Tensor> {
         let same = known.extents.len() == extents.len()
             && known.extents.iter().zip(extents).all(|(a, b)| a.value() == b.value());

@@ -2,6 +2,7 @@
 //! can be written in the language is in the prelude instead.
 
 mod arguments;
+mod einsum;
 mod elementwise;
 mod gather;
 mod movement;
@@ -92,6 +93,8 @@ pub(crate) enum Builtin {
     DType(DType),
     All,
     Infinity,
+    /// Whether what is compiled is a training step or its gradient.
+    Training,
 }
 
 const UNARY: &[(&str, bool)] = &[("x", true)];
@@ -100,6 +103,17 @@ const REDUCE: &[(&str, bool)] = &[("x", true), ("axis", false), ("keep", false)]
 const WINDOW: &[(&str, bool)] = &[("x", true), ("axis", true), ("size", true), ("stride", false), ("dilation", false)];
 const OVERLAP_ADD: &[(&str, bool)] =
     &[("x", true), ("axis", true), ("extent", false), ("stride", false), ("dilation", false)];
+const EINSUM: &[(&str, bool)] = &[
+    ("equation", true),
+    ("a", true),
+    ("b", false),
+    ("c", false),
+    ("d", false),
+    ("e", false),
+    ("f", false),
+    ("g", false),
+    ("h", false),
+];
 const BINARY_OR_REDUCE: &[(&str, bool)] = &[("a", true), ("b", false), ("axis", false), ("keep", false)];
 
 const fn intrinsic(name: &'static str, parameters: &'static [(&'static str, bool)], action: Action) -> Intrinsic {
@@ -115,13 +129,16 @@ static ALL: &[Intrinsic] = &[
     intrinsic("constant", &[("value", true)], Action::Init(InitKind::Constant)),
     intrinsic("dim", &[("x", true), ("axis", true)], Action::Function(query::dim)),
     intrinsic("dtype", UNARY, Action::Function(query::dtype)),
+    intrinsic("einsum", EINSUM, Action::Function(einsum::einsum)),
     intrinsic("erf", UNARY, Action::Unary(&op::erf::ERF)),
     intrinsic("exp", UNARY, Action::Unary(&op::exp::EXP)),
     intrinsic("expm1", UNARY, Action::Unary(&op::expm1::EXPM1)),
+    intrinsic("fail", &[("message", true)], Action::Function(query::fail)),
     intrinsic("full", &[("dims", true), ("value", true), ("type", false)], Action::Function(source::full)),
     intrinsic("gather", &[("x", true), ("indices", true), ("axis", false)], Action::Function(gather::gather)),
     intrinsic("iota", &[("n", true), ("type", false)], Action::Function(source::iota)),
     intrinsic("is_list", UNARY, Action::Function(query::is_list)),
+    intrinsic("is_tensor", UNARY, Action::Function(query::is_tensor)),
     intrinsic("len", &[("list", true)], Action::Function(query::len)),
     intrinsic("log", UNARY, Action::Unary(&op::log::LOG)),
     intrinsic("log1p", UNARY, Action::Unary(&op::log1p::LOG1P)),
@@ -134,6 +151,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("overlap_add", OVERLAP_ADD, Action::Function(windows::overlap_add)),
     intrinsic("pad", &[("x", true), ("low", true), ("high", true), ("value", false)], Action::Function(movement::pad)),
     intrinsic("pow", BINARY, Action::Binary(&op::pow::POW)),
+    intrinsic("random", &[("dims", true), ("type", false)], Action::Function(source::random)),
     intrinsic("rank", UNARY, Action::Function(query::rank)),
     intrinsic("reshape", &[("x", true), ("dims", true)], Action::Function(movement::reshape)),
     intrinsic("rsqrt", UNARY, Action::Unary(&op::rsqrt::RSQRT)),
@@ -170,13 +188,14 @@ pub(crate) fn builtin(name: &str) -> Option<Builtin> {
         Some(position) => Some(Builtin::Intrinsic(&ALL[position])),
         None if name == "all" => Some(Builtin::All),
         None if name == "inf" => Some(Builtin::Infinity),
+        None if name == "training" => Some(Builtin::Training),
         None => DType::from_name(name).map(Builtin::DType),
     }
 }
 
 /// Every builtin name.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|intrinsic| intrinsic.name).chain(DType::ALL.into_iter().map(DType::name)).chain(["all", "inf"])
+    ALL.iter().map(|intrinsic| intrinsic.name).chain(DType::ALL.into_iter().map(DType::name)).chain(["all", "inf", "training"])
 }
 
 /// How an operator is written in the language.

@@ -1,7 +1,9 @@
-//! What is known about a tensor when compiling.
+//! What is known about a tensor or a list when compiling.
+
+use gradc_diagnostics::codes;
 
 use super::Arguments;
-use crate::eval::Evaluator;
+use crate::eval::{Evaluator, error_at};
 use crate::int::Int;
 use crate::value::Value;
 
@@ -31,11 +33,6 @@ pub(super) fn dtype(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) ->
     Some(Value::DType(x.dtype))
 }
 
-/// `is_list(x)`
-pub(super) fn is_list(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
-    Some(Value::Bool(matches!(arguments.value(0), Value::List(_))))
-}
-
 /// `len(list)`
 pub(super) fn len(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
     match arguments.value(0) {
@@ -43,3 +40,26 @@ pub(super) fn len(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> O
         _ => arguments.wrong(evaluator, 0, "a list"),
     }
 }
+
+/// `is_list(x)`
+pub(super) fn is_list(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    Some(Value::Bool(matches!(arguments.value(0), Value::List(_))))
+}
+
+/// `is_tensor(x)`
+pub(super) fn is_tensor(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    Some(Value::Bool(matches!(arguments.value(0), Value::Tensor(_))))
+}
+
+/// `fail(message)`: an error at the call, where elaboration comes to it.
+pub(super) fn fail(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let Value::String(message) = arguments.value(0) else {
+        return arguments.wrong(evaluator, 0, "a string");
+    };
+    let message: String = message.chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();
+    evaluator.report(error_at(codes::FAILED, message, arguments.span, "this is reached"));
+    None
+}
+
+/// A message is not longer than this.
+const LONGEST_MESSAGE: usize = 400;

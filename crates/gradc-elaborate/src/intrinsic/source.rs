@@ -46,3 +46,13 @@ pub(super) fn recipe(evaluator: &mut Evaluator<'_>, kind: InitKind, arguments: &
     let numbers: Vec<f64> = numbers.collect::<Option<_>>()?;
     Some(evaluator.recipe(kind, &numbers, arguments.span))
 }
+
+/// `random(dims, type = f32)`: uniform on [0, 1).
+pub(super) fn random(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let extents = arguments.shape(evaluator, 0)?;
+    let dtype = arguments.dtype(evaluator, 1, DType::F32)?;
+    if !dtype.is_float() {
+        return arguments.wrong(evaluator, 1, "a type of floats");
+    }
+    Some(Value::Tensor(evaluator.random(&extents, dtype, arguments.span)))
+}

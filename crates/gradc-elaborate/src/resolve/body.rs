@@ -39,6 +39,18 @@ impl<'a> Resolver<'a> {
                 }
                 self.declare_leaf(name, LocalKind::Param);
             }
+            StatementKind::State { name, ty, init } => {
+                self.stated_type(ty);
+                self.value(init);
+                if !matches!(self.kind, Kind::Layer | Kind::Model) {
+                    self.state_outside(name, statement.span);
+                }
+                self.declare_leaf(name, LocalKind::State);
+            }
+            StatementKind::Update { name, value } => {
+                self.value(value);
+                self.update(name);
+            }
             StatementKind::Let { name, value } => {
                 self.value(value);
                 self.locals.declare(&name.text, name.span, LocalKind::Let);
@@ -94,7 +106,7 @@ impl<'a> Resolver<'a> {
 
     /// An input or parameter: no other one of the block has its name.
     fn declare_leaf(&mut self, name: &'a Name, kind: LocalKind) {
-        if let Some(first) = self.locals.in_block(&name.text, &[LocalKind::Input, LocalKind::Param]) {
+        if let Some(first) = self.locals.in_block(&name.text, &[LocalKind::Input, LocalKind::Param, LocalKind::State]) {
             self.report(defined_twice(name, first));
         }
         self.locals.declare(&name.text, name.span, kind);
@@ -109,6 +121,53 @@ impl<'a> Resolver<'a> {
         self.report(
             error_at(codes::PARAM_OUTSIDE_LAYER, message, span, "not inside of a `layer` or `model`").help(help),
         );
+    }
+
+    fn state_outside(&mut self, name: &Name, span: Span) {
+        let message = format!("`state {}` has no owner", name.text);
+        let help = match self.kind {
+            Kind::Fn => "a `fn` keeps nothing between runs: make it a `layer`",
+            _ => "only a `layer` and a `model` own state",
+        };
+        self.report(
+            error_at(codes::PARAM_OUTSIDE_LAYER, message, span, "not inside of a `layer` or `model`").help(help),
+        );
+    }
+
+    /// Checks that what is updated is a state of the layer or model.
+    fn update(&mut self, name: &'a Name) {
+        let found = self.locals.find(&name.text).map(|local| (local.kind, local.span));
+        let (what, declared) = match found {
+            Some((LocalKind::State, _)) => return,
+            // Its declaration is broken, which has been reported.
+            Some((LocalKind::Given, _)) if self.kind != Kind::Initializer => return,
+            Some((LocalKind::Param, span)) => ("a trained parameter, which the optimizer changes", Some(span)),
+            Some((LocalKind::Input, span)) => ("an input", Some(span)),
+            Some((_, span)) => ("a variable, which lasts as long as the run", Some(span)),
+            None => match self.program.meaning(self.unit, &name.text) {
+                Some(Meaning::Broken) => return,
+                Some(_) => ("no state", None),
+                None => {
+                    if !self.program.is_incomplete(self.unit) && !self.is_full() && self.unknown.insert(&name.text) {
+                        let diagnostic = self.unknown_name(&name.text, name.span);
+                        self.report(diagnostic.help(format!("declare it: `state {}: [n] = zeros`", name.text)));
+                    }
+                    return;
+                }
+            },
+        };
+        let message = format!("`{}` is no state", name.text);
+        let diagnostic = error_at(codes::NOT_A_STATE, message, name.span, format!("this is {what}"));
+        let diagnostic = match declared {
+            Some(span) => diagnostic.secondary(span, "declared here"),
+            None => diagnostic,
+        };
+        self.report(match found {
+            Some((LocalKind::Let | LocalKind::Output, _)) => {
+                diagnostic.help(format!("without `update` it is given another value: `{} = …`", name.text))
+            }
+            _ => diagnostic.help("only what `state` declares is kept from one training step to the next"),
+        });
     }
 
     fn model_statement(&mut self, keyword: &str, span: Span) {
@@ -135,6 +194,7 @@ impl<'a> Resolver<'a> {
             Some(LocalKind::Loop) => "the variable of a `for`",
             Some(LocalKind::Input) => "an input",
             Some(LocalKind::Param) => "a trained parameter",
+            Some(LocalKind::State) => "a state",
             // Its declaration is broken, which has been reported.
             Some(LocalKind::Given) if self.kind != Kind::Initializer => return,
             Some(LocalKind::Given) => "given to every initializer",
@@ -154,7 +214,12 @@ impl<'a> Resolver<'a> {
             Some(span) => diagnostic.secondary(span, "declared here"),
             None => diagnostic,
         };
-        self.report(diagnostic.help(format!("make a new variable: `let {} = …`", name.text)));
+        self.report(match kind {
+            Some(LocalKind::State) => {
+                diagnostic.help(format!("say what it is in the next step: `update {} = …`", name.text))
+            }
+            _ => diagnostic.help(format!("make a new variable: `let {} = …`", name.text)),
+        });
     }
 
     fn assignment_to_nothing(&mut self, name: &'a Name) {

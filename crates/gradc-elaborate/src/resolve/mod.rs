@@ -227,6 +227,7 @@ impl<'a> Resolver<'a> {
                 LocalKind::Parameter => (codes::UNUSED_PARAMETER, "the parameter"),
                 LocalKind::Input => (codes::UNUSED_INPUT, "the input"),
                 LocalKind::Param => (codes::UNUSED_PARAM, "the trained parameter"),
+                LocalKind::State => (codes::UNUSED_PARAM, "the state"),
                 LocalKind::Given | LocalKind::Bound | LocalKind::Loop | LocalKind::Output => continue,
             };
             let diagnostic = Diagnostic::warning(code, format!("{what} `{}` is not used", local.name))

@@ -17,6 +17,8 @@ pub(super) enum LocalKind {
     Output,
     /// `param`.
     Param,
+    /// `state`.
+    State,
     /// `fan_in` and `fan_out`.
     Given,
 }

@@ -2,7 +2,8 @@
 
 use crate::support;
 
-/// Every program in tests/elaborate is one case: its graph, in text form, lies beside it.
+/// Every program in tests/elaborate is one case: its graph, in text form, lies beside it, with that of the training step
+/// where it is another.
 #[test]
 fn programs_and_their_graphs() {
     let mut settings = insta::Settings::clone_current();
@@ -16,7 +17,8 @@ fn programs_and_their_graphs() {
             let text = std::fs::read_to_string(path).expect("the case can be read");
             let run = support::run(&name, &text, path.parent().expect("a file is in a folder"));
             assert!(run.diagnostics.is_empty(), "{}", run.rendered());
-            let graphs: Vec<String> = run.models.iter().map(|model| gradc_ir::text::print(&model.graph)).collect();
+            let graphs = run.models.iter().flat_map(|model| std::iter::once(&model.graph).chain(&model.training));
+            let graphs: Vec<String> = graphs.map(gradc_ir::text::print).collect();
             insta::assert_snapshot!("graph", graphs.join("\n"));
         });
     });

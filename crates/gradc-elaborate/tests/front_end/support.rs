@@ -71,7 +71,9 @@ pub(crate) fn run(name: &str, text: &str, directory: &Path) -> Run {
         let failed = analysis.has_errors() || found.iter().any(Diagnostic::is_error);
         assert_eq!(elaborated.is_none(), failed, "{name}: a result is there exactly if there is no error");
         if let Some(elaborated) = &elaborated {
-            gradc_ir::verify::verify(&elaborated.graph).expect("what elaborates is well-formed");
+            for graph in std::iter::once(&elaborated.graph).chain(&elaborated.training) {
+                gradc_ir::verify::verify(graph).expect("what elaborates is well-formed");
+            }
         }
         for diagnostic in found {
             let same = |known: &Diagnostic| known.code() == diagnostic.code() && known.span() == diagnostic.span();

@@ -57,6 +57,7 @@ operators! {
     overlap_add
     pad
     pow
+    random
     reduce_max
     reduce_min
     reduce_sum

@@ -36,6 +36,7 @@ pub static ALL: &[&OpDef] = &[
     &overlap_add::OVERLAP_ADD,
     &pad::PAD,
     &pow::POW,
+    &random::RANDOM,
     &reduce_max::REDUCE_MAX,
     &reduce_min::REDUCE_MIN,
     &reduce_sum::REDUCE_SUM,

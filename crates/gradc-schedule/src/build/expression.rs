@@ -146,6 +146,10 @@ impl ScalarBuilder for Lowering<'_, '_, '_> {
         ScalarValue(self.builder.constant(self.dtype, value).0)
     }
 
+    fn integer(&mut self, value: i32) -> ScalarValue {
+        ScalarValue(self.builder.constant(DType::I32, f64::from(value)).0)
+    }
+
     fn op(&mut self, op: ScalarOp, operands: &[ScalarValue]) -> ScalarValue {
         let operands: SmallVec<[Reg; 3]> = operands.iter().map(|value| Reg(value.0)).collect();
         ScalarValue(self.builder.op(op, &operands).0)

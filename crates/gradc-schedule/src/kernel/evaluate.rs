@@ -164,6 +164,9 @@ fn scalar(op: ScalarOp, dtype: DType, [a, b, c]: [f64; 3]) -> f64 {
         }
         // The register's type does the rounding.
         ScalarOp::Cast(_) => a,
+        ScalarOp::Xor => f64::from(a as i32 ^ b as i32),
+        ScalarOp::RotateLeft(bits) => f64::from((a as i32).rotate_left(u32::from(bits))),
+        ScalarOp::ShiftRight(bits) => f64::from((a as i32 as u32 >> bits) as i32),
     }
 }
 

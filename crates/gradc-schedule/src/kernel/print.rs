@@ -89,6 +89,8 @@ fn write_stmt(out: &mut String, kernel: &Kernel, stmt: &Stmt, depth: usize) -> f
 fn write_op(out: &mut String, op: ScalarOp, operands: &[Reg]) -> fmt::Result {
     match op {
         ScalarOp::Cast(dtype) => write!(out, "cast {dtype}")?,
+        ScalarOp::RotateLeft(bits) => write!(out, "rotateleft by {bits}")?,
+        ScalarOp::ShiftRight(bits) => write!(out, "shiftright by {bits}")?,
         other => out.push_str(&format!("{other:?}").to_lowercase()),
     }
     for (i, operand) in operands.iter().enumerate() {

@@ -169,6 +169,8 @@ impl<'k> Verifier<'k> {
             (And | Or, &[DType::Bool, DType::Bool]) | (Not, &[DType::Bool]) => DType::Bool,
             (Select, &[DType::Bool, a, b]) if a == b => a,
             (Cast(to), &[_]) => to,
+            (Xor, &[DType::I32, DType::I32]) => DType::I32,
+            (RotateLeft(bits) | ShiftRight(bits), &[DType::I32]) if bits < 32 => DType::I32,
             _ => return Err(format!("{op:?} is applied to {types:?}")),
         };
         Ok(result)

@@ -94,7 +94,7 @@ fn range(op: &Op, operands: &[&Facts], ty: &TensorType) -> Range {
     match op.def.class {
         Class::Movement => movement(op, operands),
         Class::Reduce => reduction(op, x, operands[0].elements() / ty.shape.elements().max(1)),
-        _ if is(&op::one_hot::ONE_HOT) => Range::between(0.0, 1.0),
+        _ if is(&op::one_hot::ONE_HOT) || is(&op::random::RANDOM) => Range::between(0.0, 1.0),
         _ if is(&op::iota::IOTA) => integer_source(op, ty),
         _ if is(&op::cast::CAST) => Range { nan: x.nan && ty.dtype.is_float(), ..x },
         _ if is(&op::neg::NEG) => x.negated(),

@@ -51,6 +51,22 @@ pub enum StatementKind {
         /// An initializer, a call of one, or a number.
         init: Expr,
     },
+    /// `state running_mean: [c] = zeros`
+    State {
+        /// The state's name.
+        name: Name,
+        /// Its type.
+        ty: Type,
+        /// An initializer, a call of one, or a number.
+        init: Expr,
+    },
+    /// `update running_mean = value`
+    Update {
+        /// The state that has this value from the next training step on.
+        name: Name,
+        /// The value.
+        value: Expr,
+    },
     /// `let name = value`
     Let {
         /// The new name.
@@ -115,10 +131,13 @@ impl Statement {
     /// The most expressions, statements and blocks on a path from here to a leaf.
     pub fn height(&self) -> u32 {
         let below = match &self.kind {
-            StatementKind::Param { ty, init, .. } => init.height().max(ty.height()),
+            StatementKind::Param { ty, init, .. } | StatementKind::State { ty, init, .. } => {
+                init.height().max(ty.height())
+            }
             StatementKind::Input { ty, .. } => ty.height(),
             StatementKind::Let { value, .. }
             | StatementKind::Assign { value, .. }
+            | StatementKind::Update { value, .. }
             | StatementKind::Loss { value }
             | StatementKind::Metric { value, .. }
             | StatementKind::Expr(value) => value.height(),

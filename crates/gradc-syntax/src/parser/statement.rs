@@ -3,7 +3,7 @@
 use gradc_diagnostics::{Diagnostic, Span, codes};
 
 use super::{Mark, Open, Parse, Parser, Reported, too_many_parts};
-use crate::ast::{Block, Expr, ExprKind, MAX_HEIGHT, Name, Statement, StatementKind};
+use crate::ast::{Block, Expr, ExprKind, MAX_HEIGHT, Name, Statement, StatementKind, Type};
 use crate::token::TokenKind;
 
 /// What a block is the body of.
@@ -102,8 +102,10 @@ impl Parser<'_> {
     pub(super) fn declared_name(&self, mark: Mark) -> Option<Name> {
         let keyword = *self.tokens.get(mark.at)?;
         let token = *self.tokens.get(mark.at + 1)?;
-        let declares =
-            keyword.kind.is_statement_keyword() || keyword.kind.is_item_keyword() || self.text_of(keyword) == "dim";
+        let declares = keyword.kind.is_statement_keyword()
+            || keyword.kind.is_item_keyword()
+            || self.text_of(keyword) == "dim"
+            || self.text_of(keyword) == "state";
         (declares && token.kind == TokenKind::Ident && !token.first_of_line)
             .then(|| Name { text: self.text_of(token).to_owned(), span: self.span_of(token) })
     }
@@ -192,7 +194,15 @@ impl Parser<'_> {
                 self.assign(mark)
             }
             TokenKind::Let => self.let_(mark),
-            TokenKind::Param => self.param(mark),
+            TokenKind::Param => self.param(mark, Leaf::Param),
+            TokenKind::Ident if self.at_word("state") => self.param(mark, Leaf::State),
+            TokenKind::Ident if self.at_word("update") => {
+                self.bump();
+                let name = self.name("the name of a state")?;
+                self.assign_sign("`=` and the state's next value")?;
+                let value = self.expr_or_rest(mark);
+                Ok(StatementKind::Update { name, value })
+            }
             TokenKind::For => self.for_(),
             TokenKind::Input => self.input(),
             TokenKind::Output => self.output(mark),
@@ -204,6 +214,13 @@ impl Parser<'_> {
             }
             _ => self.expr().map(StatementKind::Expr),
         }
+    }
+
+    /// Whether a statement begins here with this word, which elsewhere is a name like any other: another name follows
+    /// on its line, as in no expression.
+    fn at_word(&self, word: &str) -> bool {
+        let (token, next) = (self.token(), self.token_after(1));
+        self.text_of(token) == word && next.kind == TokenKind::Ident && !next.first_of_line
     }
 
     fn let_(&mut self, mark: Mark) -> Parse<StatementKind> {
@@ -254,27 +271,29 @@ impl Parser<'_> {
         Ok(StatementKind::Loss { value })
     }
 
-    fn param(&mut self, mark: Mark) -> Parse<StatementKind> {
+    /// `param` or `state`, which look the same.
+    fn param(&mut self, mark: Mark, leaf: Leaf) -> Parse<StatementKind> {
+        let what = leaf.noun();
         self.bump();
-        let name = self.name("the name of the parameter")?;
+        let name = self.name(&format!("the name of the {what}"))?;
         if self.eat(TokenKind::Colon).is_none() {
-            return Err(self.missing_type("parameter", &name, ": [n, units] = glorot_uniform"));
+            return Err(self.missing_type(what, &name, leaf.example()));
         }
-        let ty = self.ty("the type of the parameter, such as `[n, units]`")?;
+        let ty = self.ty(&format!("the type of the {what}, such as `[n, units]`"))?;
         if self.at_line_end() {
             let span = self.after_previous();
             let label = format!("expected `=` and the initial value of `{}`", name.text);
             self.report(|| {
-                Diagnostic::error(codes::PARAMETER_WITHOUT_INIT, "a parameter needs an initial value")
+                Diagnostic::error(codes::PARAMETER_WITHOUT_INIT, format!("a {what} needs an initial value"))
                     .primary(span, label)
                     .help("write an initializer, such as `= zeros` or `= glorot_uniform`, or a number")
             });
             let init = Expr::new(ExprKind::Error, span);
-            return Ok(StatementKind::Param { name, ty, init });
+            return Ok(leaf.statement(name, ty, init));
         }
-        self.assign_sign("`=` and the initial value of the parameter")?;
+        self.assign_sign(&format!("`=` and the initial value of the {what}"))?;
         let init = self.expr_or_rest(mark);
-        Ok(StatementKind::Param { name, ty, init })
+        Ok(leaf.statement(name, ty, init))
     }
 
     fn input(&mut self) -> Parse<StatementKind> {
@@ -374,6 +393,36 @@ impl Parser<'_> {
         });
         self.expr_or_rest(mark);
         Ok(StatementKind::Error { name: None })
+    }
+}
+
+/// What a model keeps between runs.
+#[derive(Debug, Clone, Copy)]
+enum Leaf {
+    Param,
+    State,
+}
+
+impl Leaf {
+    fn noun(self) -> &'static str {
+        match self {
+            Leaf::Param => "parameter",
+            Leaf::State => "state",
+        }
+    }
+
+    fn example(self) -> &'static str {
+        match self {
+            Leaf::Param => ": [n, units] = glorot_uniform",
+            Leaf::State => ": [n] = zeros",
+        }
+    }
+
+    fn statement(self, name: Name, ty: Type, init: Expr) -> StatementKind {
+        match self {
+            Leaf::Param => StatementKind::Param { name, ty, init },
+            Leaf::State => StatementKind::State { name, ty, init },
+        }
     }
 }
 

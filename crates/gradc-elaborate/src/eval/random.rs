@@ -1,0 +1,88 @@
+//! Random numbers: where they stand in the sequence.
+//!
+//! Every call has a stream of its own, and every training step its place in it. The numbers are a function of the seed of
+//! the run, the stream, the step and the position in the tensor; see the operator, [`gradc_ir::op::random`].
+
+use gradc_diagnostics::Span;
+use gradc_ir::{DType, Init, TensorType, ValueId};
+
+use super::{Evaluator, Phase};
+use crate::int::{Int, shape_of};
+use crate::value::Tensor;
+
+/// The seed, as the run gives it.
+const SEED: &str = "random.seed";
+/// The training steps made.
+const STEP: &str = "random.step";
+
+/// What all random numbers of a model depend on.
+#[derive(Default)]
+pub(super) struct Sequence {
+    /// Seed and step, once something is random.
+    leaves: Option<[ValueId; 2]>,
+    /// Calls so far, by the path of the layer that they are in.
+    calls: rustc_hash::FxHashMap<String, u32>,
+    /// The streams that are taken.
+    streams: rustc_hash::FxHashSet<u32>,
+}
+
+impl Evaluator<'_> {
+    /// Uniform on [0, 1), of a float type.
+    pub(crate) fn random(&mut self, extents: &[Int], dtype: DType, span: Span) -> Tensor {
+        let [seed, step] = self.random_leaves();
+        let stream = self.next_stream();
+        let shape = shape_of(extents);
+        let scalar = TensorType::scalar(DType::I32);
+        let stream = self.graph.full(f64::from(stream as i32), &scalar);
+        let [seed, stream, step] = [seed, stream, step].map(|value| self.graph.broadcast_scalar(value, &shape));
+        let index = self.graph.iota(0, &TensorType::new(DType::I32, [shape.elements()]));
+        let index = self.graph.reshape(index, &shape);
+        let id = self.graph.random([seed, stream, step, index], dtype);
+        self.tensor(id, extents.to_vec(), span)
+    }
+
+    /// A model with random numbers counts its training steps.
+    pub(super) fn count_random_steps(&mut self, span: Span) {
+        let Some([_, step]) = self.sequence.leaves else { return };
+        if self.phase() == Phase::Training {
+            self.locate(span);
+            let one = self.graph.full_like(step, 1.0);
+            let next = self.graph.add(step, one);
+            let next = self.tensor(next, [], span);
+            self.add_update(STEP, &next, span);
+        }
+    }
+
+    fn random_leaves(&mut self) -> [ValueId; 2] {
+        if let Some(leaves) = self.sequence.leaves {
+            return leaves;
+        }
+        let scalar = TensorType::scalar(DType::I32);
+        let seed = self.graph.state(SEED, scalar.clone(), Init::Seed);
+        let step = self.graph.state(STEP, scalar, Init::Constant(0.0.into()));
+        *self.sequence.leaves.insert([seed, step])
+    }
+
+    /// A stream that depends on the path of the layer and on the calls before in it, so that it stays what it is when
+    /// code elsewhere changes.
+    fn next_stream(&mut self) -> u32 {
+        let owner = self.frames.iter().rev().find_map(|frame| frame.application.as_ref());
+        let path = owner.map(|application| application.instance.path.clone()).unwrap_or_default();
+        let count = self.sequence.calls.entry(path.clone()).or_default();
+        let mut stream = folded(&format!("{path}#{count}"));
+        *count += 1;
+        // Two calls hardly ever hash to the same; then the second takes the next that is free.
+        while !self.sequence.streams.insert(stream) {
+            stream = stream.wrapping_add(1);
+        }
+        stream
+    }
+}
+
+/// The 64-bit FNV-1a hash, folded to 32 bits by exclusive or.
+fn folded(text: &str) -> u32 {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash >> 32) as u32 ^ hash as u32
+}

@@ -1,0 +1,128 @@
+//! What is the same in training and inference, and what is not: `training`, state and its updates.
+
+use gradc::ir::{DType, Role};
+use gradc::{Goal, Level, Mode, Model, Options, Phase, Program, State, UpdateRule, interpret};
+use ndarray::{Array2, arr2};
+
+/// Keeps the mean of what it has seen, and subtracts the mean of the batch in training, that mean otherwise.
+const CENTRED: &str = "
+    dim batch = 2
+    layer centred(x: [n, c]) -> [n, c] {
+        state average: [c] = zeros
+        state steps: i32[] = 0
+        let now = if training { mean(x, axis = 0) } else { average }
+        update average = 0.75 * average + 0.25 * now
+        update steps = steps + 1
+        x - now
+    }
+    model m {
+        input x: f32[batch, 2]
+        let first = centred(_)
+        let h = first(x)
+        param w: [2] = ones
+        output y = w * h
+        loss mean(square(y - 1))
+    }
+    train { optimizer sgd(lr = 0.5) }
+";
+
+fn model() -> Model {
+    Program::from_source("m.net", CENTRED).expect("it has no mistakes").only_model().expect("there is one")
+}
+
+fn numbers(state: &State, name: &str) -> Vec<f64> {
+    state.get(name).expect("it is there").numbers()
+}
+
+fn batch() -> Array2<f32> {
+    arr2(&[[1.0, 4.0], [3.0, 8.0]])
+}
+
+#[test]
+fn a_step_updates_state_after_it_and_nothing_else_does() {
+    for level in [Level::None, Level::Full] {
+        for mode in [Mode::Strict, Mode::Accurate, Mode::Fast] {
+            let options = Options { level, mode, ..Options::default() };
+            let mut step = model().compile_training(&options).expect("it trains");
+            let x = batch();
+            step.run(&[("x", x.view().into())]).expect("the batch fits");
+            assert_eq!(numbers(step.state(), "first.average"), [0.5, 1.5], "{level:?} {mode:?}");
+            step.run(&[("x", x.view().into())]).expect("the batch fits");
+            assert_eq!(numbers(step.state(), "first.average"), [0.875, 2.625]);
+            assert_eq!(numbers(step.state(), "first.steps"), [2.0]);
+
+            let mut inference = model().compile_inference(&options).expect("it compiles");
+            inference.load(step.state());
+            let w = numbers(step.state(), "w");
+            for _ in 0..2 {
+                inference.run(&[("x", x.view().into())]).expect("the batch fits");
+                let y = inference.output("y").expect("it has this output").numbers();
+                assert_eq!(y[1], f64::from((w[1] * (4.0 - 2.625)) as f32));
+            }
+            assert_eq!(numbers(inference.state_mut(), "first.average"), [0.875, 2.625]);
+        }
+    }
+}
+
+#[test]
+fn the_goal_decides_and_the_option_overrides() {
+    let model = model();
+    let gradient = Goal::Gradient { wrt: vec!["x".to_owned()] };
+    let training = Goal::Training(UpdateRule::default());
+    let phases = [
+        (Goal::Outputs, None, false),
+        (Goal::Forward, None, false),
+        (gradient.clone(), None, true),
+        (training, None, true),
+        (Goal::Forward, Some(Phase::Training), true),
+        (gradient, Some(Phase::Inference), false),
+    ];
+    for (goal, phase, is_training) in phases {
+        let options = Options { phase, ..Options::default() };
+        let mut executable = model.compile(&goal, &options).expect("it compiles");
+        let mut state = executable.initial_state(0);
+        let before = state.clone();
+        let x = batch();
+        executable.run_training(&mut state, &[("x", x.view().into())], 0.0, 1).expect("the batch fits");
+        if let Some(y) = executable.result(Role::Output, "y") {
+            let expected = if is_training { [-1.0, -2.0, 1.0, 2.0] } else { [1.0, 4.0, 3.0, 8.0] };
+            assert_eq!(y.numbers(), expected, "{goal:?} {phase:?}");
+        }
+        let updates = matches!(goal, Goal::Training(_));
+        assert_eq!(state != before, updates, "{goal:?} changes state only if it is a training step");
+    }
+}
+
+#[test]
+fn both_phases_begin_with_the_same_values() {
+    let model = model();
+    let training = model.elaborated().graph_for(Phase::Training);
+    assert!(!std::ptr::eq(training, model.graph()));
+    assert_eq!(State::initial(training, 3), State::initial(model.graph(), 3));
+    let names: Vec<&str> = model.states().map(|(name, _)| name).collect();
+    assert_eq!(names, ["first.average", "first.steps"]);
+}
+
+#[test]
+fn the_interpreter_computes_the_updates_too() {
+    let model = model();
+    let goal = Goal::Training(UpdateRule::from(model.train_config().expect("there is a block")));
+    let options = Options { float: Some(DType::F64), ..Options::default() };
+    let graph =
+        gradc::pipeline::lower(&model.graph_for(&goal, &options), &goal, &options, &mut gradc::pipeline::Unobserved)
+            .expect("it has a loss");
+    let state = State::initial(&graph, 0);
+    let x = batch().mapv(f64::from);
+    let (rate, step) = (ndarray::arr0(0.5f64), ndarray::arr0(1.0f64));
+    let inputs =
+        [("x", x.view().into()), (gradc::LEARNING_RATE, rate.view().into()), (gradc::STEP, step.view().into())];
+    let results = interpret(&graph, &state, &inputs).expect("the inputs fit");
+    let update = |name: &str| {
+        let found = results.iter().find(|(role, own, _)| *role == Role::Update && own == name);
+        found.map(|(_, _, value)| value.numbers())
+    };
+    assert_eq!(update("first.average"), Some(vec![0.5, 1.5]));
+    assert_eq!(update("first.steps"), Some(vec![1.0]));
+    // The gradient of mean((w·h − 1)²) by w is mean over the batch of (w·h − 1)·h, as there are two columns.
+    assert_eq!(update("w"), Some(vec![1.0 - 0.5 * 1.0, 1.0 - 0.5 * 4.0]));
+}
