@@ -9,7 +9,7 @@ use gradc_schedule::schedule;
 use gradc_testing::{Random, random_bindings, random_graph, random_operands};
 
 /// The door of these tests: a graph's results as machine code are those of the interpreter, to a relative error.
-fn check_graph(graph: &Graph, bindings: &[(ValueId, Tensor)], tolerance: f64, options: &Options) {
+pub(crate) fn check_graph(graph: &Graph, bindings: &[(ValueId, Tensor)], tolerance: f64, options: &Options) {
     let expected = gradc_interp::evaluate(graph, bindings).expect("every leaf is bound");
     // Alone, an operator is one kernel either way.
     let schedules: &[bool] = if graph.outputs().len() == 1 { &[true] } else { &[true, false] };
@@ -58,7 +58,7 @@ fn holds(slot: &Slot, role: Role, name: &str) -> bool {
     role_fits && slot.name == name
 }
 
-fn tolerance(float: DType) -> f64 {
+pub(crate) fn tolerance(float: DType) -> f64 {
     if float == DType::F64 { 1e-12 } else { 2e-5 }
 }
 
