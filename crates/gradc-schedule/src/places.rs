@@ -2,9 +2,9 @@
 //!
 //! A *root* is computed once, by one step; it is kept in memory if another step needs it. Every other value is part of
 //! the expressions that read it and exists in registers only. What is read in a way that needs memory is a root: results,
-//! operands of matrix products and loops, tables that are gathered from, operands of reshapes that move nothing. So is what is read
-//! more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast and does. A
-//! movement that is read more than once is never a root for its cost: its operand is.
+//! operands of matrix products and loops, tables that are gathered from, operands of reshapes that move nothing. So is
+//! what is read more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast and
+//! does. A movement that is read more than once is never a root for its cost: its operand is.
 
 use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scan, scatter_add};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
@@ -133,7 +133,6 @@ impl<'g> Places<'g> {
                 true
             }
             Class::Source | Class::Elementwise => false,
-            Class::Scan => unreachable!("gradc has a bug: a loop is no kernel"),
         };
         if op.is(&broadcast::BROADCAST) && self.expression(operands[0]).cost > RECOMPUTE_LIMIT {
             self.require_memory(operands[0]);

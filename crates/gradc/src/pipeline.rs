@@ -9,7 +9,7 @@ use std::fmt;
 use gradc_autodiff::gradient;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
 use gradc_ir::verify::verify;
-use gradc_ir::{Class, DType, Graph, LeafKind, Role, ValueId};
+use gradc_ir::{DType, Graph, LeafKind, Role, ValueId};
 use gradc_schedule::Plan;
 
 use crate::optimizer::{UpdateRule, append_update};
@@ -217,9 +217,6 @@ pub fn lower(forward: &Graph, goal: &Goal, options: &Options, observer: &mut dyn
 /// # Errors
 /// Where the machine cannot run what gradc emits.
 pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) -> Result<(Plan, Program), CodegenError> {
-    if graph.values().filter_map(|value| graph.op(value)).any(|op| op.def.class == Class::Scan) {
-        return Err(CodegenError::Unsupported("loops (`scan`)".into()));
-    }
     observer.begin(Stage::Schedule);
     let plan = schedule(graph, options);
     observer.end(Stage::Schedule, Artefact::Plan(&plan));
