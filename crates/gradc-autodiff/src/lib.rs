@@ -4,9 +4,9 @@
 //! to a copy of the graph: forward and derivative are one graph, in which later passes see across both. The values of the
 //! original keep their numbers.
 //!
-//! This crate names no operator but addition, which sums cotangents that meet. Every rule is the operator's own
-//! ([`gradc_ir::OpDef::derivative`]), unless other [`Rules`] are given, and is closed over the operators, so what comes
-//! out can be differentiated again, to any order.
+//! This crate names no operator but addition, which sums cotangents that meet, and the loop, whose derivative is a loop
+//! around the derivative of its body. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]), unless other
+//! [`Rules`] are given, and is closed over the operators, so what comes out can be differentiated again, to any order.
 //!
 //! "No gradient" is an absence, not a tensor of zeros: a value that the loss does not depend on smoothly has `None`.
 //!
@@ -26,12 +26,14 @@
 
 use std::sync::Arc;
 
-use gradc_ir::{Derivative, Graph, Jvp, Origin, ValueId, Vjp};
+use gradc_ir::{Graph, ValueId};
 
 mod mask;
+mod residuals;
 mod rules;
+mod scan;
+mod sweep;
 
-use mask::{Mask, carried, may_be_infinite};
 pub use rules::Rules;
 
 /// A graph with its reverse-mode derivative appended.
@@ -96,59 +98,28 @@ impl Rules<'_> {
     /// As [`gradient`](fn@gradient), by these rules.
     pub fn gradient(&self, graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Gradient {
         let mut result = graph.clone();
-        let reached = between(graph, wrt, &[loss])[loss.index()];
+        let reached = sweep::between(graph, wrt, &[loss])[loss.index()];
         let seeds = if reached { vec![(loss, result.full_like(loss, 1.0))] } else { Vec::new() };
-        let cotangents = self.pull_back(graph, &mut result, &seeds, wrt);
+        let cotangents = sweep::pull_back(&mut result, self, &seeds, wrt);
         Gradient { graph: result, cotangents }
     }
 
     /// As [`vjp`](fn@vjp), by these rules.
     pub fn vjp(&self, graph: &Graph, of: &[ValueId], wrt: &[ValueId]) -> Pullback {
         let mut result = graph.clone();
-        let mut inputs = Vec::with_capacity(of.len());
-        for &value in of {
-            let name = derivative_name(&result, graph, value, "d_");
-            inputs.push(result.input(name, graph.ty(value).clone()));
-        }
-        let seeds: Vec<(ValueId, ValueId)> = of.iter().copied().zip(inputs.iter().copied()).collect();
-        let cotangents = self.pull_back(graph, &mut result, &seeds, wrt);
-        Pullback { graph: result, inputs, cotangents }
+        let seeds: Vec<(ValueId, ValueId)> =
+            of.iter().map(|&value| (value, derivative_input(&mut result, value, "d_"))).collect();
+        let cotangents = sweep::pull_back(&mut result, self, &seeds, wrt);
+        Pullback { graph: result, inputs: seeds.into_iter().map(|(_, input)| input).collect(), cotangents }
     }
 
     /// As [`jvp`](fn@jvp), by these rules.
     pub fn jvp(&self, graph: &Graph, wrt: &[ValueId], of: &[ValueId]) -> Tangents {
-        let between = between(graph, wrt, of);
         let mut result = graph.clone();
-        let mut tangents: Vec<Option<ValueId>> = vec![None; graph.len()];
-        let mut inputs = Vec::with_capacity(wrt.len());
-        for &value in wrt {
-            let name = derivative_name(&result, graph, value, "t_");
-            let input = result.input(name, graph.ty(value).clone());
-            inputs.push(input);
-            tangents[value.index()] = Some(input);
-        }
-        for value in graph.values().filter(|value| between[value.index()]) {
-            let Some(Derivative::Rules { jvp, .. }) = self.of(graph, value) else { continue };
-            let operands: Vec<Option<ValueId>> =
-                graph.operands(value).iter().map(|operand| tangents[operand.index()]).collect();
-            if operands.iter().all(Option::is_none) {
-                continue;
-            }
-            result.set_origin(origin_of(graph, value));
-            let mut rule = Jvp::new(&mut result, value, &operands);
-            jvp(&mut rule);
-            let Some(tangent) = rule.finish() else { continue };
-            let slot = &mut tangents[value.index()];
-            *slot = Some(match *slot {
-                None => tangent,
-                Some(own) => result.add(own, tangent),
-            });
-            if let Some(tangent) = *slot {
-                name_after(&mut result, graph, value, tangent, "t_");
-            }
-        }
-        result.set_origin(Origin::default());
-        Tangents { graph: result, inputs, tangents: of.iter().map(|value| tangents[value.index()]).collect() }
+        let seeds: Vec<(ValueId, ValueId)> =
+            wrt.iter().map(|&value| (value, derivative_input(&mut result, value, "t_"))).collect();
+        let tangents = sweep::push_forward(&mut result, self, &seeds, of);
+        Tangents { graph: result, inputs: seeds.into_iter().map(|(_, input)| input).collect(), tangents }
     }
 
     /// As [`hvp`](fn@hvp), by these rules.
@@ -160,52 +131,6 @@ impl Rules<'_> {
         let tangents = first.cotangents.iter().map(|cotangent| cotangent.and_then(|_| found.next().flatten()));
         Tangents { graph: second.graph, inputs: second.inputs, tangents: tangents.collect() }
     }
-
-    /// The reverse sweep: writes to `result`, a copy of `graph` with more values, what each of `wrt` receives where the
-    /// first of each of `seeds` has the second as its cotangent.
-    fn pull_back(
-        &self,
-        graph: &Graph,
-        result: &mut Graph,
-        seeds: &[(ValueId, ValueId)],
-        wrt: &[ValueId],
-    ) -> Vec<Option<ValueId>> {
-        let of: Vec<ValueId> = seeds.iter().map(|&(value, _)| value).collect();
-        let between = between(graph, wrt, &of);
-        let suspect = may_be_infinite(graph);
-        let mut cotangents: Vec<Option<(ValueId, Mask)>> = vec![None; graph.len()];
-        for &(value, seed) in seeds.iter().filter(|(value, _)| between[value.index()]) {
-            receive(result, &mut cotangents[value.index()], seed, Mask::default());
-        }
-        for value in graph.values().rev() {
-            let Some((cotangent, mask)) = cotangents[value.index()].clone() else { continue };
-            name_after(result, graph, value, cotangent, "d_");
-            let Some(Derivative::Rules { vjp, .. }) = self.of(graph, value) else { continue };
-            result.set_origin(origin_of(graph, value));
-            let wanted: Vec<bool> = graph.operands(value).iter().map(|operand| between[operand.index()]).collect();
-            let mut rule = Vjp::new(result, value, cotangent, &wanted);
-            vjp(&mut rule);
-            let contributions = rule.finish();
-            for (&operand, contribution) in graph.operands(value).iter().zip(contributions) {
-                let Some(contribution) = contribution else { continue };
-                let (contribution, mask) = carried(result, value, &suspect, &mask, contribution);
-                receive(result, &mut cotangents[operand.index()], contribution, mask);
-            }
-        }
-        result.set_origin(Origin::default());
-        wrt.iter().map(|value| cotangents[value.index()].as_ref().map(|(cotangent, _)| *cotangent)).collect()
-    }
-}
-
-/// Adds a part of a cotangent to what there is of it.
-fn receive(result: &mut Graph, slot: &mut Option<(ValueId, Mask)>, part: ValueId, mask: Mask) {
-    *slot = Some(match slot.take() {
-        None => (part, mask),
-        Some((sum, known)) => {
-            let mask = known.of_sum(&mask, result);
-            (result.add(sum, part), mask)
-        }
-    });
 }
 
 /// For each of `wrt`, whether [`gradient`] finds a cotangent for it: whether there is a path from it to the loss on which
@@ -214,48 +139,27 @@ pub fn reached(graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Vec<bool> {
     let mut flows = vec![false; graph.len()];
     flows[loss.index()] = graph.dtype(loss).is_float();
     for value in graph.values().rev().filter(|value| graph.dtype(*value).is_float()) {
-        let passes = matches!(graph.op(value).map(|op| op.def.derivative), Some(Derivative::Rules { .. }));
-        if flows[value.index()] && passes {
+        if flows[value.index()] && sweep::passes(graph, value) {
             graph.operands(value).iter().for_each(|operand| flows[operand.index()] = true);
         }
     }
     wrt.iter().map(|&value| flows[value.index()] && graph.dtype(value).is_float()).collect()
 }
 
-/// For each value, whether a derivative flows through it from one of `from` to one of `to`: it is a float that lies on
-/// a path between them.
-fn between(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Vec<bool> {
-    let after = graph.descendants(from.iter().copied());
-    let before = graph.ancestors(to.iter().copied());
-    let on_path = |value: ValueId| after[value.index()] && before[value.index()] && graph.dtype(value).is_float();
-    graph.values().map(on_path).collect()
-}
-
-fn origin_of(graph: &Graph, value: ValueId) -> Origin {
-    graph.node(value).origin
-}
-
-/// Names a derivative after the value it belongs to, if that has a name and the derivative none yet.
-fn name_after(result: &mut Graph, graph: &Graph, value: ValueId, derivative: ValueId, prefix: &str) {
-    if let Some(name) = graph.value_name(value)
-        && result.value_name(derivative).is_none()
-        && result.as_full(derivative).is_none()
-    {
-        result.set_value_name(derivative, format!("{prefix}{name}"));
-        // Named under the layer of the value, wherever the rule was that made it.
-        result.set_value_scope(derivative, origin_of(graph, value).scope);
-    }
-}
-
-/// A name for the derivative of a value that is given as an input: one that no leaf has.
-fn derivative_name(result: &Graph, graph: &Graph, value: ValueId, prefix: &str) -> Arc<str> {
-    let base = match graph.value_name(value) {
+/// A new input for the derivative of a value, which is named after it.
+fn derivative_input(graph: &mut Graph, value: ValueId, prefix: &str) -> ValueId {
+    let name = match graph.value_name(value) {
         Some(name) => format!("{prefix}{name}"),
         None => format!("{prefix}{}", value.index()),
     };
+    graph.input(unused_name(graph, &name), graph.ty(value).clone())
+}
+
+/// A name for a leaf that no leaf has: this one, or this one with a number.
+pub(crate) fn unused_name(graph: &Graph, name: &str) -> Arc<str> {
     let taken = |name: &str| {
-        result.values().any(|v| result.leaf(v).is_some() && result.value_name(v).is_some_and(|leaf| **leaf == *name))
+        graph.values().any(|v| graph.leaf(v).is_some() && graph.value_name(v).is_some_and(|leaf| **leaf == *name))
     };
-    let candidates = std::iter::once(base.clone()).chain((1..).map(|i| format!("{base}_{i}")));
-    candidates.into_iter().find(|name| !taken(name)).unwrap_or(base).into()
+    let mut candidates = std::iter::once(name.to_owned()).chain((1..).map(|i| format!("{name}_{i}")));
+    candidates.find(|name| !taken(name)).unwrap_or_else(|| name.to_owned()).into()
 }

@@ -23,6 +23,7 @@ const CLASSES: [(Class, &str); 7] = [
     (Class::Movement, "Movement"),
     (Class::Accumulate, "Accumulation"),
     (Class::Indexed, "Indexed"),
+    (Class::Scan, "Loops"),
 ];
 
 /// `docs/operators.md` as it should be.

@@ -19,6 +19,7 @@
 //! Reductions over other axes run along: they are combined in memory, or in a register around several rows, and are
 //! *late*: their results are there when the step is done.
 
+use gradc_ir::op::scan::SCAN;
 use gradc_ir::{Class, Graph, LeafKind, Role, Shape, ValueId};
 use rustc_hash::FxHashMap;
 
@@ -87,6 +88,8 @@ pub(crate) enum Work {
     Product(ValueId),
     /// One value that is put together by loops over its operands: see [`is_assembled`].
     Assembly(ValueId),
+    /// One loop, with all its results.
+    Scan(ValueId),
 }
 
 /// The steps of a graph.
@@ -200,6 +203,12 @@ struct Grouping<'a, 'g> {
 
 impl Grouping<'_, '_> {
     fn place(&mut self, root: ValueId) {
+        if let Some((scan, _)) = self.graph.as_scan_result(root) {
+            // There when the loop is done, in memory.
+            self.groups.home[root.index()] = self.groups.home[scan.index()];
+            self.groups.stored[root.index()] = true;
+            return;
+        }
         let work = self.single(root);
         let home = match work {
             Work::Loops { .. } if self.fuse => self.join(root),
@@ -243,6 +252,9 @@ impl Grouping<'_, '_> {
         }
         if op.is_some_and(is_assembled) {
             return Work::Assembly(root);
+        }
+        if op.is_some_and(|op| op.is(&SCAN)) {
+            return Work::Scan(root);
         }
         let space = loops_of(self.graph, root);
         let (rows, outcome) = match reduction(self.graph, root) {

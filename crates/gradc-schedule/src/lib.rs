@@ -22,6 +22,7 @@ mod needs;
 mod places;
 pub mod plan;
 mod reduction;
+mod scans;
 mod schedule;
 
 pub use plan::Plan;

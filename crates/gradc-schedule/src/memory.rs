@@ -5,13 +5,14 @@
 //! the same element. Everything else has a buffer in the arena for as long as it lives, and so has the scratch memory of a
 //! product, during its step.
 
-use gradc_ir::{Graph, LeafKind, Role, TensorType, ValueId};
+use gradc_ir::{DType, Graph, LeafKind, Role, TensorType, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::groups::{Groups, Outcome, Work, element, updates};
 use crate::kernel::Affine;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::plan::{Buffer, BufferId, Location, Slot, SlotId, SlotKind};
+use crate::scans::Bodies;
 
 /// A copy from one value's buffer to another buffer.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +35,20 @@ pub(crate) struct Memory {
     of: Vec<Option<BufferId>>,
     /// For each buffer in the arena, the steps from and to which it is in use.
     pub(crate) lives: Vec<Option<Live>>,
+    /// What each loop needs beside its operands and the results that are read, by its value.
+    pub(crate) loops: FxHashMap<ValueId, LoopMemory>,
     /// Copies before the first step.
     pub(crate) before: Vec<Copy>,
     /// Copies after the last step.
     pub(crate) after: Vec<Copy>,
+}
+
+/// The memory that a loop works in.
+pub(crate) struct LoopMemory {
+    /// The buffers of all its results. Those that nothing reads are in use in its step only.
+    pub(crate) results: Vec<BufferId>,
+    /// The arena of its body.
+    pub(crate) arena: BufferId,
 }
 
 /// The first and the last step that a buffer is in use. Step 0 stands for the copies before all others, so the steps of
@@ -65,11 +76,12 @@ impl Memory {
 }
 
 /// Gives buffers to the values of a graph.
-pub(crate) fn assign(graph: &Graph, places: &Places<'_>, groups: &Groups) -> Memory {
+pub(crate) fn assign(graph: &Graph, places: &Places<'_>, groups: &Groups, bodies: &Bodies) -> Memory {
     let mut assignment = Assignment {
         graph,
         places,
         groups,
+        bodies,
         readers: readers(graph, groups),
         kept: vec![false; graph.len()],
         holds: Vec::new(),
@@ -79,6 +91,7 @@ pub(crate) fn assign(graph: &Graph, places: &Places<'_>, groups: &Groups) -> Mem
             interface: Vec::new(),
             of: vec![None; graph.len()],
             lives: Vec::new(),
+            loops: FxHashMap::default(),
             before: Vec::new(),
             after: Vec::new(),
         },
@@ -115,6 +128,7 @@ struct Assignment<'a, 'g> {
     graph: &'g Graph,
     places: &'a Places<'g>,
     groups: &'a Groups,
+    bodies: &'a Bodies,
     readers: Vec<Vec<Reader>>,
     /// Whether a value is copied after the last step.
     kept: Vec<bool>,
@@ -200,8 +214,31 @@ impl Assignment<'_, '_> {
             match step {
                 Work::Loops { members, .. } => members.iter().for_each(|member| self.other(member.value)),
                 Work::Product(root) | Work::Assembly(root) => self.other(*root),
+                Work::Scan(root) => self.scan(*root),
             }
         }
+    }
+
+    /// The results of a loop, those that nothing reads included, and the memory of its body.
+    fn scan(&mut self, root: ValueId) {
+        let Some(scan) = self.graph.as_scan(root) else { return };
+        let Some(body) = self.bodies.position(&scan.body).map(|at| &self.bodies.plans[at]) else { return };
+        let here = self.groups.step_of(root).map_or(0, |step| step + 1);
+        let only_here = Live { from: here, to: here };
+        let mut results: Vec<Option<BufferId>> = vec![None; scan.results()];
+        let users: Vec<ValueId> = self.graph.users(root).map(|(user, _)| user).collect();
+        for value in users.into_iter().filter(|&user| self.places.of(user) == Place::Root) {
+            if let Some((_, index)) = self.graph.as_scan_result(value) {
+                results[index] = Some(self.own_buffer(value));
+            }
+        }
+        let mut unread = |(index, buffer): (usize, Option<BufferId>)| {
+            buffer.unwrap_or_else(|| self.in_arena(format!("unread {index}"), scan.result_type(index), root, only_here))
+        };
+        let results = results.into_iter().enumerate().map(&mut unread).collect();
+        let bytes = TensorType::new(DType::Bool, [body.arena_bytes]);
+        let arena = self.in_arena(format!("arena of {}", body.name), bytes, root, only_here);
+        self.memory.loops.insert(root, LoopMemory { results, arena });
     }
 
     fn other(&mut self, root: ValueId) {
@@ -298,9 +335,14 @@ impl Assignment<'_, '_> {
 
     fn arena(&mut self, value: ValueId, live: Live) -> BufferId {
         let name = self.graph.value_name(value).map_or_else(|| format!("v{}", value.index()), |name| name.to_string());
+        self.in_arena(name, self.graph.ty(value).clone(), value, live)
+    }
+
+    /// A buffer in the arena, which a step of `value` uses.
+    fn in_arena(&mut self, name: String, ty: TensorType, value: ValueId, live: Live) -> BufferId {
         self.memory.lives.push(Some(live));
         self.holds.push(value);
-        self.memory.buffers.push(Buffer { name, ty: self.graph.ty(value).clone(), location: Location::Arena(0) });
+        self.memory.buffers.push(Buffer { name, ty, location: Location::Arena(0) });
         BufferId(self.memory.buffers.len() as u32 - 1)
     }
 

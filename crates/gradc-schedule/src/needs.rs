@@ -27,6 +27,8 @@ pub(crate) fn needs_of(graph: &Graph, places: &Places<'_>, root: ValueId) -> Vec
     let own_loops = is_assembled(op);
     if op.def.class == Class::Contract {
         operands.iter().for_each(|&operand| walk.add(operand_view(graph, places, operand).value, None));
+    } else if op.def.class == Class::Scan {
+        operands.iter().for_each(|&operand| walk.add(places.memory(operand).unwrap_or(operand), None));
     } else if own_loops || reduction(graph, root).is_some() {
         operands.iter().for_each(|&operand| walk.read(operand, &Index::identity(graph.shape(operand))));
     } else {

@@ -2,13 +2,13 @@
 //!
 //! A *root* is computed once, by one step; it is kept in memory if another step needs it. Every other value is part of
 //! the expressions that read it and exists in registers only. What is read in a way that needs memory is a root: results,
-//! operands of matrix products, tables that are gathered from, operands of reshapes that move nothing. So is what is read
-//! more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast or by windows
-//! that overlap, and does. A
-//! movement that is read more than once is never a root for its cost: its operand is.
+//! operands of matrix products and loops, tables that are gathered from, operands of reshapes that move nothing. So is
+//! what is read more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast or
+//! by windows that overlap, and does. A movement that is read more than once is never a root for its cost: its operand
+//! is.
 
 use gradc_ir::op::Arity;
-use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scatter_add, window};
+use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scan, scatter_add, window};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
 
 use crate::Options;
@@ -114,6 +114,9 @@ impl<'g> Places<'g> {
         if op.is(&reshape::RESHAPE) {
             return self.decide_reshape(value, operands[0], options);
         }
+        if let Some(same) = self.same_result(value) {
+            return self.view(value, same);
+        }
         let root = match op.def.class {
             Class::Contract => {
                 operands.iter().for_each(|&operand| self.require_matrix(operand));
@@ -125,6 +128,12 @@ impl<'g> Places<'g> {
                 false
             }
             Class::Movement | Class::Accumulate | Class::Indexed => is_assembled(op),
+            Class::Scan => {
+                if !op.is(&scan::RESULT) {
+                    operands.iter().for_each(|&operand| self.require_memory(operand));
+                }
+                true
+            }
             Class::Source | Class::Elementwise => false,
         };
         if self.repeats_too_much(value, op) {
@@ -176,6 +185,13 @@ impl<'g> Places<'g> {
         } else {
             self.view(value, operand);
         }
+    }
+
+    /// Another value that is the same result of a loop.
+    fn same_result(&self, value: ValueId) -> Option<ValueId> {
+        let (scan, index) = self.graph.as_scan_result(value)?;
+        let same = |other: ValueId| other < value && self.graph.as_scan_result(other) == Some((scan, index));
+        self.graph.users(scan).map(|(user, _)| user).find(|&user| self.of(user) == Place::Root && same(user))
     }
 
     fn view(&mut self, value: ValueId, operand: ValueId) {

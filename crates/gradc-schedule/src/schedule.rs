@@ -8,10 +8,11 @@ use crate::build::{Built, build, build_copy, finish};
 use crate::groups::{Groups, Work, group};
 use crate::kernel::{Kernel, print_definition};
 use crate::matrix::MatrixView;
-use crate::memory::{Copy, Live, Memory, assign};
+use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
 use crate::places::Places;
 use crate::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
+use crate::scans::{self, Bodies};
 
 /// How to schedule.
 #[derive(Clone, Debug)]
@@ -35,9 +36,10 @@ impl Default for Options {
 pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let places = Places::new(graph, options);
     let groups = group(graph, &places, options);
-    let memory = assign(graph, &places, &groups);
+    let bodies = Bodies::new(graph, places.roots(), options);
+    let memory = assign(graph, &places, &groups, &bodies);
     let kernels = Kernels::default();
-    let plan = Assembler { graph, options, places: &places, groups: &groups, memory, kernels }.assemble();
+    let plan = Assembler { graph, options, places: &places, groups: &groups, bodies, memory, kernels }.assemble();
     debug_assert_eq!(crate::plan::verify(&plan), Ok(()), "gradc has a bug:\n{}", crate::plan::print(&plan));
     plan
 }
@@ -67,6 +69,7 @@ struct Assembler<'a, 'g> {
     options: &'a Options,
     places: &'a Places<'g>,
     groups: &'a Groups,
+    bodies: Bodies,
     memory: Memory,
     kernels: Kernels,
 }
@@ -84,7 +87,7 @@ impl Assembler<'_, '_> {
         Plan {
             name: self.graph.name().to_string(),
             kernels: self.kernels.kernels,
-            bodies: Vec::new(),
+            bodies: self.bodies.plans,
             steps,
             buffers: self.memory.buffers,
             interface: self.memory.interface,
@@ -125,6 +128,9 @@ impl Assembler<'_, '_> {
     fn step(&mut self, step: usize, scratch: Option<BufferId>) -> Option<Step> {
         if let Work::Product(root) = &self.groups.steps[step] {
             return self.product(*root, scratch).map(Step::Gemm);
+        }
+        if let Work::Scan(root) = &self.groups.steps[step] {
+            return self.scan(*root);
         }
         let Built { kernel, buffers } = build(self.graph, self.places, self.groups, step)?;
         let memory = |value: ValueId| self.memory.buffer_of(value);
@@ -172,6 +178,15 @@ impl Assembler<'_, '_> {
             accumulate: false,
             scratch,
         })
+    }
+
+    fn scan(&self, root: ValueId) -> Option<Step> {
+        let scan = self.graph.as_scan(root)?;
+        let operand = |&operand: &ValueId| self.memory.buffer_of(self.places.memory(operand)?);
+        let operands: Option<Vec<BufferId>> = self.graph.operands(root).iter().map(operand).collect();
+        let LoopMemory { results, arena } = self.memory.loops.get(&root)?;
+        let slots = scans::slots(&scan, &operands?, results);
+        Some(scans::step(&scan, self.bodies.position(&scan.body)?, slots, *arena))
     }
 
     fn matrix(&self, view: MatrixView) -> Option<MatrixRef> {

@@ -11,7 +11,7 @@ use gradc_ir::{Class, Op, TensorType};
 const PER_VALUE: u64 = 8;
 
 /// Cost of one element in sixteenths.
-const PER_ELEMENT: [(&OpDef, u64); 21] = [
+const PER_ELEMENT: [(&OpDef, u64); 22] = [
     (&op::div::DIV, 64),
     (&op::sqrt::SQRT, 64),
     (&op::rsqrt::RSQRT, 64),
@@ -45,6 +45,7 @@ fn per_element(op: &Op) -> u64 {
             Class::Reduce | Class::Accumulate => 32,
             Class::Contract => 16,
             Class::Indexed => 64,
+            Class::Scan => 1,
         },
         |(_, weight)| *weight,
     )
@@ -66,6 +67,8 @@ pub(crate) fn cost(op: &Op, operands: &[&TensorType], result: &TensorType) -> u6
         }
         Class::Indexed => operands.iter().map(|ty| elements(ty)).max().unwrap_or(0).max(elements(result)),
         Class::Source | Class::Elementwise | Class::Movement => elements(result),
+        // No rule makes a loop or does without one.
+        Class::Scan => 0,
     };
     work.saturating_mul(per_element(op)).saturating_add(PER_VALUE)
 }

@@ -85,7 +85,9 @@ impl Goal {
     pub fn phase(&self) -> Phase {
         match self {
             Goal::Outputs | Goal::Forward => Phase::Inference,
-            Goal::Gradient { .. } | Goal::Training(_) => Phase::Training,
+            Goal::Gradient { .. } | Goal::Vjp { .. } | Goal::Jvp { .. } | Goal::Hvp { .. } | Goal::Training(_) => {
+                Phase::Training
+            }
         }
     }
 }
@@ -162,6 +164,11 @@ pub enum GoalError {
         /// A name that may have been meant.
         suggestion: Option<String>,
     },
+    /// The value is computed in each step of a loop, where it is another one each time.
+    InLoop {
+        /// Its name.
+        name: String,
+    },
     /// The value is not made of floats.
     NotDifferentiable {
         /// Its name.
@@ -184,6 +191,11 @@ impl fmt::Display for GoalError {
                     None => Ok(()),
                 }
             }
+            GoalError::InLoop { name } => write!(
+                f,
+                "`{name}` is computed in each step of a `scan`: there is a derivative by what goes into the loop and by \
+                 what comes out of it, not by what is within"
+            ),
             GoalError::NotDifferentiable { name, dtype } => {
                 write!(f, "`{name}` is {dtype}: only floats have derivatives")
             }
@@ -286,6 +298,9 @@ fn codegen_options(options: &Options) -> gradc_codegen::Options {
 /// Where there is none, or it is not made of floats.
 pub fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     let value = graph.find_value(name).ok_or_else(|| {
+        if is_in_loop(graph, name) {
+            return GoalError::InLoop { name: name.to_owned() };
+        }
         let mut known: Vec<&str> = graph.values().filter_map(|v| graph.value_name(v)).map(|name| &**name).collect();
         known.sort_unstable();
         known.dedup();
@@ -294,6 +309,12 @@ pub fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     })?;
     let dtype = graph.dtype(value);
     if dtype.is_float() { Ok(value) } else { Err(GoalError::NotDifferentiable { name: name.to_owned(), dtype }) }
+}
+
+/// Whether the body of a loop has a value of this name.
+fn is_in_loop(graph: &Graph, name: &str) -> bool {
+    let is_in = |body: &Graph| body.find_value(name).is_some() || is_in_loop(body, name);
+    graph.values().filter_map(|value| graph.as_scan(value)).any(|scan| is_in(scan.body.graph()))
 }
 
 fn update(graph: &mut Graph, rule: &UpdateRule) -> Result<(), GoalError> {

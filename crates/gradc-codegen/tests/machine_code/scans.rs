@@ -1,11 +1,14 @@
 //! Bodies that are run for each part of sequences.
 
 use gradc_codegen::{CodegenError, Options, compile};
-use gradc_ir::{DType, Graph, Init, LeafKind, Role, Tensor, TensorType};
+use gradc_ir::op::scan::{SCAN, Scan as Loop, result};
+use gradc_ir::{Body, DType, Graph, Init, LeafKind, Role, Tensor, TensorType, ValueId};
 use gradc_schedule::plan::{
     Buffer, BufferId, Location, Plan, Scan, ScanSlot, Slot, SlotId, SlotKind, Step, evaluate, print, verify,
 };
+use gradc_testing::{Random, random_bindings, random_operands};
 
+use crate::graphs::{check_graph, tolerance};
 use crate::support::{Memory, run};
 
 /// `c ← tanh(x + (w @ cᵀ)ᵀ)`, of which each step gives the square.
@@ -150,4 +153,112 @@ fn buffers_that_are_too_short_or_shared_are_refused() {
         }
     };
     refused(&alias, "overlap");
+}
+
+/// Each way to apply the operator that its file lists, at a size, with all results; the operands are parameters.
+fn loops(size: usize, float: DType) -> Vec<(Graph, Vec<(ValueId, Tensor)>)> {
+    let graph = |case: gradc_ir::op::Case| {
+        let mut graph = Graph::new("loop");
+        let leaves: Vec<ValueId> = (0..)
+            .zip(&case.operands)
+            .map(|(i, ty)| graph.param(format!("x{i}"), ty.clone(), Init::Constant(0.0.into())))
+            .collect();
+        let value = graph.emit(SCAN.with(case.attrs), &leaves);
+        let results = graph.as_scan(value).map_or(0, |scan| scan.results());
+        for index in 0..results {
+            let result = graph.scan_result(value, index);
+            graph.add_output(Role::Output, format!("y{index}"), result);
+        }
+        let tensors = random_operands(&SCAN.domain, &case.operands, &mut Random::new(size as u64));
+        (graph, leaves.into_iter().zip(tensors).collect())
+    };
+    (SCAN.cases)(size, float).into_iter().map(graph).collect()
+}
+
+#[test]
+fn loops_agree_with_the_interpreter() {
+    for float in [DType::F64, DType::F32] {
+        for size in [0, 1, 3, 5, 17] {
+            for (graph, bindings) in loops(size, float) {
+                check_graph(&graph, &bindings, tolerance(float), &Options::default());
+            }
+        }
+    }
+}
+
+/// The sum of the squares of all results in `f64`.
+fn squares(graph: &mut Graph) -> ValueId {
+    let outputs = graph.outputs().iter().map(|output| output.value);
+    let outputs: Vec<ValueId> = outputs.filter(|&value| graph.dtype(value) == DType::F64).collect();
+    let mut total = graph.scalar(0.0, DType::F64);
+    for value in outputs {
+        let square = graph.mul(value, value);
+        let axes: Vec<usize> = (0..graph.shape(value).rank()).collect();
+        let sum = graph.reduce_sum(square, &axes);
+        total = graph.add(total, sum);
+    }
+    total
+}
+
+#[test]
+fn derivatives_of_loops_agree_with_the_interpreter() {
+    for size in [0, 1, 3, 5] {
+        for (mut graph, bindings) in loops(size, DType::F64) {
+            let loss = squares(&mut graph);
+            let wrt: Vec<ValueId> =
+                graph.leaves(LeafKind::Param).filter(|&leaf| graph.dtype(leaf).is_float()).collect();
+            let gradient = gradc_autodiff::gradient(&graph, loss, &wrt);
+            let mut graph = gradient.graph;
+            for (&leaf, cotangent) in wrt.iter().zip(gradient.cotangents) {
+                let Some(cotangent) = cotangent else { continue };
+                let name = graph.value_name(leaf).cloned().expect("leaves have names");
+                let next = graph.sub(leaf, cotangent);
+                graph.add_output(Role::Gradient, name.clone(), cotangent);
+                graph.add_output(Role::Update, name, next);
+            }
+            check_graph(&graph, &bindings, 1e-10, &Options::default());
+        }
+    }
+}
+
+/// Results that nothing reads, that are read twice or written to a state that the loop began with, and carries that are
+/// exchanged.
+#[test]
+fn results_that_are_unread_shared_or_kept() {
+    let vector = TensorType::new(DType::F64, [5]);
+    let mut body = Graph::new("swap");
+    let inputs: Vec<ValueId> = ["a", "b", "x"].map(|name| body.input(name, vector.clone())).into();
+    let sum = body.add(inputs[0], inputs[2]);
+    for (name, value) in [("a", inputs[1]), ("b", sum), ("a was", inputs[0]), ("slice", inputs[2])] {
+        body.add_output(Role::Output, name, value);
+    }
+    let body = Body::new(&body).expect("the body is well-formed");
+    for length in [0, 1, 2, 5] {
+        let mut graph = Graph::new("outer");
+        let (a, b) = (graph.state("a", vector.clone(), Init::Constant(0.0.into())), graph.input("b", vector.clone()));
+        let xs = graph.input("xs", TensorType::new(DType::F64, [length, 5]));
+        let scan = Loop { body: body.clone(), carries: 2, sequences: 1, length, reverse: length == 5 };
+        let value = graph.scan(&scan, &[a, b, xs]);
+        let last = graph.scan_result(value, 0);
+        let again = graph.emit(result(0, &scan.result_type(0)), &[value]);
+        let doubled = graph.add(last, again);
+        let slices = graph.scan_result(value, 3);
+        for (name, value) in [("last", last), ("again", again), ("doubled", doubled), ("slices", slices)] {
+            graph.add_output(Role::Output, name, value);
+        }
+        graph.add_output(Role::Update, "a", last);
+        check_graph(&graph, &random_bindings(&graph, 3), 0.0, &Options::default());
+    }
+}
+
+/// The plan of a loop is as large for a thousand steps as for ten, and its memory is that of what is stacked.
+#[test]
+fn the_plan_of_a_loop_does_not_grow_with_its_length() {
+    let plan = |size: usize| {
+        let (graph, _) = loops(size, DType::F32).swap_remove(0);
+        gradc_schedule::schedule(&graph, &gradc_schedule::Options::default())
+    };
+    let (short, long) = (plan(10), plan(1000));
+    assert_eq!(short.all_steps().len(), long.all_steps().len());
+    assert_eq!(short.arena_bytes, long.arena_bytes);
 }

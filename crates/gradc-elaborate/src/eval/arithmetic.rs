@@ -295,13 +295,10 @@ fn equal(a: &Value, b: &Value, left: &mut u32) -> Option<bool> {
     match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => Some(a == b),
         (Value::String(a), Value::String(b)) => Some(a == b),
-        // An option may be a string or a number.
-        (Value::String(_), Value::Int(_) | Value::Float(_)) | (Value::Int(_) | Value::Float(_), Value::String(_)) => {
-            Some(false)
-        }
         (Value::DType(a), Value::DType(b)) => Some(a == b),
         (Value::All, Value::All) => Some(true),
         (Value::All, Value::Int(_) | Value::List(_)) | (Value::Int(_) | Value::List(_), Value::All) => Some(false),
+        // An option may be a string, a number or a list.
         (Value::String(_), Value::Int(_) | Value::Float(_) | Value::List(_))
         | (Value::Int(_) | Value::Float(_) | Value::List(_), Value::String(_)) => Some(false),
         (Value::List(a), Value::List(b)) if a.is(b) => Some(true),

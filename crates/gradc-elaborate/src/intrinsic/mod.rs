@@ -195,7 +195,10 @@ pub(crate) fn builtin(name: &str) -> Option<Builtin> {
 
 /// Every builtin name.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|intrinsic| intrinsic.name).chain(DType::ALL.into_iter().map(DType::name)).chain(["all", "inf", "training"])
+    ALL.iter()
+        .map(|intrinsic| intrinsic.name)
+        .chain(DType::ALL.into_iter().map(DType::name))
+        .chain(["all", "inf", "training"])
 }
 
 /// How an operator is written in the language.

@@ -32,7 +32,7 @@ pub static RANDOM: OpDef = OpDef {
     derivative: Derivative::None("the numbers are a function of integers"),
     lower: Some(lower),
     algebra: Algebra::NONE,
-    domain: Domain { smooth: &[(-100.0, 100.0)], kinks: &[], kink_at_ties: false },
+    domain: Domain { smooth: &[(-100.0, 100.0)], kinks: &[], kink_at_ties: false, unbounded: false },
     cases: |n, float| {
         let case =
             |shape: Vec<usize>| Case { attrs: attrs(float), operands: vec![TensorType::new(DType::I32, &*shape); 4] };

@@ -1,0 +1,161 @@
+//! The two sweeps over a graph, which append the derivative to it.
+
+use gradc_ir::{Derivative, Graph, Jvp, Origin, ValueId, Vjp};
+
+use crate::mask::{Mask, carried, may_be_infinite};
+use crate::rules::Rules;
+use crate::scan;
+
+/// Appends the reverse-mode derivative: given cotangents of some values, those of each of `wrt`, or none.
+///
+/// Cotangents that meet are added in the order of the sweep: later users first.
+pub(crate) fn pull_back(
+    graph: &mut Graph,
+    rules: &Rules<'_>,
+    seeds: &[(ValueId, ValueId)],
+    wrt: &[ValueId],
+) -> Vec<Option<ValueId>> {
+    let of: Vec<ValueId> = seeds.iter().map(|&(value, _)| value).collect();
+    let between = between(graph, wrt, &of);
+    let suspect = may_be_infinite(graph);
+    let mut cotangents: Vec<Option<(ValueId, Mask)>> = vec![None; between.len()];
+    for &(value, seed) in seeds.iter().filter(|(value, _)| between[value.index()]) {
+        receive(graph, &mut cotangents[value.index()], seed, Mask::default());
+    }
+    for value in (0..between.len()).rev().map(ValueId::from_index) {
+        let wanted: Vec<bool> = graph.operands(value).iter().map(|operand| between[operand.index()]).collect();
+        if graph.as_scan(value).is_some() {
+            if between[value.index()] {
+                let of_results = results(graph, value, between.len()).into_iter();
+                let of_results: Vec<Option<ValueId>> =
+                    of_results.map(|result| Some(cotangents[result?.index()].as_ref()?.0)).collect();
+                if of_results.iter().any(Option::is_some) {
+                    graph.set_origin(graph.node(value).origin);
+                    let contributions = scan::pull_back(graph, rules, value, &of_results, &wanted);
+                    for (position, contribution) in contributions.into_iter().enumerate() {
+                        let Some(contribution) = contribution else { continue };
+                        let operand = graph.operands(value)[position];
+                        receive(graph, &mut cotangents[operand.index()], contribution, Mask::default());
+                    }
+                }
+            }
+            continue;
+        }
+        let Some((cotangent, mask)) = cotangents[value.index()].clone() else { continue };
+        name_after(graph, value, cotangent, "d_");
+        let Some(Derivative::Rules { vjp, .. }) = rules.of(graph, value) else { continue };
+        graph.set_origin(graph.node(value).origin);
+        let mut rule = Vjp::new(graph, value, cotangent, &wanted);
+        vjp(&mut rule);
+        for (position, contribution) in rule.finish().into_iter().enumerate() {
+            let Some(contribution) = contribution else { continue };
+            let operand = graph.operands(value)[position];
+            let (contribution, mask) = carried(graph, value, &suspect, &mask, contribution);
+            receive(graph, &mut cotangents[operand.index()], contribution, mask);
+        }
+    }
+    graph.set_origin(Origin::default());
+    wrt.iter().map(|value| cotangents[value.index()].as_ref().map(|(cotangent, _)| *cotangent)).collect()
+}
+
+/// Adds a part of a cotangent to what there is of it.
+fn receive(graph: &mut Graph, slot: &mut Option<(ValueId, Mask)>, part: ValueId, mask: Mask) {
+    *slot = Some(match slot.take() {
+        None => (part, mask),
+        Some((sum, known)) => {
+            let mask = known.of_sum(&mask, graph);
+            (graph.add(sum, part), mask)
+        }
+    });
+}
+
+/// Appends the forward-mode derivative: given tangents of some values, those of each of `of`, or none.
+///
+/// A value that has a tangent of its own and depends on others that have moves by both.
+pub(crate) fn push_forward(
+    graph: &mut Graph,
+    rules: &Rules<'_>,
+    seeds: &[(ValueId, ValueId)],
+    of: &[ValueId],
+) -> Vec<Option<ValueId>> {
+    let from: Vec<ValueId> = seeds.iter().map(|&(value, _)| value).collect();
+    let between = between(graph, &from, of);
+    let mut tangents: Vec<Option<ValueId>> = vec![None; between.len()];
+    for &(value, seed) in seeds {
+        meet(graph, &mut tangents[value.index()], seed);
+    }
+    for value in (0..between.len()).map(ValueId::from_index).filter(|value| between[value.index()]) {
+        let Some(derivative) = rules.of(graph, value) else { continue };
+        let operands: Vec<Option<ValueId>> =
+            graph.operands(value).iter().map(|operand| tangents[operand.index()]).collect();
+        graph.set_origin(graph.node(value).origin);
+        match derivative {
+            Derivative::Body if graph.as_scan(value).is_some() => {
+                if operands.iter().all(Option::is_none) {
+                    continue;
+                }
+                let found = scan::push_forward(graph, rules, value, &operands);
+                let results = results(graph, value, between.len());
+                for (result, tangent) in results.into_iter().zip(found) {
+                    if let (Some(result), Some(tangent)) = (result.filter(|v| between[v.index()]), tangent) {
+                        meet(graph, &mut tangents[result.index()], tangent);
+                        name_after(graph, result, tangent, "t_");
+                    }
+                }
+            }
+            Derivative::Rules { jvp, .. } if operands.iter().any(Option::is_some) => {
+                let mut rule = Jvp::new(graph, value, &operands);
+                jvp(&mut rule);
+                let Some(tangent) = rule.finish() else { continue };
+                meet(graph, &mut tangents[value.index()], tangent);
+                if let Some(tangent) = tangents[value.index()] {
+                    name_after(graph, value, tangent, "t_");
+                }
+            }
+            _ => {}
+        }
+    }
+    graph.set_origin(Origin::default());
+    of.iter().map(|value| tangents[value.index()]).collect()
+}
+
+/// For each value, whether a derivative flows through it from one of `from` to one of `to`: it is a float that lies on
+/// a path between them.
+pub(crate) fn between(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Vec<bool> {
+    let after = graph.descendants(from.iter().copied());
+    let before = graph.ancestors(to.iter().copied());
+    let on_path = |value: ValueId| after[value.index()] && before[value.index()] && graph.dtype(value).is_float();
+    graph.values().map(on_path).collect()
+}
+
+/// Whether an operator that has this value as its result passes a derivative on.
+pub(crate) fn passes(graph: &Graph, value: ValueId) -> bool {
+    matches!(graph.op(value).map(|op| op.def.derivative), Some(Derivative::Rules { .. } | Derivative::Body))
+        && graph.dtype(value).is_float()
+}
+
+/// The results of a loop among the first `count` values of the graph: those that were there before the sweep.
+fn results(graph: &Graph, scan: ValueId, count: usize) -> Vec<Option<ValueId>> {
+    let results = graph.scan_results(scan).into_iter();
+    results.map(|result| result.filter(|result| result.index() < count)).collect()
+}
+
+/// Adds what arrives to what is there.
+fn meet(graph: &mut Graph, slot: &mut Option<ValueId>, arriving: ValueId) {
+    *slot = Some(match *slot {
+        None => arriving,
+        Some(sum) => graph.add(sum, arriving),
+    });
+}
+
+/// Names a derivative after the value it belongs to, if that has a name and the derivative none yet.
+fn name_after(graph: &mut Graph, value: ValueId, derivative: ValueId, prefix: &str) {
+    if let Some(name) = graph.value_name(value).cloned()
+        && graph.value_name(derivative).is_none()
+        && graph.as_full(derivative).is_none()
+    {
+        graph.set_value_name(derivative, format!("{prefix}{name}"));
+        // Named under the layer of the value, wherever the rule was that made it.
+        graph.set_value_scope(derivative, graph.node(value).origin.scope);
+    }
+}

@@ -1,0 +1,85 @@
+//! Loops: their bodies are graphs, and get plans of their own.
+
+use gradc_ir::op::scan::Scan;
+use gradc_ir::{Body, Graph, Init, LeafKind, Role, ValueId};
+use rustc_hash::FxHashMap;
+
+use crate::plan::{self, BufferId, Plan, ScanSlot};
+use crate::{Options, schedule};
+
+/// The plans of the bodies of a graph's loops. Equal bodies share one.
+pub(crate) struct Bodies {
+    /// The plans.
+    pub(crate) plans: Vec<Plan>,
+    by_body: FxHashMap<Body, usize>,
+}
+
+impl Bodies {
+    /// Schedules the bodies of all loops in `roots`.
+    pub(crate) fn new(graph: &Graph, roots: impl Iterator<Item = ValueId>, options: &Options) -> Bodies {
+        let mut bodies = Bodies { plans: Vec::new(), by_body: FxHashMap::default() };
+        for scan in roots.filter_map(|root| graph.as_scan(root)) {
+            if !bodies.by_body.contains_key(&scan.body) {
+                bodies.plans.push(schedule(&with_state(&scan), options));
+                bodies.by_body.insert(scan.body, bodies.plans.len() - 1);
+            }
+        }
+        bodies
+    }
+
+    /// The position of the plan of a body.
+    pub(crate) fn position(&self, body: &Body) -> Option<usize> {
+        self.by_body.get(body).copied()
+    }
+}
+
+/// The body with its carries as state that it updates: one step's update is where the next finds it.
+fn with_state(scan: &Scan) -> Graph {
+    let body = scan.body.graph();
+    let mut graph = body.emptied();
+    let mut inputs = 0;
+    let mut map: Vec<ValueId> = Vec::with_capacity(body.len());
+    for value in body.values() {
+        let operands: Vec<ValueId> = body.operands(value).iter().map(|operand| map[operand.index()]).collect();
+        map.push(match (body.leaf(value), body.value_name(value)) {
+            (Some(_), Some(name)) => {
+                inputs += 1;
+                let (kind, init) = match inputs <= scan.carries {
+                    true => (LeafKind::State, Some(Init::Constant(0.0.into()))),
+                    false => (LeafKind::Input, None),
+                };
+                graph.add_leaf(kind, name.clone(), body.ty(value).clone(), init)
+            }
+            _ => graph.copy_node(body, value, &operands),
+        });
+    }
+    for (at, output) in body.outputs().iter().enumerate() {
+        let value = map[output.value.index()];
+        match scan.body.inputs().get(at).filter(|_| at < scan.carries).and_then(|&input| body.value_name(input)) {
+            Some(carry) => graph.add_output(Role::Update, carry.clone(), value),
+            None => graph.add_output(Role::Output, output.name.clone(), value),
+        }
+    }
+    graph
+}
+
+/// What the slots of a body's plan are bound to: sequences and constants, then carries, then stacks, as the interface of
+/// the plan of [`with_state`] has them. `operands` are the buffers of the loop's operands, `results` those of its results.
+pub(crate) fn slots(scan: &Scan, operands: &[BufferId], results: &[BufferId]) -> Vec<ScanSlot> {
+    let (starts, given) = operands.split_at(scan.carries);
+    let (last, stacks) = results.split_at(scan.carries);
+    let (sequences, constants) = given.split_at(scan.sequences);
+    let carries = starts.iter().zip(last).map(|(&start, &memory)| ScanSlot::Carry { start, memory });
+    sequences
+        .iter()
+        .map(|&buffer| ScanSlot::Slice(buffer))
+        .chain(constants.iter().map(|&buffer| ScanSlot::Whole(buffer)))
+        .chain(carries)
+        .chain(stacks.iter().map(|&buffer| ScanSlot::Slice(buffer)))
+        .collect()
+}
+
+/// A step that runs a loop.
+pub(crate) fn step(scan: &Scan, body: usize, slots: Vec<ScanSlot>, arena: BufferId) -> plan::Step {
+    plan::Step::Scan(plan::Scan { body, length: scan.length, reverse: scan.reverse, slots, arena })
+}
