@@ -3,8 +3,9 @@
 //! [`gradient`] (reverse mode) and [`jvp`] (forward mode) append the derivative to a copy of the graph: forward and
 //! derivative are one graph, in which later passes see across both. The values of the original keep their numbers.
 //!
-//! This crate names no operator but addition, which sums cotangents that meet. Every rule is the operator's own
-//! ([`gradc_ir::OpDef::derivative`]) and is closed over the operators, so what comes out can be differentiated again.
+//! This crate names no operator but addition, which sums cotangents that meet, and the loop, whose derivative is a loop
+//! around the derivative of its body. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]) and is closed over
+//! the operators, so what comes out can be differentiated again.
 //!
 //! "No gradient" is an absence, not a tensor of zeros: a value that the loss does not depend on smoothly has `None`.
 //!
@@ -24,12 +25,17 @@
 
 use std::sync::Arc;
 
-use gradc_ir::{Derivative, Graph, Jvp, Origin, ValueId, Vjp};
+use gradc_ir::{Graph, ValueId};
+
+mod residuals;
+mod scan;
+mod sweep;
 
 /// A graph with its reverse-mode derivative appended.
 #[derive(Clone, Debug)]
 pub struct Gradient {
-    /// The original values under their numbers, then the derivative's.
+    /// The original values under their numbers, then the derivative's. A loop among them stacks more than it did: what its
+    /// derivative reads.
     pub graph: Graph,
     /// For each value that was asked for, the derivative of the loss by it, of its type; `None` where the loss does
     /// not depend on it, or only through operators that pass no derivative.
@@ -40,32 +46,10 @@ pub struct Gradient {
 ///
 /// Cotangents that meet are added in the order of the reverse sweep: later users first.
 pub fn gradient(graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Gradient {
-    let between = between(graph, wrt, &[loss]);
     let mut result = graph.clone();
-    let mut cotangents: Vec<Option<ValueId>> = vec![None; graph.len()];
-    if between[loss.index()] {
-        cotangents[loss.index()] = Some(result.full_like(loss, 1.0));
-    }
-    for value in graph.values().rev() {
-        let Some(cotangent) = cotangents[value.index()] else { continue };
-        name_after(&mut result, graph, value, cotangent, "d_");
-        let Some(Derivative::Rules { vjp, .. }) = graph.op(value).map(|op| op.def.derivative) else { continue };
-        result.set_origin(origin_of(graph, value));
-        let wanted: Vec<bool> = graph.operands(value).iter().map(|operand| between[operand.index()]).collect();
-        let mut rule = Vjp::new(&mut result, value, cotangent, &wanted);
-        vjp(&mut rule);
-        let contributions = rule.finish();
-        for (&operand, contribution) in graph.operands(value).iter().zip(contributions) {
-            let Some(contribution) = contribution else { continue };
-            let slot = &mut cotangents[operand.index()];
-            *slot = Some(match *slot {
-                None => contribution,
-                Some(sum) => result.add(sum, contribution),
-            });
-        }
-    }
-    result.set_origin(Origin::default());
-    Gradient { graph: result, cotangents: wrt.iter().map(|value| cotangents[value.index()]).collect() }
+    let seed = result.full_like(loss, 1.0);
+    let cotangents = sweep::pull_back(&mut result, &[(loss, seed)], wrt);
+    Gradient { graph: result, cotangents }
 }
 
 /// A graph with its forward-mode derivative appended.
@@ -83,37 +67,17 @@ pub struct Tangents {
 ///
 /// A value of `wrt` that depends on others of `wrt` moves by its own tangent and theirs.
 pub fn jvp(graph: &Graph, wrt: &[ValueId], of: &[ValueId]) -> Tangents {
-    let between = between(graph, wrt, of);
     let mut result = graph.clone();
-    let mut tangents: Vec<Option<ValueId>> = vec![None; graph.len()];
-    let mut inputs = Vec::with_capacity(wrt.len());
+    let mut seeds = Vec::with_capacity(wrt.len());
     for &value in wrt {
-        let input = result.input(tangent_name(graph, value), graph.ty(value).clone());
-        inputs.push(input);
-        tangents[value.index()] = Some(input);
+        let name = match graph.value_name(value) {
+            Some(name) => format!("t_{name}"),
+            None => format!("t_{}", value.index()),
+        };
+        seeds.push((value, result.input(unused_name(&result, &name), graph.ty(value).clone())));
     }
-    for value in graph.values().filter(|value| between[value.index()]) {
-        let Some(Derivative::Rules { jvp, .. }) = graph.op(value).map(|op| op.def.derivative) else { continue };
-        let operands: Vec<Option<ValueId>> =
-            graph.operands(value).iter().map(|operand| tangents[operand.index()]).collect();
-        if operands.iter().all(Option::is_none) {
-            continue;
-        }
-        result.set_origin(origin_of(graph, value));
-        let mut rule = Jvp::new(&mut result, value, &operands);
-        jvp(&mut rule);
-        let Some(tangent) = rule.finish() else { continue };
-        let slot = &mut tangents[value.index()];
-        *slot = Some(match *slot {
-            None => tangent,
-            Some(own) => result.add(own, tangent),
-        });
-        if let Some(tangent) = *slot {
-            name_after(&mut result, graph, value, tangent, "t_");
-        }
-    }
-    result.set_origin(Origin::default());
-    Tangents { graph: result, inputs, tangents: of.iter().map(|value| tangents[value.index()]).collect() }
+    let tangents = sweep::push_forward(&mut result, &seeds, of);
+    Tangents { graph: result, inputs: seeds.into_iter().map(|(_, input)| input).collect(), tangents }
 }
 
 /// For each of `wrt`, whether [`gradient`] finds a cotangent for it: whether there is a path from it to the loss on which
@@ -122,48 +86,18 @@ pub fn reached(graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Vec<bool> {
     let mut flows = vec![false; graph.len()];
     flows[loss.index()] = graph.dtype(loss).is_float();
     for value in graph.values().rev().filter(|value| graph.dtype(*value).is_float()) {
-        let passes = matches!(graph.op(value).map(|op| op.def.derivative), Some(Derivative::Rules { .. }));
-        if flows[value.index()] && passes {
+        if flows[value.index()] && sweep::passes(graph, value) {
             graph.operands(value).iter().for_each(|operand| flows[operand.index()] = true);
         }
     }
     wrt.iter().map(|&value| flows[value.index()] && graph.dtype(value).is_float()).collect()
 }
 
-/// For each value, whether a derivative flows through it from one of `from` to one of `to`: it is a float that lies on
-/// a path between them.
-fn between(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Vec<bool> {
-    let after = graph.descendants(from.iter().copied());
-    let before = graph.ancestors(to.iter().copied());
-    let on_path = |value: ValueId| after[value.index()] && before[value.index()] && graph.dtype(value).is_float();
-    graph.values().map(on_path).collect()
-}
-
-fn origin_of(graph: &Graph, value: ValueId) -> Origin {
-    graph.node(value).origin
-}
-
-/// Names a derivative after the value it belongs to, if that has a name and the derivative none yet.
-fn name_after(result: &mut Graph, graph: &Graph, value: ValueId, derivative: ValueId, prefix: &str) {
-    if let Some(name) = graph.value_name(value)
-        && result.value_name(derivative).is_none()
-        && result.as_full(derivative).is_none()
-    {
-        result.set_value_name(derivative, format!("{prefix}{name}"));
-        // Named under the layer of the value, wherever the rule was that made it.
-        result.set_value_scope(derivative, origin_of(graph, value).scope);
-    }
-}
-
-/// A name for the tangent input of a value that no leaf has.
-fn tangent_name(graph: &Graph, value: ValueId) -> Arc<str> {
-    let base = match graph.value_name(value) {
-        Some(name) => format!("t_{name}"),
-        None => format!("t_{}", value.index()),
-    };
+/// A name for a leaf that no leaf has: this one, or this one with a number.
+pub(crate) fn unused_name(graph: &Graph, name: &str) -> Arc<str> {
     let taken = |name: &str| {
         graph.values().any(|v| graph.leaf(v).is_some() && graph.value_name(v).is_some_and(|leaf| **leaf == *name))
     };
-    let candidates = std::iter::once(base.clone()).chain((1..).map(|i| format!("{base}_{i}")));
-    candidates.into_iter().find(|name| !taken(name)).unwrap_or(base).into()
+    let mut candidates = std::iter::once(name.to_owned()).chain((1..).map(|i| format!("{name}_{i}")));
+    candidates.find(|name| !taken(name)).unwrap_or_else(|| name.to_owned()).into()
 }

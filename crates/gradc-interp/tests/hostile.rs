@@ -2,7 +2,7 @@
 
 use gradc_ir::op::ALL;
 use gradc_ir::verify::verify;
-use gradc_ir::{Arity, Attr, AttrKind, Attrs, DType, Graph, OpDef, Shape, TensorType, ValueId};
+use gradc_ir::{Arity, Attr, AttrKind, Attrs, Body, Case, Class, DType, Graph, OpDef, Shape, TensorType, ValueId};
 use gradc_testing::{Random, random_bindings};
 
 const NUMBERS: [usize; 8] = [0, 1, 2, 3, 7, 1 << 31, 1 << 40, usize::MAX];
@@ -23,11 +23,16 @@ fn attr(kind: AttrKind, rank: usize, random: &mut Random) -> Attr {
         }
         AttrKind::Float => Attr::from(*random.pick(&[0.0, -0.0, 1.5, f64::NAN, f64::INFINITY, 1e300])),
         AttrKind::DType => Attr::DType(*random.pick(&DType::ALL)),
+        // A body that fits nothing; see `loops`.
+        AttrKind::Body => Attr::Body(Body::new(&Graph::new("empty")).expect("an empty graph is a function")),
     }
 }
 
 /// An operator with some attributes, and operands for it: of one shape half of the time.
 fn application(def: &'static OpDef, random: &mut Random) -> (Attrs, Vec<TensorType>) {
+    if def.class == Class::Scan {
+        return loops(def, random);
+    }
     let count = match def.arity {
         Arity::Exactly(count) => count,
         Arity::AtLeast(least) => least + random.below(3),
@@ -44,6 +49,21 @@ fn application(def: &'static OpDef, random: &mut Random) -> (Attrs, Vec<TensorTy
     (Attrs::new(def.attrs.iter().map(|spec| (spec.name, attr(spec.kind, rank, random))).collect::<Vec<_>>()), operands)
 }
 
+/// A loop as one of its cases has it, but for an attribute or an operand.
+fn loops(def: &'static OpDef, random: &mut Random) -> (Attrs, Vec<TensorType>) {
+    let cases = (def.cases)(random.below(4), DType::F64);
+    let case = random.pick(&cases).clone();
+    let (spoiled, mut operands) = (random.below(8), case.operands);
+    let attrs = case.attrs.iter().zip(def.attrs).enumerate().map(|(i, ((name, value), spec))| {
+        (*name, if i == spoiled { attr(spec.kind, 2, random) } else { value.clone() })
+    });
+    let attrs = Attrs::new(attrs.collect::<Vec<_>>());
+    if spoiled == 5 {
+        operands.truncate(random.below(operands.len()));
+    }
+    (attrs, operands)
+}
+
 #[test]
 fn what_a_type_rule_accepts_can_be_evaluated_and_differentiated() {
     let mut random = Random::new(1);
@@ -54,7 +74,11 @@ fn what_a_type_rule_accepts_can_be_evaluated_and_differentiated() {
             let mut graph = Graph::new("hostile");
             let leaves: Vec<ValueId> =
                 operands.iter().enumerate().map(|(i, ty)| graph.input(format!("x{i}"), ty.clone())).collect();
-            let Ok(result) = graph.apply(def.with(attrs), &leaves) else { continue };
+            let case = Case { attrs, operands };
+            if def.with(case.attrs.clone()).infer(&case.operands.iter().collect::<Vec<_>>()).is_err() {
+                continue;
+            }
+            let result = case.apply(&mut graph, def, &leaves);
             accepted += 1;
             if graph.shape(result).elements() > 10_000 {
                 continue;

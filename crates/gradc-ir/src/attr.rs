@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::DType;
+use crate::{Body, DType};
 
 /// A float that is compared, ordered and hashed by its bits, so that attributes can be keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +35,8 @@ pub enum Attr {
     Float(FloatBits),
     /// An element type.
     DType(DType),
+    /// The body of a loop.
+    Body(Body),
 }
 
 /// What kind of value an attribute takes.
@@ -50,6 +52,8 @@ pub enum AttrKind {
     Float,
     /// [`Attr::DType`]
     DType,
+    /// [`Attr::Body`]
+    Body,
 }
 
 /// Where the text form of a value has the attribute.
@@ -65,6 +69,8 @@ pub enum AttrSource {
     ResultDType,
     /// A flag that is not written here: an operand carries it as `x^T` (the index of the operand).
     TransposeOf(usize),
+    /// Not written between the parentheses: the block after them says it.
+    Block,
 }
 
 /// One attribute that an operator takes. All attributes are required.
@@ -153,6 +159,14 @@ impl Attrs {
             other => unreachable!("attribute {name} is {other:?}, not an element type"),
         }
     }
+
+    /// The body of a loop. A miss is a bug.
+    pub fn body(&self, name: &str) -> &Body {
+        match self.get(name) {
+            Some(Attr::Body(value)) => value,
+            other => unreachable!("attribute {name} is {other:?}, not a body"),
+        }
+    }
 }
 
 impl Attr {
@@ -164,6 +178,7 @@ impl Attr {
             Attr::Ints(_) => AttrKind::Ints,
             Attr::Float(_) => AttrKind::Float,
             Attr::DType(_) => AttrKind::DType,
+            Attr::Body(_) => AttrKind::Body,
         }
     }
 }
@@ -204,6 +219,12 @@ impl From<DType> for Attr {
     }
 }
 
+impl From<Body> for Attr {
+    fn from(value: Body) -> Attr {
+        Attr::Body(value)
+    }
+}
+
 impl fmt::Display for Attr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -218,6 +239,7 @@ impl fmt::Display for Attr {
             }
             Attr::Float(value) => write_number(f, value.get(), DType::F64),
             Attr::DType(value) => write!(f, "{value}"),
+            Attr::Body(value) => write!(f, "{value:?}"),
         }
     }
 }

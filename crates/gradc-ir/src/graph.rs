@@ -9,7 +9,7 @@ use petgraph::visit::EdgeRef;
 use smallvec::SmallVec;
 
 use crate::op::{Op, TypeError};
-use crate::{Attr, Attrs, DType, Init, Shape, TensorType};
+use crate::{Attr, Attrs, Body, DType, Init, Shape, TensorType};
 
 /// A value of a graph. Values are numbered in the order in which they were made; operands come before their users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +134,12 @@ pub struct Graph {
     origin: Origin,
 }
 
+impl Default for Graph {
+    fn default() -> Graph {
+        Graph::new("")
+    }
+}
+
 impl Graph {
     /// A graph without values.
     pub fn new(name: impl Into<Arc<str>>) -> Graph {
@@ -181,7 +187,7 @@ impl Graph {
         &self.dag[NodeIndex::new(value.index())]
     }
 
-    fn node_mut(&mut self, value: ValueId) -> &mut Node {
+    pub(crate) fn node_mut(&mut self, value: ValueId) -> &mut Node {
         &mut self.dag[NodeIndex::new(value.index())]
     }
 
@@ -423,14 +429,18 @@ impl Graph {
         self.in_types(|dtype| dtype)
     }
 
-    fn in_types(&self, convert: impl Fn(DType) -> DType) -> Graph {
+    fn in_types(&self, convert: impl Fn(DType) -> DType + Copy) -> Graph {
         self.rebuilt(
             |_| true,
             |node| {
                 let mut node = node.clone();
                 let dtype = convert(node.ty.dtype);
-                node.ty.dtype = dtype;
                 if let NodeKind::Op(op) = &mut node.kind {
+                    // The packed results of a loop have one type, whatever their elements'.
+                    if op.is(&crate::op::scan::SCAN) {
+                        op.attrs = in_types_of_body(&op.attrs, convert);
+                        return node;
+                    }
                     let attrs = op.attrs.iter().map(|(name, value)| match value {
                         Attr::DType(dtype) => (*name, Attr::DType(convert(*dtype))),
                         Attr::Float(number) if number.get().is_nan() => (*name, Attr::from(f64::NAN)),
@@ -439,6 +449,7 @@ impl Graph {
                     });
                     op.attrs = Attrs::new(attrs.collect::<Vec<_>>());
                 }
+                node.ty.dtype = dtype;
                 node
             },
         )
@@ -461,4 +472,17 @@ impl Graph {
         }
         graph
     }
+}
+
+/// The attributes of a loop with a body in other types.
+fn in_types_of_body(attrs: &Attrs, convert: impl Fn(DType) -> DType + Copy) -> Attrs {
+    let attrs = attrs.iter().map(|(name, value)| match value {
+        Attr::Body(body) => {
+            let converted = Body::new(&body.graph().in_types(convert));
+            // The type rules of operators make no difference between floats.
+            (*name, Attr::Body(converted.unwrap_or_else(|error| panic!("gradc has a bug: {error}"))))
+        }
+        other => (*name, other.clone()),
+    });
+    Attrs::new(attrs.collect::<Vec<_>>())
 }

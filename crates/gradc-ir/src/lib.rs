@@ -8,6 +8,7 @@
 //!
 //! - **Broadcasting is an operator.** Elementwise operators take operands of one and the same shape.
 //! - **Constants are typed.** `full` fills a whole shape with one number; the text form writes it as a literal.
+//! - **A loop is an operator.** [`scan`](op::scan) holds the graph of one step as an attribute; a value stays one tensor.
 //! - **Results have roles.** What a graph is for is the list of its [`Output`]s: outputs, the loss, metrics,
 //!   gradients, and the updates a training step makes to its parameters and state.
 //!
@@ -22,10 +23,12 @@
 //! No source language, no simplification rules, no kernels. It is the only crate that uses petgraph.
 
 pub mod attr;
+pub mod body;
 pub mod dtype;
 pub mod graph;
 pub mod init;
 pub mod op;
+mod part;
 
 pub mod scalar;
 pub mod shape;
@@ -34,6 +37,7 @@ pub mod text;
 pub mod verify;
 
 pub use attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
+pub use body::Body;
 pub use dtype::DType;
 pub use graph::{Graph, LeafKind, Node, NodeKind, Origin, Output, Role, ScopeId, ValueId};
 pub use init::Init;

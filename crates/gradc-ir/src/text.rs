@@ -14,10 +14,26 @@
 //! }
 //! ```
 //!
+//! A loop has a line for all its results and a block for its body. Each input of the body stands with what it is bound to:
+//! what a carry begins with, the tensor whose slices it is, or the constant that it is.
+//!
+//! ```text
+//!     last, all = scan(length=8, reverse=false) {
+//!         carry s : f32[3] = 0
+//!         slice x_t : f32[3] = x
+//!
+//!         t1 = s + x_t : f32[3]
+//!
+//!         next s = t1
+//!         stack all = t1
+//!     } : f32[3], f32[8, 3]
+//! ```
+//!
 //! One line is one operator. Elementwise operators write constants as literals; a literal has the type of its
 //! neighbour. Values are named after the source, under the path of their layer; values without a name are `t1`, `t2`…
 //! within their layer.
 
+mod loops;
 mod names;
 mod print;
 mod read;
@@ -27,11 +43,15 @@ pub use names::Names;
 pub use print::print;
 pub use read::{ReadError, read};
 
+use crate::op::scan::Scan;
 use crate::{Class, DType, Notation, Op, TensorType, op};
 
 /// The type that a literal stands for as operand `position` of `op`, when `known` are the types of the operands that
 /// are not literals, by position. The printer writes a constant as a literal only where this gives its type back.
 fn literal_type(op: &Op, position: usize, known: &[Option<&TensorType>], result: &TensorType) -> Option<TensorType> {
+    if let Some(scan) = Scan::of(op) {
+        return Some(scan.operand_type(position));
+    }
     if op.def.class != Class::Elementwise || matches!(op.def.notation, Notation::Prefix(_)) {
         return None;
     }

@@ -2,6 +2,8 @@
 //!
 //! It checks that
 //! - operands come before their users, and each value has the type that its operator's own rule gives it;
+//! - a loop's value is read by its results alone, each once and with the type that the body gives it; bodies are verified
+//!   when they are made;
 //! - leaves have names, unique among all leaves, and parameters and state have a first value;
 //! - results are named uniquely within a role; there is at most one loss, a float scalar;
 //! - an update has the type of the parameter or state it is for.
@@ -11,6 +13,8 @@ use std::fmt;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+use crate::op::Op;
+use crate::op::scan::RESULT;
 use crate::{Graph, LeafKind, NodeKind, Role, TensorType, ValueId};
 
 /// What is wrong with a graph, and at which value.
@@ -54,6 +58,7 @@ fn verify_value<'g>(graph: &'g Graph, value: ValueId, leaves: &mut FxHashMap<&'g
             if ty != node.ty {
                 return Err(format!("{} gives {ty}, not {}", op.def.name, node.ty));
             }
+            verify_results(graph, value, op)?;
         }
         NodeKind::Leaf { kind, init } => {
             let name = node.name.as_deref().ok_or("a leaf has no name")?;
@@ -64,6 +69,26 @@ fn verify_value<'g>(graph: &'g Graph, value: ValueId, leaves: &mut FxHashMap<&'g
                 return Err(format!("{name} has no first value"));
             }
         }
+    }
+    Ok(())
+}
+
+/// Loops are read by their results, and these read nothing else.
+fn verify_results(graph: &Graph, value: ValueId, op: &Op) -> Result<(), String> {
+    if !op.is(&RESULT) {
+        let packed = graph.operands(value).iter().find(|&&operand| graph.as_scan(operand).is_some());
+        return match packed {
+            Some(operand) => Err(format!("{} reads the loop {} itself, not its results", op.def.name, operand.index())),
+            None => Ok(()),
+        };
+    }
+    let (scan, index) = (graph.operands(value)[0], op.attrs.int("index"));
+    match graph.as_scan(scan) {
+        Some(scan) if index < scan.results() && scan.result_type(index) == *graph.ty(value) => {}
+        _ => return Err(format!("value {} has no result {index} of type {}", scan.index(), graph.ty(value))),
+    }
+    if graph.scan_results(scan)[index] != Some(value) {
+        return Err(format!("result {index} of the loop {} is read twice", scan.index()));
     }
     Ok(())
 }
@@ -79,6 +104,9 @@ fn verify_outputs(graph: &Graph, leaves: &FxHashMap<&str, ValueId>) -> Result<()
             return fail(format!("two results are called {} {}", output.role.keyword(), output.name));
         }
         let ty = graph.ty(output.value);
+        if graph.as_scan(output.value).is_some() {
+            return fail(format!("the result {} is a loop itself, not one of its results", output.name));
+        }
         match output.role {
             Role::Loss if ty.shape.rank() != 0 || !ty.dtype.is_float() => {
                 return fail(format!("the loss is {ty}, not a float scalar"));

@@ -15,13 +15,14 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const CLASSES: [(Class, &str); 6] = [
+const CLASSES: [(Class, &str); 7] = [
     (Class::Source, "Sources"),
     (Class::Elementwise, "Elementwise"),
     (Class::Reduce, "Reductions"),
     (Class::Contract, "Contraction"),
     (Class::Movement, "Movement"),
     (Class::Indexed, "Indexed"),
+    (Class::Scan, "Loops"),
 ];
 
 /// `docs/operators.md` as it should be.

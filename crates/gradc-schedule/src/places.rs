@@ -124,6 +124,7 @@ impl<'g> Places<'g> {
             }
             Class::Indexed => op.is(&scatter_add::SCATTER_ADD),
             Class::Source | Class::Elementwise => false,
+            Class::Scan => unreachable!("gradc has a bug: a loop is no kernel"),
         };
         if op.is(&broadcast::BROADCAST) && self.expression(operands[0]).cost > RECOMPUTE_LIMIT {
             self.require_memory(operands[0]);

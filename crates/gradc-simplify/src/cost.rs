@@ -43,6 +43,7 @@ fn per_element(op: &Op) -> u64 {
             Class::Reduce => 32,
             Class::Contract => 16,
             Class::Indexed => 64,
+            Class::Scan => 1,
         },
         |(_, weight)| *weight,
     )
@@ -62,6 +63,8 @@ pub(crate) fn cost(op: &Op, operands: &[&TensorType], result: &TensorType) -> u6
         }
         Class::Indexed => operands.iter().map(|ty| elements(ty)).max().unwrap_or(0).max(elements(result)),
         Class::Source | Class::Elementwise | Class::Movement => elements(result),
+        // No rule makes a loop or does without one.
+        Class::Scan => 0,
     };
     work.saturating_mul(per_element(op)).saturating_add(PER_VALUE)
 }

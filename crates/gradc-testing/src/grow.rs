@@ -131,6 +131,7 @@ impl Garden {
             Class::Reduce => self.grow_reduce(def),
             Class::Contract => self.grow_contract(),
             Class::Source | Class::Movement | Class::Indexed => self.rearrange(def),
+            Class::Scan => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gradc_interp::{bind, evaluate, evaluate_all};
 use gradc_ir::text::{print, read};
 use gradc_ir::verify::verify;
-use gradc_ir::{DType, Graph, LeafKind, Role, Tensor};
+use gradc_ir::{Class, DType, Graph, LeafKind, Role, Tensor};
 use gradc_testing::{random_bindings, random_graph};
 
 fn graphs() -> impl Iterator<Item = (u64, Graph)> {
@@ -26,7 +26,9 @@ fn every_operator_occurs() {
     for (_, graph) in graphs() {
         seen.extend(graph.values().filter_map(|value| graph.op(value)).map(|op| op.def.name));
     }
-    let all: BTreeSet<&str> = gradc_ir::op::ALL.iter().map(|def| def.name).collect();
+    // Loops are not grown: what the other operators compute is compiled into kernels.
+    let defs = gradc_ir::op::ALL.iter().filter(|def| def.class != Class::Scan);
+    let all: BTreeSet<&str> = defs.map(|def| def.name).collect();
     assert_eq!(seen, all);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gradc_ir::op::scan::Scan;
 use gradc_ir::op::{gather, one_hot, scatter_add};
 use gradc_ir::{Class, DType, Graph, LeafKind, ValueId};
 
@@ -11,6 +12,17 @@ use gradc_ir::{Class, DType, Graph, LeafKind, ValueId};
 /// The simplifier may assume it ([`gradc_simplify::Options::trust_indices`]), so every run checks its inputs against it.
 pub fn index_bounds(graph: &Graph) -> BTreeMap<String, usize> {
     let mut bounds = BTreeMap::new();
+    for (input, bound) in bounded(graph) {
+        if let Some(name) = graph.value_name(input) {
+            bounds.entry(name.to_string()).and_modify(|b: &mut usize| *b = (*b).min(bound)).or_insert(bound);
+        }
+    }
+    bounds
+}
+
+/// Integer inputs that are used as an index, each with what its elements must be below.
+fn bounded(graph: &Graph) -> Vec<(ValueId, usize)> {
+    let mut bounded = Vec::new();
     // The input whose elements a value holds, moved about but not changed.
     let mut source: Vec<Option<ValueId>> = vec![None; graph.len()];
     for value in graph.values() {
@@ -22,18 +34,25 @@ pub fn index_bounds(graph: &Graph) -> BTreeMap<String, usize> {
         if op.def.class == Class::Movement && operands.len() == 1 {
             source[value.index()] = source[operands[0].index()];
         }
-        let (indices, bound) = if op.is(&one_hot::ONE_HOT) {
-            (operands[0], op.attrs.int("depth"))
-        } else if op.is(&gather::GATHER) {
-            (operands[1], graph.shape(operands[0])[op.attrs.int("axis")])
-        } else if op.is(&scatter_add::SCATTER_ADD) {
-            (operands[0], graph.shape(value)[op.attrs.int("axis")])
-        } else {
-            continue;
+        let mut note = |indices: ValueId, bound: usize| {
+            bounded.extend(source[indices.index()].map(|input| (input, bound)));
         };
-        if let Some(name) = source[indices.index()].and_then(|input| graph.value_name(input)) {
-            bounds.entry(name.to_string()).and_modify(|b: &mut usize| *b = (*b).min(bound)).or_insert(bound);
+        if op.is(&one_hot::ONE_HOT) {
+            note(operands[0], op.attrs.int("depth"));
+        } else if op.is(&gather::GATHER) {
+            note(operands[1], graph.shape(operands[0])[op.attrs.int("axis")]);
+        } else if op.is(&scatter_add::SCATTER_ADD) {
+            note(operands[0], graph.shape(value)[op.attrs.int("axis")]);
+        } else if let Some(scan) = Scan::of(op).filter(|scan| scan.length > 0) {
+            // The slices of a sequence and the constants are elements of the operand; carries change.
+            for (input, bound) in self::bounded(scan.body.graph()) {
+                let position = scan.body.inputs().iter().position(|&other| other == input);
+                position
+                    .filter(|&position| position >= scan.carries)
+                    .into_iter()
+                    .for_each(|i| note(operands[i], bound));
+            }
         }
     }
-    bounds
+    bounded
 }

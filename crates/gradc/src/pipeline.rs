@@ -9,7 +9,7 @@ use std::fmt;
 use gradc_autodiff::gradient;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
 use gradc_ir::verify::verify;
-use gradc_ir::{DType, Graph, LeafKind, Role, ValueId};
+use gradc_ir::{Class, DType, Graph, LeafKind, Role, ValueId};
 use gradc_schedule::Plan;
 
 use crate::optimizer::{UpdateRule, append_update};
@@ -125,6 +125,11 @@ pub enum GoalError {
         /// A name that may have been meant.
         suggestion: Option<String>,
     },
+    /// The value is computed in each step of a loop, where it is another one each time.
+    InLoop {
+        /// Its name.
+        name: String,
+    },
     /// The value is not made of floats.
     NotDifferentiable {
         /// Its name.
@@ -147,6 +152,11 @@ impl fmt::Display for GoalError {
                     None => Ok(()),
                 }
             }
+            GoalError::InLoop { name } => write!(
+                f,
+                "`{name}` is computed in each step of a `scan`: there is a derivative by what goes into the loop and by \
+                 what comes out of it, not by what is within"
+            ),
             GoalError::NotDifferentiable { name, dtype } => {
                 write!(f, "`{name}` is {dtype}: only floats have derivatives")
             }
@@ -207,6 +217,9 @@ pub fn lower(forward: &Graph, goal: &Goal, options: &Options, observer: &mut dyn
 /// # Errors
 /// Where the machine cannot run what gradc emits.
 pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) -> Result<(Plan, Program), CodegenError> {
+    if graph.values().filter_map(|value| graph.op(value)).any(|op| op.def.class == Class::Scan) {
+        return Err(CodegenError::Unsupported("loops (`scan`)".into()));
+    }
     observer.begin(Stage::Schedule);
     let plan = schedule(graph, options);
     observer.end(Stage::Schedule, Artefact::Plan(&plan));
@@ -271,6 +284,9 @@ fn differentiate(graph: &mut Graph) -> Result<(), GoalError> {
 
 fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     let value = graph.find_value(name).ok_or_else(|| {
+        if is_in_loop(graph, name) {
+            return GoalError::InLoop { name: name.to_owned() };
+        }
         let mut known: Vec<&str> = graph.values().filter_map(|v| graph.value_name(v)).map(|name| &**name).collect();
         known.sort_unstable();
         known.dedup();
@@ -279,6 +295,12 @@ fn find_value(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     })?;
     let dtype = graph.dtype(value);
     if dtype.is_float() { Ok(value) } else { Err(GoalError::NotDifferentiable { name: name.to_owned(), dtype }) }
+}
+
+/// Whether the body of a loop has a value of this name.
+fn is_in_loop(graph: &Graph, name: &str) -> bool {
+    let is_in = |body: &Graph| body.find_value(name).is_some() || is_in_loop(body, name);
+    graph.values().filter_map(|value| graph.as_scan(value)).any(|scan| is_in(scan.body.graph()))
 }
 
 fn update(graph: &mut Graph, rule: &UpdateRule) -> Result<(), GoalError> {

@@ -1,6 +1,7 @@
 //! What a model costs.
 
 use gradc_ir::op::matmul;
+use gradc_ir::op::scan::Scan;
 use gradc_ir::{Class, Graph, LeafKind};
 
 /// Counts over one run of a graph.
@@ -25,6 +26,14 @@ pub fn cost(graph: &Graph) -> Cost {
         cost.parameters += ty.shape.elements();
         cost.parameter_bytes += ty.bytes();
     }
+    (cost.operations, cost.flops) = work(graph);
+    cost
+}
+
+/// The operations that results depend on, and the floating-point operations that they take. The body of a loop counts
+/// once among the operations, and its work for each step.
+fn work(graph: &Graph) -> (usize, u64) {
+    let (mut operations, mut total) = (0, 0u64);
     let live = graph.live();
     for value in graph.values().filter(|value| live[value.index()]) {
         let Some(op) = graph.op(value) else { continue };
@@ -36,17 +45,25 @@ pub fn cost(graph: &Graph) -> Cost {
             Class::Reduce => operand(0).shape.elements() as u64,
             Class::Contract => 2 * elements * matmul::sizes(&op.attrs, operand(0), operand(1)).2 as u64,
             Class::Movement | Class::Indexed => 0,
+            Class::Scan => match Scan::of(op) {
+                Some(scan) => {
+                    let (inner, step) = work(scan.body.graph());
+                    operations += inner;
+                    step.saturating_mul(scan.length as u64)
+                }
+                None => continue,
+            },
         };
-        cost.operations += 1;
-        cost.flops = cost.flops.saturating_add(flops);
+        operations += 1;
+        total = total.saturating_add(flops);
     }
-    cost
+    (operations, total)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradc_ir::{DType, Init, Role, TensorType};
+    use gradc_ir::{Body, DType, Init, Role, TensorType};
 
     #[test]
     fn only_what_results_depend_on_counts() {
@@ -61,5 +78,21 @@ mod tests {
         assert_eq!(graph.ty(dead), graph.ty(z));
         let expected = Cost { operations: 3, flops: 2 * 2 * 5 * 3 + 10 + 10, parameters: 15, parameter_bytes: 60 };
         assert_eq!(cost(&graph), expected);
+    }
+
+    #[test]
+    fn the_work_of_a_loop_is_that_of_all_its_steps() {
+        let mut step = Graph::new("step");
+        let x = step.input("x", TensorType::new(DType::F32, [3]));
+        let (e, y) = (step.exp(x), step.neg(x));
+        let y = step.add(e, y);
+        step.add_output(Role::Output, "y", y);
+        let body = Body::new(&step).unwrap();
+        let mut graph = Graph::new("g");
+        let x = graph.input("x", TensorType::new(DType::F32, [10, 3]));
+        let scan = graph.scan(&Scan { body, carries: 0, sequences: 1, length: 10, reverse: false }, &[x]);
+        let y = graph.scan_result(scan, 0);
+        graph.add_output(Role::Output, "y", y);
+        assert_eq!(cost(&graph), Cost { operations: 4, flops: 90, ..Cost::default() });
     }
 }

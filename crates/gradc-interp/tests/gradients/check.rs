@@ -71,7 +71,7 @@ pub(crate) fn applied(def: &'static OpDef, case: &Case, seed: u64) -> (Subject, 
         subject.wrt.extend(subject.graph.dtype(leaf).is_float().then_some(leaf));
         operands.push(leaf);
     }
-    let result = subject.graph.emit(def.with(case.attrs.clone()), &operands);
+    let result = case.apply(&mut subject.graph, def, &operands);
     (subject, result)
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn composed(def: &'static OpDef, case: &Case, seed: u64) -> Option<(S
         let (weights, square) = (subject.weights(leaf), subject.graph.mul(leaf, leaf));
         others.push(subject.inner_product(weights, square));
     }
-    let result = subject.graph.emit(def.with(case.attrs.clone()), &operands);
+    let result = case.apply(&mut subject.graph, def, &operands);
     if !subject.graph.dtype(result).is_float() {
         return None;
     }

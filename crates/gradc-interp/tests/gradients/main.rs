@@ -3,6 +3,7 @@
 
 mod check;
 mod conventions;
+mod loops;
 mod mutations;
 mod operators;
 mod random;

@@ -17,7 +17,7 @@ fn sizes(def: &OpDef) -> Vec<usize> {
 /// Runs `check` on every case of every operator that has derivative rules. It must have found a derivative that is not
 /// zero, once an operator and size, or else it proved nothing.
 fn for_each_rule(check: impl Fn(&'static OpDef, &Case, u64) -> Option<Checked>) {
-    for &def in ALL.iter().filter(|def| matches!(def.derivative, Derivative::Rules { .. })) {
+    for &def in ALL.iter().filter(|def| !matches!(def.derivative, Derivative::None(_))) {
         for n in sizes(def) {
             let cases = (def.cases)(n, DType::F64);
             assert!(!cases.is_empty(), "{} has no cases", def.name);

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::attr::{AttrSpec, Attrs};
 use crate::scalar::{ScalarBuilder, ScalarValue};
 use crate::tensor::Tensor;
-use crate::{DType, TensorType};
+use crate::{DType, Graph, TensorType, ValueId};
 
 mod derivative;
 mod elementwise;
@@ -61,6 +61,7 @@ operators! {
     reduce_sum
     reshape
     rsqrt
+    scan
     scatter_add
     select
     sigmoid
@@ -88,6 +89,8 @@ pub enum Class {
     Movement,
     /// Elements are read or written at indices that an operand holds.
     Indexed,
+    /// A loop around a body, and what reads its results.
+    Scan,
 }
 
 /// How many operands an operator takes.
@@ -160,6 +163,8 @@ pub enum Derivative {
         /// Forward mode: from the tangents of the operands to that of the result.
         jvp: fn(&mut Jvp<'_>),
     },
+    /// Differentiation writes another loop, around the derivative of the body.
+    Body,
     /// No derivative flows, for this reason: the result is piecewise constant, or that is the operator's purpose.
     None(&'static str),
 }
@@ -224,6 +229,21 @@ pub struct Case {
     pub attrs: Attrs,
     /// The operands' types.
     pub operands: Vec<TensorType>,
+}
+
+impl Case {
+    /// `def` applied in this way. A loop has several results: then the value is the floats among them, flat, one after the
+    /// other.
+    pub fn apply(&self, graph: &mut Graph, def: &'static OpDef, operands: &[ValueId]) -> ValueId {
+        let value = graph.emit(def.with(self.attrs.clone()), operands);
+        let Some(scan) = graph.as_scan(value) else { return value };
+        let mut parts = Vec::new();
+        for index in (0..scan.results()).filter(|&index| scan.result_type(index).dtype.is_float()) {
+            let result = graph.scan_result(value, index);
+            parts.push(graph.reshape(result, &[graph.shape(result).elements()]));
+        }
+        graph.concat(&parts, 0)
+    }
 }
 
 /// Everything that is known about one operator alone.

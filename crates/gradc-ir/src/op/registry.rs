@@ -40,6 +40,7 @@ pub static ALL: &[&OpDef] = &[
     &reduce_sum::REDUCE_SUM,
     &reshape::RESHAPE,
     &rsqrt::RSQRT,
+    &scan::SCAN,
     &scatter_add::SCATTER_ADD,
     &select::SELECT,
     &sigmoid::SIGMOID,

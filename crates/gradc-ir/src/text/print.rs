@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::{Names, literal_type};
 use crate::attr::{AttrSource, write_number};
+use crate::op::scan::Scan;
 use crate::{Attr, DType, Graph, LeafKind, NodeKind, Notation, Op, Role, TensorType, ValueId};
 
 /// The text of a graph: its leaves, the values that its results depend on in the order of the graph, and its results.
@@ -13,10 +14,10 @@ use crate::{Attr, DType, Graph, LeafKind, NodeKind, Notation, Op, Role, TensorTy
 /// Values that outputs, loss and metrics depend on come first; then what only gradients depend on; then what only
 /// updates do. A forward value that a later section uses is marked with a star.
 pub fn print(graph: &Graph) -> String {
-    Printer::new(graph).print()
+    Printer::new(graph, 1).print()
 }
 
-const INDENT: &str = "    ";
+pub(super) const INDENT: &str = "    ";
 const STARRED: &str = "  * ";
 
 /// The part of the text that a value stands in.
@@ -27,17 +28,19 @@ enum Section {
     Update,
 }
 
-struct Printer<'g> {
-    graph: &'g Graph,
+pub(super) struct Printer<'g> {
+    pub(super) graph: &'g Graph,
     sections: Vec<Option<Section>>,
     /// Whether a value has a line of its own: all but constants that stand as literals wherever they are used.
     lined: Vec<bool>,
-    names: Names,
-    text: String,
+    pub(super) names: Names,
+    pub(super) text: String,
+    /// How deep the lines are indented.
+    pub(super) depth: usize,
 }
 
 impl<'g> Printer<'g> {
-    fn new(graph: &'g Graph) -> Printer<'g> {
+    pub(super) fn new(graph: &'g Graph, depth: usize) -> Printer<'g> {
         let sections = sections(graph);
         let lined = lined(graph, &sections);
         let printed = |section| {
@@ -45,8 +48,8 @@ impl<'g> Printer<'g> {
             graph.values().filter(move |v| lined[v.index()] && sections[v.index()] == Some(section))
         };
         let order = printed(Section::Forward).chain(printed(Section::Backward)).chain(printed(Section::Update));
-        let names = Names::new(graph, order.collect::<Vec<_>>());
-        Printer { graph, sections, lined, names, text: String::new() }
+        let names = Names::new(graph, order.flat_map(|value| defined(graph, value)).collect::<Vec<_>>());
+        Printer { graph, sections, lined, names, text: String::new(), depth }
     }
 
     fn print(mut self) -> String {
@@ -87,16 +90,30 @@ impl<'g> Printer<'g> {
         }
     }
 
+    /// The values that have a line, in order.
+    pub(super) fn lines(&self) -> Vec<ValueId> {
+        self.graph.values().filter(|v| self.graph.leaf(*v).is_none() && self.lined[v.index()]).collect()
+    }
+
+    /// Whether a result depends on a value.
+    pub(super) fn is_live(&self, value: ValueId) -> bool {
+        self.sections[value.index()].is_some()
+    }
+
     /// Whether the backward section uses a value of the forward section by its name; a literal there is no such use.
     fn used_later(&self, value: ValueId, section: Section) -> bool {
         let by_name = |(user, position): (ValueId, usize)| {
             self.sections[user.index()] == Some(Section::Backward) && literal(self.graph, user, position).is_none()
         };
-        section == Section::Forward && self.graph.users(value).any(by_name)
+        let mut defined = defined(self.graph, value).into_iter();
+        section == Section::Forward && defined.any(|value| self.graph.users(value).any(by_name))
     }
 
-    fn value(&mut self, value: ValueId) {
+    pub(super) fn value(&mut self, value: ValueId) {
         let Some(op) = self.graph.op(value) else { return };
+        if let Some(scan) = Scan::of(op) {
+            return self.scan(value, &scan);
+        }
         let _ = write!(self.text, "{} = ", self.names.get(value));
         let operands: SmallVec<[String; 3]> =
             (0..self.graph.operands(value).len()).map(|position| self.operand(value, op, position)).collect();
@@ -116,7 +133,7 @@ impl<'g> Printer<'g> {
         let _ = writeln!(self.text, " : {}", self.graph.ty(value));
     }
 
-    fn operand(&self, user: ValueId, op: &Op, position: usize) -> String {
+    pub(super) fn operand(&self, user: ValueId, op: &Op, position: usize) -> String {
         let operand = self.graph.operands(user)[position];
         if let Some(number) = literal(self.graph, user, position) {
             let mut text = String::new();
@@ -142,6 +159,14 @@ impl<'g> Printer<'g> {
                 let _ = writeln!(self.text, "{INDENT}{} {} = {value}", role.keyword(), output.name);
             }
         }
+    }
+}
+
+/// The values that the line of a value gives a name: itself, or the results of a loop.
+fn defined(graph: &Graph, value: ValueId) -> Vec<ValueId> {
+    match graph.as_scan(value) {
+        Some(_) => graph.scan_results(value).into_iter().flatten().collect(),
+        None => vec![value],
     }
 }
 
@@ -183,13 +208,14 @@ fn sections(graph: &Graph) -> Vec<Option<Section>> {
 
 fn lined(graph: &Graph, sections: &[Option<Section>]) -> Vec<bool> {
     let live = |v: ValueId| sections[v.index()].is_some();
-    let mut lined: Vec<bool> = graph.values().map(|v| live(v) && graph.as_full(v).is_none()).collect();
+    let is_line = |v: ValueId| live(v) && graph.as_full(v).is_none() && graph.as_scan_result(v).is_none();
+    let mut lined: Vec<bool> = graph.values().map(is_line).collect();
     for output in graph.outputs() {
-        lined[output.value.index()] = true;
+        lined[output.value.index()] = graph.as_scan_result(output.value).is_none();
     }
     for user in graph.values().filter(|&v| live(v)) {
         for (position, operand) in graph.operands(user).iter().enumerate() {
-            if literal(graph, user, position).is_none() {
+            if literal(graph, user, position).is_none() && graph.as_scan_result(*operand).is_none() {
                 lined[operand.index()] = true;
             }
         }
@@ -210,7 +236,7 @@ fn literal(graph: &Graph, user: ValueId, position: usize) -> Option<f64> {
 }
 
 /// The attributes that are written. Numbers among them have the element type of the result.
-fn written_attrs(op: &Op, dtype: DType) -> impl Iterator<Item = String> + '_ {
+pub(super) fn written_attrs(op: &Op, dtype: DType) -> impl Iterator<Item = String> + '_ {
     let shown = move |value: &Attr| match value {
         Attr::Float(number) => {
             let mut text = String::new();
@@ -222,7 +248,7 @@ fn written_attrs(op: &Op, dtype: DType) -> impl Iterator<Item = String> + '_ {
     op.def.attrs.iter().zip(op.attrs.iter()).filter_map(move |(spec, (name, value))| match spec.source {
         AttrSource::Written => Some(format!("{name}={}", shown(value))),
         AttrSource::Positional => Some(shown(value)),
-        AttrSource::ResultShape | AttrSource::ResultDType | AttrSource::TransposeOf(_) => None,
+        AttrSource::ResultShape | AttrSource::ResultDType | AttrSource::TransposeOf(_) | AttrSource::Block => None,
     })
 }
 

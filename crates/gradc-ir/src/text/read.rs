@@ -32,45 +32,46 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-type Result<T> = std::result::Result<T, ReadError>;
+pub(super) type Result<T> = std::result::Result<T, ReadError>;
 
 /// The graph that a text describes. Values get spans in `file`. The first thing that is wrong is the error: a graph is
 /// written by gradc, so people seldom make several mistakes in one.
 pub fn read(file: Option<FileId>, text: &str) -> Result<Graph> {
     let tokens = scan(text).map_err(|at| ReadError { at, message: "unexpected character".into() })?;
-    let mut reader = Reader {
-        tokens,
-        next: 0,
-        file,
-        graph: Graph::new(""),
-        values: FxHashMap::default(),
-        literals: FxHashMap::default(),
-    };
+    let mut reader = Reader { tokens, next: 0, file, frame: Frame::default(), depth: 0 };
     reader.graph()?;
-    verify::verify(&reader.graph)
+    verify::verify(&reader.frame.graph)
         .map_err(|error| ReadError { at: 0..text.len().min(1), message: error.to_string() })?;
-    Ok(reader.graph)
+    Ok(reader.frame.graph)
 }
 
 /// An operand as it is written.
-enum Operand {
+pub(super) enum Operand {
     Value { value: ValueId, transposed: bool },
     Literal(f64),
 }
 
 /// What stands to the right of `=`, before the result's type is known.
-struct Application<'t> {
+pub(super) struct Application<'t> {
     def: &'static OpDef,
-    operands: SmallVec<[Operand; 3]>,
+    pub(super) operands: SmallVec<[Operand; 3]>,
     /// Attributes that are written, by name.
-    attrs: Vec<(&'t str, Attr)>,
+    pub(super) attrs: Vec<(&'t str, Attr)>,
 }
 
-struct Reader<'t> {
-    tokens: Vec<Scanned<'t>>,
-    next: usize,
+pub(super) struct Reader<'t> {
+    pub(super) tokens: Vec<Scanned<'t>>,
+    pub(super) next: usize,
     file: Option<FileId>,
-    graph: Graph,
+    pub(super) frame: Frame<'t>,
+    /// How many blocks lie around what is being read.
+    pub(super) depth: usize,
+}
+
+/// The graph that is being read, or the body of a loop, with the names that are known in it.
+#[derive(Default)]
+pub(super) struct Frame<'t> {
+    pub(super) graph: Graph,
     values: FxHashMap<&'t str, ValueId>,
     literals: FxHashMap<(u64, TensorType), ValueId>,
 }
@@ -80,7 +81,7 @@ impl<'t> Reader<'t> {
         self.newlines();
         self.keyword("graph")?;
         let name = self.name("the name of the graph")?;
-        self.graph.set_name(name);
+        self.frame.graph.set_name(name);
         self.symbol("{")?;
         loop {
             self.newlines();
@@ -103,7 +104,7 @@ impl<'t> Reader<'t> {
     fn line(&mut self) -> Result<()> {
         let start = self.next;
         let first = self.name("a name")?;
-        if self.peek() == Token::Symbol("=") {
+        if matches!(self.peek(), Token::Symbol("=" | ",")) {
             return self.value(first, start);
         }
         if let Some(kind) =
@@ -129,7 +130,7 @@ impl<'t> Reader<'t> {
             _ => {}
         }
         self.set_span(at.clone());
-        let value = self.graph.add_leaf(kind, name, ty, init);
+        let value = self.frame.graph.add_leaf(kind, name, ty, init);
         self.define(name, value, at)
     }
 
@@ -154,11 +155,14 @@ impl<'t> Reader<'t> {
         let name = self.name("the name of the result")?;
         self.symbol("=")?;
         let value = self.known_value()?;
-        self.graph.add_output(role, name, value);
+        self.frame.graph.add_output(role, name, value);
         Ok(())
     }
 
-    fn value(&mut self, name: &'t str, start: usize) -> Result<()> {
+    pub(super) fn value(&mut self, name: &'t str, start: usize) -> Result<()> {
+        if self.peek() == Token::Symbol(",") || self.begins_loop() {
+            return self.scan(name, start);
+        }
         self.symbol("=")?;
         let application = self.application()?;
         self.symbol(":")?;
@@ -167,14 +171,14 @@ impl<'t> Reader<'t> {
         self.set_span(at.clone());
         let op = self.complete(&application, &ty, at.clone())?;
         let operands = self.resolve(&op, &application.operands, &ty, at.clone())?;
-        let value = match self.graph.apply(op, &operands) {
+        let value = match self.frame.graph.apply(op, &operands) {
             Ok(value) => value,
             Err(error) => return fail(at, error.to_string()),
         };
-        if *self.graph.ty(value) != ty {
-            return fail(at, format!("this is {}, not {ty}", self.graph.ty(value)));
+        if *self.frame.graph.ty(value) != ty {
+            return fail(at, format!("this is {}, not {ty}", self.frame.graph.ty(value)));
         }
-        self.graph.set_value_name(value, name);
+        self.frame.graph.set_value_name(value, name);
         self.define(name, value, at)
     }
 
@@ -203,7 +207,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The arguments of a call, up to the closing parenthesis.
-    fn call(&mut self, def: &'static OpDef) -> Result<Application<'t>> {
+    pub(super) fn call(&mut self, def: &'static OpDef) -> Result<Application<'t>> {
         let mut application = Application { def, operands: SmallVec::new(), attrs: Vec::new() };
         let positional = def.attrs.iter().find(|spec| spec.source == AttrSource::Positional);
         let mut first = true;
@@ -242,6 +246,7 @@ impl<'t> Reader<'t> {
             AttrKind::Ints => Attr::from(&*self.integers()?),
             AttrKind::Float => Attr::from(self.number()?),
             AttrKind::DType => Attr::DType(self.dtype()?),
+            AttrKind::Body => return self.unexpected("an attribute that is not a body"),
         })
     }
 
@@ -266,6 +271,7 @@ impl<'t> Reader<'t> {
                 AttrSource::ResultShape => Some(Attr::from(&*ty.shape)),
                 AttrSource::ResultDType => Some(Attr::DType(ty.dtype)),
                 AttrSource::TransposeOf(operand) => Some(Attr::Bool(transposed(operand))),
+                AttrSource::Block => None,
                 AttrSource::Written | AttrSource::Positional => {
                     let written = application.attrs.iter().find(|(name, _)| *name == spec.name);
                     written.map(|(_, value)| in_type(value, ty.dtype))
@@ -286,7 +292,7 @@ impl<'t> Reader<'t> {
         let mut types: SmallVec<[Option<TensorType>; 3]> = SmallVec::new();
         for operand in operands {
             types.push(match operand {
-                Operand::Value { value, .. } => Some(self.graph.ty(*value).clone()),
+                Operand::Value { value, .. } => Some(self.frame.graph.ty(*value).clone()),
                 Operand::Literal(_) => None,
             });
         }
@@ -304,18 +310,22 @@ impl<'t> Reader<'t> {
         Ok(values)
     }
 
-    fn literal(&mut self, number: f64, ty: TensorType) -> ValueId {
-        let graph = &mut self.graph;
-        *self.literals.entry((number.to_bits(), ty)).or_insert_with_key(|(_, ty)| graph.full(number, ty))
+    pub(super) fn literal(&mut self, number: f64, ty: TensorType) -> ValueId {
+        let graph = &mut self.frame.graph;
+        *self.frame.literals.entry((number.to_bits(), ty)).or_insert_with_key(|(_, ty)| graph.full(number, ty))
     }
 
-    fn known_value(&mut self) -> Result<ValueId> {
+    pub(super) fn known_value(&mut self) -> Result<ValueId> {
         let at = self.here();
         let name = self.name("a value")?;
-        match self.values.get(name) {
+        self.value_called(name, at)
+    }
+
+    pub(super) fn value_called(&self, name: &str, at: Range<usize>) -> Result<ValueId> {
+        match self.frame.values.get(name) {
             Some(value) => Ok(*value),
             None => {
-                let mut known: Vec<&str> = self.values.keys().copied().collect();
+                let mut known: Vec<&str> = self.frame.values.keys().copied().collect();
                 known.sort_unstable();
                 let close = gradc_diagnostics::did_you_mean(name, known);
                 let help = close.map_or(String::new(), |close| format!("; did you mean {close}?"));
@@ -324,14 +334,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn define(&mut self, name: &'t str, value: ValueId, at: Range<usize>) -> Result<()> {
-        match self.values.insert(name, value) {
+    pub(super) fn define(&mut self, name: &'t str, value: ValueId, at: Range<usize>) -> Result<()> {
+        match self.frame.values.insert(name, value) {
             None => Ok(()),
             Some(_) => fail(at, format!("{name} is defined twice")),
         }
     }
 
-    fn ty(&mut self) -> Result<TensorType> {
+    pub(super) fn ty(&mut self) -> Result<TensorType> {
         let dtype = self.dtype()?;
         let at = self.here();
         let extents = self.integers()?;
@@ -370,7 +380,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn number(&mut self) -> Result<f64> {
+    pub(super) fn number(&mut self) -> Result<f64> {
         match self.peek() {
             Token::Number(number) => {
                 self.advance();
@@ -380,7 +390,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn name(&mut self, what: &str) -> Result<&'t str> {
+    pub(super) fn name(&mut self, what: &str) -> Result<&'t str> {
         match self.peek() {
             Token::Name(name) => {
                 self.advance();
@@ -398,11 +408,11 @@ impl<'t> Reader<'t> {
         self.unexpected(&format!("`{keyword}`"))
     }
 
-    fn symbol(&mut self, symbol: &str) -> Result<()> {
+    pub(super) fn symbol(&mut self, symbol: &str) -> Result<()> {
         if self.take(symbol) { Ok(()) } else { self.unexpected(&format!("`{symbol}`")) }
     }
 
-    fn take(&mut self, symbol: &str) -> bool {
+    pub(super) fn take(&mut self, symbol: &str) -> bool {
         let found = self.peek() == Token::Symbol(symbol);
         if found {
             self.advance();
@@ -410,37 +420,37 @@ impl<'t> Reader<'t> {
         found
     }
 
-    fn newlines(&mut self) {
+    pub(super) fn newlines(&mut self) {
         while self.peek() == Token::Newline {
             self.advance();
         }
     }
 
-    fn peek(&self) -> Token<'t> {
+    pub(super) fn peek(&self) -> Token<'t> {
         self.tokens[self.next].token
     }
 
-    fn peek_after(&self) -> Token<'t> {
+    pub(super) fn peek_after(&self) -> Token<'t> {
         self.tokens.get(self.next + 1).map_or(Token::End, |scanned| scanned.token)
     }
 
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         if self.next + 1 < self.tokens.len() {
             self.next += 1;
         }
     }
 
-    fn here(&self) -> Range<usize> {
+    pub(super) fn here(&self) -> Range<usize> {
         self.tokens[self.next].start..self.tokens[self.next].end
     }
 
-    fn set_span(&mut self, at: Range<usize>) {
+    pub(super) fn set_span(&mut self, at: Range<usize>) {
         let offset = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let span = self.file.map(|file| Span { file, start: offset(at.start), end: offset(at.end) });
-        self.graph.set_origin(Origin { span, ..Origin::default() });
+        self.frame.graph.set_origin(Origin { span, ..Origin::default() });
     }
 
-    fn unexpected<T>(&self, expected: &str) -> Result<T> {
+    pub(super) fn unexpected<T>(&self, expected: &str) -> Result<T> {
         let found = match self.peek() {
             Token::Name(name) => format!("`{name}`"),
             Token::Number(number) => format!("`{number}`"),
@@ -452,7 +462,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn fail<T>(at: Range<usize>, message: String) -> Result<T> {
+pub(super) fn fail<T>(at: Range<usize>, message: String) -> Result<T> {
     Err(ReadError { at, message })
 }
 

@@ -1,0 +1,219 @@
+//! What the derivative of a loop keeps of the loop.
+//!
+//! The derivative of a body reads values of the body, in another loop. A value can be brought there by stacking it over
+//! all steps, or computed there again from others that are brought. [`least`] decides: contractions, reductions and inner
+//! loops are never computed again, and of all ways to do so it takes one that stacks the fewest bytes, and among these the
+//! one that computes least again. That is a minimum cut between what is dear or comes from outside, and what the derivative
+//! reads: of all minimum cuts the last.
+
+use std::collections::VecDeque;
+
+use gradc_ir::{Class, Graph, ValueId};
+
+/// What it takes to bring a value into the other loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Supply {
+    /// It is there anyway: a slice, a constant, or a value that the loop stacks already.
+    Free,
+    /// It has to be stacked.
+    Stacked,
+}
+
+/// The values that are to be brought so that all of `read` can be computed, in order. `supply` says of each leaf what it
+/// takes to bring it, and which other values are stacked already. Values from `made` on were made by the derivative: of
+/// two ways that cost the same, the one that keeps what the reader knows is better.
+pub(crate) fn least(
+    graph: &Graph,
+    read: &[ValueId],
+    supply: impl Fn(ValueId) -> Option<Supply>,
+    made: usize,
+) -> Vec<ValueId> {
+    let needed = graph.ancestors(read.iter().copied());
+    let mut network = Network::new(2 * graph.len() + 2);
+    let (source, sink) = (2 * graph.len(), 2 * graph.len() + 1);
+    let (before, after) = (|value: ValueId| 2 * value.index(), |value: ValueId| 2 * value.index() + 1);
+    for value in graph.values().filter(|value| needed[value.index()]) {
+        let weight = match supply(value) {
+            Some(Supply::Free) => 0,
+            _ if graph.as_scan(value).is_some() => UNBOUNDED,
+            _ => weight(graph, value, made),
+        };
+        network.connect(before(value), after(value), weight);
+        if graph.leaf(value).is_some() || is_dear(graph, value) {
+            network.connect(source, before(value), UNBOUNDED);
+        }
+        for &operand in graph.operands(value) {
+            network.connect(after(operand), before(value), UNBOUNDED);
+        }
+    }
+    read.iter().for_each(|&value| network.connect(after(value), sink, UNBOUNDED));
+    network.saturate(source, sink);
+    let computed = network.reaches(sink);
+    let is_cut = |value: &ValueId| needed[value.index()] && !computed[before(*value)] && computed[after(*value)];
+    graph.values().filter(is_cut).collect()
+}
+
+/// More than all values together weigh.
+const UNBOUNDED: u64 = 1 << 60;
+
+/// Bytes, with a preference for values of the body among equals.
+fn weight(graph: &Graph, value: ValueId, made: usize) -> u64 {
+    let eighths = if value.index() < made { 8 } else { 9 };
+    (graph.ty(value).bytes() as u64).saturating_mul(eighths).min(UNBOUNDED / 4)
+}
+
+/// Whether a value is not to be computed again.
+fn is_dear(graph: &Graph, value: ValueId) -> bool {
+    let class = graph.op(value).map(|op| op.def.class);
+    matches!(class, Some(Class::Contract | Class::Reduce)) || graph.as_scan_result(value).is_some()
+}
+
+/// A network of pipes.
+struct Network {
+    /// For each node, the numbers of its pipes; the pipe back is next to the pipe.
+    pipes: Vec<Vec<usize>>,
+    ends: Vec<usize>,
+    capacities: Vec<u64>,
+}
+
+impl Network {
+    fn new(nodes: usize) -> Network {
+        Network { pipes: vec![Vec::new(); nodes], ends: Vec::new(), capacities: Vec::new() }
+    }
+
+    fn connect(&mut self, from: usize, to: usize, capacity: u64) {
+        for (at, end, capacity) in [(from, to, capacity), (to, from, 0)] {
+            self.pipes[at].push(self.ends.len());
+            self.ends.push(end);
+            self.capacities.push(capacity);
+        }
+    }
+
+    /// Lets as much flow as can, one shortest way after the other (Dinic's algorithm).
+    fn saturate(&mut self, source: usize, sink: usize) {
+        loop {
+            let levels = self.levels(source);
+            if levels[sink] == usize::MAX {
+                return;
+            }
+            let mut next = vec![0; self.pipes.len()];
+            while self.push(source, sink, &levels, &mut next) {}
+        }
+    }
+
+    /// How many pipes away from `source` each node is, along pipes that are not full.
+    fn levels(&self, source: usize) -> Vec<usize> {
+        let mut levels = vec![usize::MAX; self.pipes.len()];
+        levels[source] = 0;
+        let mut queue = VecDeque::from([source]);
+        while let Some(node) = queue.pop_front() {
+            for &pipe in self.pipes[node].iter().filter(|&&pipe| self.capacities[pipe] > 0) {
+                if levels[self.ends[pipe]] == usize::MAX {
+                    levels[self.ends[pipe]] = levels[node] + 1;
+                    queue.push_back(self.ends[pipe]);
+                }
+            }
+        }
+        levels
+    }
+
+    /// Fills one way from `source` to `sink` along rising levels, if there is one. `next` is for each node the first of its
+    /// pipes that may still lead there.
+    fn push(&mut self, source: usize, sink: usize, levels: &[usize], next: &mut [usize]) -> bool {
+        let mut way: Vec<usize> = Vec::new();
+        let mut node = source;
+        while node != sink {
+            let open =
+                |&pipe: &usize| self.capacities[pipe] > 0 && levels[self.ends[pipe]] == levels[node].saturating_add(1);
+            match self.pipes[node].get(next[node]) {
+                Some(pipe) if open(pipe) => {
+                    way.push(*pipe);
+                    node = self.ends[*pipe];
+                }
+                Some(_) => next[node] += 1,
+                None => {
+                    let Some(pipe) = way.pop() else { return false };
+                    node = self.ends[pipe ^ 1];
+                    next[node] += 1;
+                }
+            }
+        }
+        let amount = way.iter().map(|&pipe| self.capacities[pipe]).min().unwrap_or(0);
+        for pipe in way {
+            self.capacities[pipe] -= amount;
+            self.capacities[pipe ^ 1] = self.capacities[pipe ^ 1].saturating_add(amount);
+        }
+        amount > 0
+    }
+
+    /// For each node, whether there is a way from it to `sink` that is not full.
+    fn reaches(&self, sink: usize) -> Vec<bool> {
+        let mut reaches = vec![false; self.pipes.len()];
+        reaches[sink] = true;
+        let mut stack = vec![sink];
+        while let Some(node) = stack.pop() {
+            for &pipe in &self.pipes[node] {
+                let (before, forward) = (self.ends[pipe], pipe ^ 1);
+                if self.capacities[forward] > 0 && !reaches[before] {
+                    reaches[before] = true;
+                    stack.push(before);
+                }
+            }
+        }
+        reaches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradc_ir::{DType, TensorType};
+
+    /// The names of what is kept so that `read` can be computed.
+    fn kept(graph: &Graph, read: &[ValueId], free: &[ValueId]) -> Vec<String> {
+        let supply = |value: ValueId| {
+            let stacked = graph.leaf(value).map(|_| Supply::Stacked);
+            if free.contains(&value) { Some(Supply::Free) } else { stacked }
+        };
+        let found = least(graph, read, supply, usize::MAX);
+        found.into_iter().map(|value| graph.value_name(value).map_or("?".into(), |name| name.to_string())).collect()
+    }
+
+    fn named(graph: &mut Graph, name: &str, value: ValueId) -> ValueId {
+        graph.set_value_name(value, name);
+        value
+    }
+
+    #[test]
+    fn a_sum_is_kept_instead_of_its_two_products_and_the_last_value_of_equals() {
+        let mut graph = Graph::new("cell");
+        let mut input = |name: &str, shape: &[usize]| graph.input(name, TensorType::new(DType::F32, shape));
+        let (x, h, w) = (input("x", &[4, 3]), input("h", &[4, 3]), input("w", &[3, 3]));
+        let (a, b) = (graph.matmul(x, w), graph.matmul(h, w));
+        let z = graph.add(a, b);
+        let z = named(&mut graph, "z", z);
+        let y = graph.tanh(z);
+        let y = named(&mut graph, "y", y);
+        assert_eq!(kept(&graph, &[y], &[x, w]), ["y"]);
+        assert_eq!(kept(&graph, &[y, z], &[x, w]), ["z"]);
+        assert_eq!(kept(&graph, &[y, h], &[x, w]), ["h", "y"]);
+        // What is there anyway is used; what must not be computed again is kept.
+        assert_eq!(kept(&graph, &[y], &[x, w, z]), ["z"]);
+        assert_eq!(kept(&graph, &[y], &[x, w, h]), ["y"]);
+    }
+
+    #[test]
+    fn what_is_small_is_kept_and_what_is_large_computed_again() {
+        let mut graph = Graph::new("outer");
+        let (a, b) =
+            (graph.input("a", TensorType::new(DType::F32, [9])), graph.input("b", TensorType::new(DType::F32, [9])));
+        let large = graph.broadcast(a, &[0], &[9, 9]);
+        let other = graph.broadcast(b, &[1], &[9, 9]);
+        let product = graph.mul(large, other);
+        let e = graph.exp(product);
+        assert_eq!(kept(&graph, &[e], &[]), ["a", "b"]);
+        let sum = graph.reduce_sum(e, &[0, 1]);
+        let sum = named(&mut graph, "sum", sum);
+        assert_eq!(kept(&graph, &[sum], &[]), ["sum"]);
+    }
+}

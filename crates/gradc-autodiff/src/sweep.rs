@@ -1,0 +1,136 @@
+//! The two sweeps over a graph, which append the derivative to it.
+
+use gradc_ir::{Derivative, Graph, Jvp, Origin, ValueId, Vjp};
+
+use crate::scan;
+
+/// Appends the reverse-mode derivative: given cotangents of some values, those of each of `wrt`, or none.
+///
+/// Cotangents that meet are added in the order of the sweep: later users first.
+pub(crate) fn pull_back(graph: &mut Graph, seeds: &[(ValueId, ValueId)], wrt: &[ValueId]) -> Vec<Option<ValueId>> {
+    let of: Vec<ValueId> = seeds.iter().map(|&(value, _)| value).collect();
+    let between = between(graph, wrt, &of);
+    let mut cotangents: Vec<Option<ValueId>> = vec![None; between.len()];
+    for &(value, seed) in seeds.iter().filter(|(value, _)| between[value.index()]) {
+        meet(graph, &mut cotangents[value.index()], seed);
+    }
+    for value in (0..between.len()).rev().map(ValueId::from_index) {
+        let contributions = match graph.as_scan(value).filter(|_| between[value.index()]) {
+            Some(_) => {
+                let of_results: Vec<Option<ValueId>> = results(graph, value, between.len())
+                    .into_iter()
+                    .map(|result| result.and_then(|result| cotangents[result.index()]))
+                    .collect();
+                if of_results.iter().all(Option::is_none) {
+                    continue;
+                }
+                graph.set_origin(graph.node(value).origin);
+                let wanted: Vec<bool> = graph.operands(value).iter().map(|operand| between[operand.index()]).collect();
+                scan::pull_back(graph, value, &of_results, &wanted)
+            }
+            None => {
+                let Some(cotangent) = cotangents[value.index()] else { continue };
+                name_after(graph, value, cotangent, "d_");
+                let Some(Derivative::Rules { vjp, .. }) = graph.op(value).map(|op| op.def.derivative) else { continue };
+                graph.set_origin(graph.node(value).origin);
+                let wanted: Vec<bool> = graph.operands(value).iter().map(|operand| between[operand.index()]).collect();
+                let mut rule = Vjp::new(graph, value, cotangent, &wanted);
+                vjp(&mut rule);
+                rule.finish().into_vec()
+            }
+        };
+        for (position, contribution) in contributions.into_iter().enumerate() {
+            let Some(contribution) = contribution else { continue };
+            let operand = graph.operands(value)[position];
+            meet(graph, &mut cotangents[operand.index()], contribution);
+        }
+    }
+    graph.set_origin(Origin::default());
+    wrt.iter().map(|value| cotangents[value.index()]).collect()
+}
+
+/// Appends the forward-mode derivative: given tangents of some values, those of each of `of`, or none.
+///
+/// A value that has a tangent of its own and depends on others that have moves by both.
+pub(crate) fn push_forward(graph: &mut Graph, seeds: &[(ValueId, ValueId)], of: &[ValueId]) -> Vec<Option<ValueId>> {
+    let from: Vec<ValueId> = seeds.iter().map(|&(value, _)| value).collect();
+    let between = between(graph, &from, of);
+    let mut tangents: Vec<Option<ValueId>> = vec![None; between.len()];
+    for &(value, seed) in seeds {
+        meet(graph, &mut tangents[value.index()], seed);
+    }
+    for value in (0..between.len()).map(ValueId::from_index).filter(|value| between[value.index()]) {
+        let Some(derivative) = graph.op(value).map(|op| op.def.derivative) else { continue };
+        let operands: Vec<Option<ValueId>> =
+            graph.operands(value).iter().map(|operand| tangents[operand.index()]).collect();
+        graph.set_origin(graph.node(value).origin);
+        match derivative {
+            Derivative::Body if graph.as_scan(value).is_some() => {
+                if operands.iter().all(Option::is_none) {
+                    continue;
+                }
+                let found = scan::push_forward(graph, value, &operands);
+                let results = results(graph, value, between.len());
+                for (result, tangent) in results.into_iter().zip(found) {
+                    if let (Some(result), Some(tangent)) = (result.filter(|v| between[v.index()]), tangent) {
+                        meet(graph, &mut tangents[result.index()], tangent);
+                        name_after(graph, result, tangent, "t_");
+                    }
+                }
+            }
+            Derivative::Rules { jvp, .. } if operands.iter().any(Option::is_some) => {
+                let mut rule = Jvp::new(graph, value, &operands);
+                jvp(&mut rule);
+                let Some(tangent) = rule.finish() else { continue };
+                meet(graph, &mut tangents[value.index()], tangent);
+                if let Some(tangent) = tangents[value.index()] {
+                    name_after(graph, value, tangent, "t_");
+                }
+            }
+            _ => {}
+        }
+    }
+    graph.set_origin(Origin::default());
+    of.iter().map(|value| tangents[value.index()]).collect()
+}
+
+/// For each value, whether a derivative flows through it from one of `from` to one of `to`: it is a float that lies on
+/// a path between them.
+pub(crate) fn between(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Vec<bool> {
+    let after = graph.descendants(from.iter().copied());
+    let before = graph.ancestors(to.iter().copied());
+    let on_path = |value: ValueId| after[value.index()] && before[value.index()] && graph.dtype(value).is_float();
+    graph.values().map(on_path).collect()
+}
+
+/// Whether an operator that has this value as its result passes a derivative on.
+pub(crate) fn passes(graph: &Graph, value: ValueId) -> bool {
+    matches!(graph.op(value).map(|op| op.def.derivative), Some(Derivative::Rules { .. } | Derivative::Body))
+        && graph.dtype(value).is_float()
+}
+
+/// The results of a loop among the first `count` values of the graph: those that were there before the sweep.
+fn results(graph: &Graph, scan: ValueId, count: usize) -> Vec<Option<ValueId>> {
+    let results = graph.scan_results(scan).into_iter();
+    results.map(|result| result.filter(|result| result.index() < count)).collect()
+}
+
+/// Adds what arrives to what is there.
+fn meet(graph: &mut Graph, slot: &mut Option<ValueId>, arriving: ValueId) {
+    *slot = Some(match *slot {
+        None => arriving,
+        Some(sum) => graph.add(sum, arriving),
+    });
+}
+
+/// Names a derivative after the value it belongs to, if that has a name and the derivative none yet.
+fn name_after(graph: &mut Graph, value: ValueId, derivative: ValueId, prefix: &str) {
+    if let Some(name) = graph.value_name(value).cloned()
+        && graph.value_name(derivative).is_none()
+        && graph.as_full(derivative).is_none()
+    {
+        graph.set_value_name(derivative, format!("{prefix}{name}"));
+        // Named under the layer of the value, wherever the rule was that made it.
+        graph.set_value_scope(derivative, graph.node(value).origin.scope);
+    }
+}
