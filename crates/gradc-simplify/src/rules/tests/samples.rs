@@ -136,6 +136,7 @@ impl Sample {
                 AttrKind::Ints => Attr::from(&numbers[..]),
                 AttrKind::Float => Attr::from(part.trim().parse::<f64>().expect("a number")),
                 AttrKind::DType => Attr::from(self.element_type(part.trim()).expect("an element type")),
+                AttrKind::Body => unreachable!("no rule is about loops"),
             };
             (spec.name, value)
         };
