@@ -131,6 +131,27 @@ def random(seed, stream, step, index, dtype):
     return (bits >> 8).astype(DTYPES[dtype]) * 2.0**-24
 
 
+def run(body, inputs):
+    """The results of a graph: of the body of a loop."""
+    values = dict(zip(body["inputs"], inputs))
+    for node in body["nodes"]:
+        operands = [values[operand] for operand in node["operands"]]
+        values[node["value"]] = MEANING[node["operator"]](*operands, **node["attrs"])
+    return [values[result] for result in body["results"]]
+
+
+def scan(*operands, body, carries, sequences, length, reverse):
+    first, slices = operands[:carries], operands[carries : carries + sequences]
+    constants = operands[carries + sequences :]
+
+    def step(state, now):
+        results = run(body, [*state, *now, *constants])
+        return tuple(results[:carries]), tuple(results[carries:])
+
+    last, stacks = lax.scan(step, tuple(first), tuple(slices), length=length, reverse=reverse)
+    return [*last, *stacks]
+
+
 # Operands come first, attributes by their names.
 MEANING = {
     "abs": jnp.abs,
@@ -169,7 +190,9 @@ MEANING = {
     "pow": lambda a, b: a**b,
     "random": random,
     "reshape": lambda x, shape: x.reshape(shape),
+    "result": lambda loop, index, dtype, shape: loop[index],
     "rsqrt": lambda a: 1 / jnp.sqrt(a),
+    "scan": scan,
     "scatter_add": scatter_add,
     "select": jnp.where,
     "sigmoid": jax.nn.sigmoid,
@@ -221,8 +244,13 @@ def evaluate(case):
     vjp     the derivative of the sum of cotangent · result by each float operand
     second  the derivative of that along the tangents
     """
-    meaning = MEANING[case["operator"]]
     attrs = case["attrs"]
+
+    def meaning(*operands, **attrs):
+        value = MEANING[case["operator"]](*operands, **attrs)
+        # Of several results, the floats one after the other.
+        several = isinstance(value, list)
+        return jnp.concatenate([part.reshape(-1) for part in value if is_float(part)]) if several else value
 
     def compute(operands, tangents=None, cotangent=None):
         found = {"result": [meaning(*operands, **attrs)]}

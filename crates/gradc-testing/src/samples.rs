@@ -30,6 +30,11 @@ const SPECIAL_FLOATS: [f64; 14] = [
 
 const SPECIAL_INTEGERS: [f64; 7] = [0.0, 1.0, -1.0, 7.0, -13.0, i32::MAX as f64, i32::MIN as f64];
 
+/// Every operator but loops: these mean what their bodies mean, and are held against the same steps one after the other.
+pub fn plain_operators() -> impl Iterator<Item = &'static OpDef> {
+    gradc_ir::op::ALL.iter().copied().filter(|def| def.class != Class::Scan)
+}
+
 /// An operator's case with numbers for its operands. Every number is one that `f32` holds exactly, so that both precisions
 /// compute with the same ones.
 #[derive(Clone, Debug)]
