@@ -108,6 +108,7 @@ codes! {
     E0319 TENSOR_TOO_LARGE          "a tensor is too large";
     E0320 MISPLACED_REST            "`..` stands for nothing here";
     E0321 SHARED_SHAPE              "a shared layer is used with different shapes";
+    E0322 BAD_WINDOW                "an axis does not have these windows";
 
     // Types and values.
     E0401 WRONG_KIND                "a value is of the wrong kind";

@@ -21,6 +21,7 @@ const CLASSES: [(Class, &str); 7] = [
     (Class::Reduce, "Reductions"),
     (Class::Contract, "Contraction"),
     (Class::Movement, "Movement"),
+    (Class::Accumulate, "Accumulation"),
     (Class::Indexed, "Indexed"),
     (Class::Scan, "Loops"),
 ];

@@ -19,7 +19,6 @@
 //! Reductions over other axes run along: they are combined in memory, or in a register around several rows, and are
 //! *late*: their results are there when the step is done.
 
-use gradc_ir::op::scatter_add;
 use gradc_ir::{Class, Graph, LeafKind, Role, Shape, ValueId};
 use rustc_hash::FxHashMap;
 
@@ -86,7 +85,7 @@ pub(crate) enum Work {
     },
     /// One matrix product.
     Product(ValueId),
-    /// One scatter-add, concatenation or padding.
+    /// One value that is put together by loops over its operands: see [`is_assembled`].
     Assembly(ValueId),
 }
 
@@ -242,7 +241,7 @@ impl Grouping<'_, '_> {
         if op.is_some_and(|op| op.def.class == Class::Contract) {
             return Work::Product(root);
         }
-        if op.is_some_and(|op| is_assembled(op) || op.is(&scatter_add::SCATTER_ADD)) {
+        if op.is_some_and(is_assembled) {
             return Work::Assembly(root);
         }
         let space = loops_of(self.graph, root);

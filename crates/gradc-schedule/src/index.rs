@@ -1,6 +1,6 @@
 //! Which element of a value an expression reads: index maps, and how each operator reads its operands.
 
-use gradc_ir::op::{broadcast, gather, one_hot, reshape, slice, transpose};
+use gradc_ir::op::{broadcast, gather, one_hot, reshape, slice, transpose, window};
 use gradc_ir::{Class, Graph, Op, Shape, ValueId};
 use smallvec::{SmallVec, smallvec};
 
@@ -72,7 +72,7 @@ pub(crate) struct OperandRead {
 
 /// How the element of `value` at `at` reads the operands of `value`, in order.
 ///
-/// Concatenation, padding, contraction, reduction and scattering are not expressions of single elements: for these, and
+/// Concatenation, padding, contraction, reduction and accumulation are not expressions of single elements: for these, and
 /// where the positions cannot be told, it is a bug to ask. [`Places`](crate::places::Places) sees to that.
 pub(crate) fn operand_reads(graph: &Graph, value: ValueId, at: &Index) -> SmallVec<[OperandRead; 3]> {
     let Some(op) = graph.op(value) else { return SmallVec::new() };
@@ -112,11 +112,21 @@ fn moved(op: &Op, source: &Shape, axes: &[Affine]) -> Vec<Affine> {
     } else if op.is(&slice::SLICE) {
         let (start, stride) = (op.attrs.ints("start"), op.attrs.ints("stride"));
         axes.iter().zip(start).zip(stride).map(|((axis, &s), &t)| axis.scaled(t as i64, s as i64)).collect()
+    } else if op.is(&window::WINDOW) {
+        merged_windows(op, axes)
     } else if op.is(&one_hot::ONE_HOT) {
         axes[..source.rank()].into()
     } else {
         unreachable!("gradc has a bug: {} does not read single elements", op.def.name)
     }
+}
+
+/// The position of an element of a window, for positions `axes` of windows and their elements: the two axes from that of
+/// the attribute `axis` on are one, along which windows start `stride` apart and their elements are `dilation` apart.
+pub(crate) fn merged_windows(op: &Op, axes: &[Affine]) -> Vec<Affine> {
+    let (axis, stride, dilation) = (op.attrs.int("axis"), op.attrs.int("stride"), op.attrs.int("dilation"));
+    let element = axes[axis].scaled(stride as i64, 0).plus(&axes[axis + 1], dilation as i64);
+    axes[..axis].iter().chain([&element]).chain(&axes[axis + 2..]).cloned().collect()
 }
 
 /// Whether every position on the axes of `from` is an affine function of the positions on those of `to`: each axis of

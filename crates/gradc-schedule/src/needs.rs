@@ -1,6 +1,5 @@
 //! What each root reads from memory.
 
-use gradc_ir::op::scatter_add;
 use gradc_ir::{Class, Graph, ValueId};
 use rustc_hash::FxHashSet;
 
@@ -24,7 +23,7 @@ pub(crate) fn needs_of(graph: &Graph, places: &Places<'_>, root: ValueId) -> Vec
     let Some(op) = graph.op(root) else { return Vec::new() };
     let mut walk = Walk { graph, places, needs: Vec::new(), known: FxHashSet::default(), seen: FxHashSet::default() };
     let operands = graph.operands(root);
-    let own_loops = op.is(&scatter_add::SCATTER_ADD) || is_assembled(op);
+    let own_loops = is_assembled(op);
     if op.def.class == Class::Contract {
         operands.iter().for_each(|&operand| walk.add(operand_view(graph, places, operand).value, None));
     } else if own_loops || op.def.class == Class::Reduce {

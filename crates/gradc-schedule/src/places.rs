@@ -3,10 +3,11 @@
 //! A *root* is computed once, by one step; it is kept in memory if another step needs it. Every other value is part of
 //! the expressions that read it and exists in registers only. What is read in a way that needs memory is a root: results,
 //! operands of matrix products, tables that are gathered from, operands of reshapes that move nothing. So is what is read
-//! more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast and does. A
+//! more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast or by windows
+//! that overlap, and does. A
 //! movement that is read more than once is never a root for its cost: its operand is.
 
-use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scatter_add};
+use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scatter_add, window};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
 
 use crate::Options;
@@ -117,16 +118,16 @@ impl<'g> Places<'g> {
                 true
             }
             Class::Reduce => true,
-            Class::Movement => is_assembled(op),
             Class::Indexed if op.is(&gather::GATHER) => {
                 self.require_memory(operands[0]);
                 false
             }
-            Class::Indexed => op.is(&scatter_add::SCATTER_ADD),
+            Class::Movement | Class::Accumulate | Class::Indexed => is_assembled(op),
             Class::Source | Class::Elementwise => false,
             Class::Scan => unreachable!("gradc has a bug: a loop is no kernel"),
         };
-        if op.is(&broadcast::BROADCAST) && self.expression(operands[0]).cost > RECOMPUTE_LIMIT {
+        let repeats = op.is(&broadcast::BROADCAST) || op.is(&window::WINDOW) && overlap(op);
+        if repeats && self.expression(operands[0]).cost > RECOMPUTE_LIMIT {
             self.require_memory(operands[0]);
         }
         if root || !options.fuse {
@@ -212,9 +213,14 @@ impl<'g> Places<'g> {
     }
 }
 
-/// Whether the result of a movement is put together from its operands by loops over these.
+/// Whether the result is put together in memory by loops over the operands.
 pub(crate) fn is_assembled(op: &Op) -> bool {
-    op.is(&concat::CONCAT) || op.is(&pad::PAD)
+    op.def.class == Class::Accumulate || op.is(&concat::CONCAT) || op.is(&pad::PAD) || op.is(&scatter_add::SCATTER_ADD)
+}
+
+/// Whether an element may be in several of these windows.
+fn overlap(op: &Op) -> bool {
+    op.attrs.int("stride") <= op.attrs.int("dilation") * (op.attrs.int("size") - 1)
 }
 
 /// What one element costs on top of its operands, in additions.

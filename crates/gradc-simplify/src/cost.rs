@@ -11,7 +11,7 @@ use gradc_ir::{Class, Op, TensorType};
 const PER_VALUE: u64 = 8;
 
 /// Cost of one element in sixteenths.
-const PER_ELEMENT: [(&OpDef, u64); 20] = [
+const PER_ELEMENT: [(&OpDef, u64); 21] = [
     (&op::div::DIV, 64),
     (&op::sqrt::SQRT, 64),
     (&op::rsqrt::RSQRT, 64),
@@ -32,6 +32,7 @@ const PER_ELEMENT: [(&OpDef, u64); 20] = [
     (&op::iota::IOTA, 8),
     (&op::one_hot::ONE_HOT, 16),
     (&op::transpose::TRANSPOSE, 64),
+    (&op::window::WINDOW, 1),
 ];
 
 /// Cost of an element of other operators, by class.
@@ -40,7 +41,7 @@ fn per_element(op: &Op) -> u64 {
     own.map_or_else(
         || match op.def.class {
             Class::Source | Class::Elementwise | Class::Movement => 32,
-            Class::Reduce => 32,
+            Class::Reduce | Class::Accumulate => 32,
             Class::Contract => 16,
             Class::Indexed => 64,
             Class::Scan => 1,
@@ -56,7 +57,7 @@ pub(crate) fn cost(op: &Op, operands: &[&TensorType], result: &TensorType) -> u6
     }
     let elements = |ty: &TensorType| ty.shape.elements() as u64;
     let work = match op.def.class {
-        Class::Reduce => elements(operands[0]),
+        Class::Reduce | Class::Accumulate => elements(operands[0]),
         Class::Contract => {
             let (_, _, inner) = op::matmul::sizes(&op.attrs, operands[0], operands[1]);
             elements(result).saturating_mul(inner as u64)

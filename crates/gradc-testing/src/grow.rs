@@ -130,7 +130,7 @@ impl Garden {
             Class::Elementwise => self.grow_elementwise(def),
             Class::Reduce => self.grow_reduce(def),
             Class::Contract => self.grow_contract(),
-            Class::Source | Class::Movement | Class::Indexed => self.rearrange(def),
+            Class::Source | Class::Movement | Class::Accumulate | Class::Indexed => self.rearrange(def),
             Class::Scan => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Operators whose attributes depend on shapes: sources, movement, and what reads or writes at indices.
 
+use gradc_ir::op::window::Windows;
 use gradc_ir::{DType, OpDef, Shape, TensorType, ValueId};
 
 use crate::grow::Garden;
@@ -23,6 +24,8 @@ impl Garden {
             "gather" => self.grow_gather(),
             "scatter_add" => self.grow_scatter_add(),
             "one_hot" => self.grow_one_hot(),
+            "window" => self.grow_window(),
+            "overlap_add" => self.grow_overlap_add(),
             name => unreachable!("random graphs do not know how to apply {name}"),
         }
     }
@@ -171,6 +174,41 @@ impl Garden {
         let extent = self.extent();
         let facts = self.facts(updates).summed(extents.elements());
         let value = self.graph.scatter_add(indices, updates, 0, extent);
+        Some(self.accept(value, facts))
+    }
+
+    /// Windows of one to three elements along some axis.
+    fn grow_window(&mut self) -> Option<ValueId> {
+        let x = self.any(1)?;
+        let mut shape = self.graph.shape(x).to_vec();
+        let axis = self.random.below(shape.len());
+        let mut number = |limit: usize| 1 + self.random.below(limit);
+        let windows = Windows { size: number(3), stride: number(2), dilation: number(2) };
+        let count = windows.count(shape[axis])?;
+        shape.splice(axis..=axis, [count, windows.size]);
+        if count == 0 || !self.affordable(&shape) {
+            return None;
+        }
+        let value = self.graph.window(x, axis, windows);
+        Some(self.accept(value, self.facts(x)))
+    }
+
+    /// Adds up two neighbouring axes as windows that reach just to the end of the new one, or not quite.
+    fn grow_overlap_add(&mut self) -> Option<ValueId> {
+        let float = self.float;
+        let x = self.find(|garden, value| {
+            garden.graph.dtype(value) == float && (2..=4).contains(&garden.graph.shape(value).rank())
+        })?;
+        let shape = self.graph.shape(x).clone();
+        let axis = self.random.below(shape.rank() - 1);
+        let (stride, dilation) = (1 + self.random.below(2), 1 + self.random.below(2));
+        let [count, size] = [shape[axis], shape[axis + 1]];
+        if count == 0 || size == 0 {
+            return None;
+        }
+        let extent = (count - 1) * stride + (size - 1) * dilation + 1 + self.random.below(stride);
+        let facts = self.facts(x).summed(count.min(size));
+        let value = self.graph.overlap_add(x, axis, extent, stride, dilation);
         Some(self.accept(value, facts))
     }
 

@@ -42,7 +42,7 @@ fn work(graph: &Graph) -> (usize, u64) {
         let flops = match op.def.class {
             Class::Source => continue,
             Class::Elementwise => elements,
-            Class::Reduce => operand(0).shape.elements() as u64,
+            Class::Reduce | Class::Accumulate => operand(0).shape.elements() as u64,
             Class::Contract => 2 * elements * matmul::sizes(&op.attrs, operand(0), operand(1)).2 as u64,
             Class::Movement | Class::Indexed => 0,
             Class::Scan => match Scan::of(op) {

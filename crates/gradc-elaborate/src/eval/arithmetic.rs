@@ -244,7 +244,7 @@ impl<'a> Evaluator<'a> {
         };
         let fits = match dtype {
             DType::F64 => true,
-            DType::F32 => (number as f32).is_finite(),
+            DType::F32 => (number as f32).is_finite() || number.is_infinite(),
             DType::I32 => number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number),
             DType::Bool => false,
         };
@@ -298,6 +298,8 @@ fn equal(a: &Value, b: &Value, left: &mut u32) -> Option<bool> {
         (Value::DType(a), Value::DType(b)) => Some(a == b),
         (Value::All, Value::All) => Some(true),
         (Value::All, Value::Int(_) | Value::List(_)) | (Value::Int(_) | Value::List(_), Value::All) => Some(false),
+        (Value::String(_), Value::Int(_) | Value::Float(_) | Value::List(_))
+        | (Value::Int(_) | Value::Float(_) | Value::List(_), Value::String(_)) => Some(false),
         (Value::List(a), Value::List(b)) if a.is(b) => Some(true),
         (Value::List(a), Value::List(b)) if a.len() != b.len() => Some(false),
         (Value::List(a), Value::List(b)) => {

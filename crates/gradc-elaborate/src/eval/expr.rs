@@ -46,6 +46,7 @@ impl<'a> Evaluator<'a> {
             Some(Meaning::Builtin(Builtin::Intrinsic(intrinsic))) => Value::Callable(Callable::Intrinsic(intrinsic)),
             Some(Meaning::Builtin(Builtin::DType(dtype))) => Value::DType(dtype),
             Some(Meaning::Builtin(Builtin::All)) => Value::All,
+            Some(Meaning::Builtin(Builtin::Infinity)) => Value::Float(f64::INFINITY),
             Some(Meaning::Broken) | None => Value::Error,
         }
     }

@@ -8,6 +8,7 @@ mod movement;
 mod query;
 mod reduce;
 mod source;
+mod windows;
 
 use std::fmt;
 
@@ -90,11 +91,16 @@ pub(crate) enum Builtin {
     Intrinsic(&'static Intrinsic),
     DType(DType),
     All,
+    Infinity,
 }
 
 const UNARY: &[(&str, bool)] = &[("x", true)];
 const BINARY: &[(&str, bool)] = &[("a", true), ("b", true)];
 const REDUCE: &[(&str, bool)] = &[("x", true), ("axis", false), ("keep", false)];
+const WINDOW: &[(&str, bool)] =
+    &[("x", true), ("axis", true), ("size", true), ("stride", false), ("dilation", false)];
+const OVERLAP_ADD: &[(&str, bool)] =
+    &[("x", true), ("axis", true), ("extent", false), ("stride", false), ("dilation", false)];
 const BINARY_OR_REDUCE: &[(&str, bool)] = &[("a", true), ("b", false), ("axis", false), ("keep", false)];
 
 const fn intrinsic(name: &'static str, parameters: &'static [(&'static str, bool)], action: Action) -> Intrinsic {
@@ -116,6 +122,8 @@ static ALL: &[Intrinsic] = &[
     intrinsic("full", &[("dims", true), ("value", true), ("type", false)], Action::Function(source::full)),
     intrinsic("gather", &[("x", true), ("indices", true), ("axis", false)], Action::Function(gather::gather)),
     intrinsic("iota", &[("n", true), ("type", false)], Action::Function(source::iota)),
+    intrinsic("is_list", UNARY, Action::Function(query::is_list)),
+    intrinsic("len", &[("list", true)], Action::Function(query::len)),
     intrinsic("log", UNARY, Action::Unary(&op::log::LOG)),
     intrinsic("log1p", UNARY, Action::Unary(&op::log1p::LOG1P)),
     intrinsic("max", BINARY_OR_REDUCE, Action::BinaryOrReduce(&op::max::MAX, &op::reduce_max::REDUCE_MAX)),
@@ -124,6 +132,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("one_hot", &[("indices", true), ("n", true), ("type", false)], Action::Function(gather::one_hot)),
     intrinsic("ones", &[("dims", true), ("type", false)], Action::Filled(1.0)),
     intrinsic("orthogonal", &[("gain", false)], Action::Init(InitKind::Orthogonal)),
+    intrinsic("overlap_add", OVERLAP_ADD, Action::Function(windows::overlap_add)),
     intrinsic("pad", &[("x", true), ("low", true), ("high", true), ("value", false)], Action::Function(movement::pad)),
     intrinsic("pow", BINARY, Action::Binary(&op::pow::POW)),
     intrinsic("rank", UNARY, Action::Function(query::rank)),
@@ -140,6 +149,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("transpose", &[("x", true), ("axes", true)], Action::Function(movement::transpose)),
     intrinsic("truncated_normal", &[("mean", false), ("std", false)], Action::Init(InitKind::TruncatedNormal)),
     intrinsic("uniform", &[("low", false), ("high", false)], Action::Init(InitKind::Uniform)),
+    intrinsic("window", WINDOW, Action::Function(windows::window)),
     intrinsic("zeros", &[("dims", true), ("type", false)], Action::Filled(0.0)),
 ];
 
@@ -160,13 +170,14 @@ pub(crate) fn builtin(name: &str) -> Option<Builtin> {
     match position {
         Some(position) => Some(Builtin::Intrinsic(&ALL[position])),
         None if name == "all" => Some(Builtin::All),
+        None if name == "inf" => Some(Builtin::Infinity),
         None => DType::from_name(name).map(Builtin::DType),
     }
 }
 
 /// Every builtin name.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|intrinsic| intrinsic.name).chain(DType::ALL.into_iter().map(DType::name)).chain(["all"])
+    ALL.iter().map(|intrinsic| intrinsic.name).chain(DType::ALL.into_iter().map(DType::name)).chain(["all", "inf"])
 }
 
 /// How an operator is written in the language.

@@ -30,3 +30,16 @@ pub(super) fn dtype(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) ->
     let x = arguments.tensor_or_number(evaluator, 0)?;
     Some(Value::DType(x.dtype))
 }
+
+/// `is_list(x)`
+pub(super) fn is_list(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    Some(Value::Bool(matches!(arguments.value(0), Value::List(_))))
+}
+
+/// `len(list)`
+pub(super) fn len(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    match arguments.value(0) {
+        Value::List(list) => Some(Value::Int(Int::extent_of(list.len()))),
+        _ => arguments.wrong(evaluator, 0, "a list"),
+    }
+}

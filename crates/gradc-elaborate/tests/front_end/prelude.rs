@@ -201,3 +201,37 @@ fn dense_is_a_linear_map_of_the_last_axis() {
     assert_eq!(found[0].data(), [6.5, 6.5, 6.5, 14.5, 14.5, 14.5]);
     assert_eq!(found[1].data(), [3.0, 7.0]);
 }
+
+#[test]
+fn pooling_shares_ties_and_leaves_padding_out() {
+    // The windows [1, 1], [0, 2] and [3, -inf]: what is equal shares the derivative, and padding has none of it.
+    let (tops, slopes) = curve("reshape(max_pool1d(reshape(x, [5, 1]), 2, padding = [[0, 1]]), [3])", &[1.0, 1.0, 0.0, 2.0, 3.0]);
+    assert_eq!((tops, slopes), (vec![1.0, 2.0, 3.0], vec![0.5, 0.5, 0.0, 1.0, 1.0]));
+    // Overlapping windows [1, 2, 2] and [2, 2, 0]: each element receives from both.
+    let (tops, slopes) = curve("reshape(max_pool1d(reshape(x, [4, 1]), 3, stride = 1), [2])", &[1.0, 2.0, 2.0, 0.0]);
+    assert_eq!((tops, slopes), (vec![2.0, 2.0], vec![0.0, 1.0, 1.0, 0.0]));
+    let pool = |more: &str| {
+        let expression = format!("avg_pool1d(reshape(x, [5, 1]), 3, stride = 2, padding = 1, ceil_mode = true{more})");
+        curve(&format!("reshape({expression}, [3])"), &[3.0, 6.0, 9.0, 12.0, 15.0]).0
+    };
+    assert_eq!(pool(""), [3.0, 9.0, 9.0]);
+    assert_eq!(pool(", count_include_pad = false"), [4.5, 9.0, 13.5]);
+}
+
+#[test]
+fn convolutions_slide_filters_that_are_not_flipped() {
+    // The filter 1, 10, 100 reads the digits of its results from the window.
+    let filter = "reshape(10.0 ** iota(3, f64), [3, 1, 1])";
+    let slid = |function: &str, more: &str| {
+        let expression = format!("{function}(reshape(x, [5, 1]), {filter}{more})");
+        curve(&format!("reshape({expression}, [-1])"), &[1.0, 2.0, 3.0, 4.0, 5.0]).0
+    };
+    assert_eq!(slid("convolve", ""), [321.0, 432.0, 543.0]);
+    assert_eq!(slid("convolve", ", padding = \"same\""), [210.0, 321.0, 432.0, 543.0, 54.0]);
+    assert_eq!(slid("convolve", ", stride = 2, padding = [[1, 0]]"), [210.0, 432.0]);
+    assert_eq!(slid("convolve", ", dilation = 2"), [531.0]);
+    assert_eq!(slid("convolve_transposed", ""), [1.0, 12.0, 123.0, 234.0, 345.0, 450.0, 500.0]);
+    assert_eq!(slid("convolve_transposed", ", padding = \"same\""), [12.0, 123.0, 234.0, 345.0, 450.0]);
+    let spread = [10.0, 102.0, 20.0, 203.0, 30.0, 304.0, 40.0, 405.0, 50.0, 500.0];
+    assert_eq!(slid("convolve_transposed", ", stride = 2, padding = 1, output_padding = 1"), spread);
+}

@@ -54,6 +54,7 @@ operators! {
     not
     one_hot
     or
+    overlap_add
     pad
     pow
     reduce_max
@@ -72,6 +73,7 @@ operators! {
     sub
     tanh
     transpose
+    window
 }
 
 /// What an operator does to its operands' elements, as far as passes need to know.
@@ -87,6 +89,9 @@ pub enum Class {
     Contract,
     /// Each element of the result is an element of an operand (or a fixed fill), at an index known at compile time.
     Movement,
+    /// Each element of the operand is added to one element of the result, at an index known at compile time: the transpose
+    /// of a movement.
+    Accumulate,
     /// Elements are read or written at indices that an operand holds.
     Indexed,
     /// A loop around a body, and what reads its results.

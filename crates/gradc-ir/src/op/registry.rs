@@ -33,6 +33,7 @@ pub static ALL: &[&OpDef] = &[
     &not::NOT,
     &one_hot::ONE_HOT,
     &or::OR,
+    &overlap_add::OVERLAP_ADD,
     &pad::PAD,
     &pow::POW,
     &reduce_max::REDUCE_MAX,
@@ -51,6 +52,7 @@ pub static ALL: &[&OpDef] = &[
     &sub::SUB,
     &tanh::TANH,
     &transpose::TRANSPOSE,
+    &window::WINDOW,
 ];
 
 /// The operator called `name`.

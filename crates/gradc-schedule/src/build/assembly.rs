@@ -1,11 +1,11 @@
-//! Steps whose loops are over their operands: scatter-add, concatenation, padding; and copies.
+//! Steps whose loops are over their operands: concatenation, padding, overlap-add, scatter-add; and copies.
 
-use gradc_ir::op::{concat, pad};
+use gradc_ir::op::{concat, overlap_add, pad};
 use gradc_ir::{Op, ValueId};
 
 use super::Builder;
-use crate::index::{Index, squeezed};
-use crate::kernel::{Access, Affine, Expr, Stmt};
+use crate::index::{Index, merged_windows, squeezed};
+use crate::kernel::{Access, Affine, Combine, Expr, Stmt};
 
 impl Builder<'_, '_> {
     /// Puts a result together from its operands.
@@ -16,6 +16,8 @@ impl Builder<'_, '_> {
             self.concat(root, op.attrs.int("axis"));
         } else if op.is(&pad::PAD) {
             self.pad(root, op);
+        } else if op.is(&overlap_add::OVERLAP_ADD) {
+            self.overlap_add(root, op);
         } else {
             self.scatter(root, op);
         }
@@ -64,6 +66,26 @@ impl Builder<'_, '_> {
         let reg = self.element(operand, &at);
         let target = (0..shape.rank()).map(|axis| to(axis, &at.on_axis(shape, axis))).collect();
         self.store(root, Index::Axes(target).flat(graph.shape(root)), reg);
+        loops.iter().for_each(|_| self.close());
+    }
+
+    /// Zeros, to which each entry of each window is added, window by window. Along the axes after it, and along a window
+    /// itself, no two entries meet, so that the inner loops are vector loops.
+    fn overlap_add(&mut self, root: ValueId, op: &Op) {
+        let graph = self.graph;
+        self.fill(root, 0.0);
+        let operand = graph.operands(root)[0];
+        let shape = graph.shape(operand);
+        if shape.elements() == 0 {
+            return;
+        }
+        let loops = squeezed(shape);
+        loops.iter().for_each(|&extent| self.open(extent));
+        let at = Index::identity(shape);
+        let entry = self.element(operand, &at);
+        let axes: Vec<Affine> = (0..shape.rank()).map(|axis| at.on_axis(shape, axis)).collect();
+        let element = Index::Axes(merged_windows(op, &axes)).flat(graph.shape(root));
+        self.combine(root, element, Combine::Sum, entry);
         loops.iter().for_each(|_| self.close());
     }
 

@@ -121,7 +121,7 @@ impl Builder<'_, '_> {
     }
 
     /// Combines a register into an element in memory.
-    fn combine(&mut self, value: ValueId, address: Affine, combine: Combine, reg: Reg) {
+    pub(super) fn combine(&mut self, value: ValueId, address: Affine, combine: Combine, reg: Reg) {
         let buffer = self.buffer(value, Access::Write);
         let load = Expr::Load { buffer, address: address.clone() };
         let before = self.define(self.depth(), self.graph.dtype(value), load);
