@@ -72,8 +72,8 @@ pub(crate) struct OperandRead {
 
 /// How the element of `value` at `at` reads the operands of `value`, in order.
 ///
-/// Concatenation, padding, contraction, reduction and accumulation are not expressions of single elements: for these, and
-/// where the positions cannot be told, it is a bug to ask. [`Places`](crate::places::Places) sees to that.
+/// Concatenation, padding, contraction, accumulation and most reductions are not expressions of single elements: for
+/// these, and where the positions cannot be told, it is a bug to ask. [`Places`](crate::places::Places) sees to that.
 pub(crate) fn operand_reads(graph: &Graph, value: ValueId, at: &Index) -> SmallVec<[OperandRead; 3]> {
     let Some(op) = graph.op(value) else { return SmallVec::new() };
     let operands = graph.operands(value);
@@ -94,9 +94,27 @@ pub(crate) fn operand_reads(graph: &Graph, value: ValueId, at: &Index) -> SmallV
     }
     match op.def.class {
         Class::Source => SmallVec::new(),
+        Class::Reduce => reduced_elements(op, graph.shape(operands[0]), &axes())
+            .map(|axes| read(operands[0], axes))
+            .collect(),
         Class::Elementwise => operands.iter().map(|&operand| OperandRead { operand, at: Some(at.clone()) }).collect(),
         _ => smallvec![read(operands[0], moved(op, graph.shape(operands[0]), &axes()))],
     }
+}
+
+/// Where a reduction that is unrolled reads its operand, of shape `source`, in row-major order.
+fn reduced_elements<'a>(op: &'a Op, source: &'a Shape, axes: &'a [Affine]) -> impl Iterator<Item = Vec<Affine>> + 'a {
+    let reduced = op.attrs.ints("axes");
+    let window: Shape = reduced.iter().map(|&axis| source[axis]).collect();
+    (0..window.elements()).map(move |linear| {
+        let mut kept = axes.iter().cloned();
+        let mut within = window.unravel(linear).into_iter();
+        let position = |axis: usize| match reduced.contains(&axis) {
+            true => within.next().map(|at| Affine::constant(at as i64)),
+            false => kept.next(),
+        };
+        (0..source.rank()).filter_map(position).collect()
+    })
 }
 
 /// Where a movement (or `one_hot`) reads its only operand, of shape `source`.

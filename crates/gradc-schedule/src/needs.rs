@@ -7,6 +7,7 @@ use crate::index::{Index, operand_reads};
 use crate::kernel::Affine;
 use crate::matrix::{MatrixView, matrix_view, plain_view};
 use crate::places::{Place, Places, is_assembled};
+use crate::reduction::reduction;
 
 /// A read of a root or a leaf.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +27,7 @@ pub(crate) fn needs_of(graph: &Graph, places: &Places<'_>, root: ValueId) -> Vec
     let own_loops = is_assembled(op);
     if op.def.class == Class::Contract {
         operands.iter().for_each(|&operand| walk.add(operand_view(graph, places, operand).value, None));
-    } else if own_loops || op.def.class == Class::Reduce {
+    } else if own_loops || reduction(graph, root).is_some() {
         operands.iter().for_each(|&operand| walk.read(operand, &Index::identity(graph.shape(operand))));
     } else {
         walk.operands(root, &Index::identity(graph.shape(root)));

@@ -13,6 +13,7 @@ use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
 use crate::Options;
 use crate::index::splits;
 use crate::matrix::matrix_view;
+use crate::reduction::{count, unrolled};
 
 /// A value whose expression costs up to this much (in additions; see [`cost_of`]) is recomputed for every reader. It is
 /// what storing and loading again would cost, with two loads of operands from memory.
@@ -126,14 +127,27 @@ impl<'g> Places<'g> {
             Class::Source | Class::Elementwise => false,
             Class::Scan => unreachable!("gradc has a bug: a loop is no kernel"),
         };
-        let repeats = op.is(&broadcast::BROADCAST) || op.is(&window::WINDOW) && overlap(op);
-        if repeats && self.expression(operands[0]).cost > RECOMPUTE_LIMIT {
+        if self.repeats_too_much(value, op) {
             self.require_memory(operands[0]);
         }
         if root || !options.fuse {
             self.place[value.index()] = Place::Root;
         } else {
             self.decide_expression(value, op);
+        }
+    }
+
+    /// Whether the operand of `value` is repeated and costs more than it may then: what a broadcast repeats, what is in
+    /// several windows (these are read far more often than elements are computed), or what a reduction is unrolled into.
+    fn repeats_too_much(&self, value: ValueId, op: &Op) -> bool {
+        let Some(&operand) = self.graph.operands(value).first() else { return false };
+        let cost = self.expression(operand).cost;
+        if op.is(&broadcast::BROADCAST) {
+            cost > RECOMPUTE_LIMIT
+        } else if op.is(&window::WINDOW) {
+            overlap(op) && cost > LOAD_COST
+        } else {
+            unrolled(self.graph, value).is_some() && self.combined(value, op).cost > EXPRESSION_COST_LIMIT
         }
     }
 
@@ -203,6 +217,12 @@ impl<'g> Places<'g> {
     fn combined(&self, value: ValueId, op: &Op) -> Expression {
         let elementwise = matches!(op.def.class, Class::Elementwise) || self.graph.as_full(value).is_some();
         let start = Expression { cost: cost_of(op), depth: 0, flat: elementwise };
+        if unrolled(self.graph, value).is_some() {
+            let operand = self.graph.operands(value)[0];
+            let count = count(self.graph, value);
+            let Expression { cost, depth, .. } = self.expression(operand);
+            return Expression { cost: cost.saturating_add(1).saturating_mul(count as u32), depth: depth + 1, flat: false };
+        }
         let operands = self.graph.operands(value).iter().map(|&operand| self.expression(operand));
         let sum = operands.fold(start, |sum, operand| Expression {
             cost: sum.cost.saturating_add(operand.cost),

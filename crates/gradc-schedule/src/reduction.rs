@@ -1,4 +1,8 @@
 //! Reductions as loops: what is combined where.
+//!
+//! A reduction whose reduced loops are not innermost has to combine in memory, which is worth it for many elements only.
+//! Of few (a pooling window, the heads of an attention) each element of the result is *unrolled* into one expression of
+//! all that it combines, so that the loops are those over the result and nothing is written but what is done.
 
 use gradc_ir::op::{reduce_max, reduce_min, reduce_sum};
 use gradc_ir::{DType, Graph, Shape, ValueId};
@@ -25,11 +29,50 @@ pub(crate) struct Reduction {
     pub(crate) address: Affine,
 }
 
-/// The loops of a reduction, or `None` where `value` is none.
+/// A reduction over more elements than this is never unrolled: it would become too much code.
+const UNROLL_LIMIT: usize = 64;
+
+/// The loops of a reduction, or `None` where `value` is none or is unrolled.
 pub(crate) fn reduction(graph: &Graph, value: ValueId) -> Option<Reduction> {
+    let (combine, start) = combination(graph, value)?;
+    let reduced = reduced_loops(graph, value);
+    let depth = reduced.iter().rposition(|reduced| !reduced).map_or(0, |last| last + 1);
+    let in_memory = reduced[..depth].contains(&true);
+    if in_memory && !reduced[0] && count(graph, value) <= UNROLL_LIMIT {
+        return None;
+    }
+    let kept = (0..reduced.len()).filter(|&axis| !reduced[axis]);
+    let strides = squeezed(graph.shape(value)).strides();
+    let address = kept
+        .zip(strides)
+        .fold(Affine::default(), |sum, (axis, stride)| sum.plus(&Affine::var(LoopVar(axis as u32)), stride as i64));
+    Some(Reduction { combine, start, depth, in_memory, address })
+}
+
+/// How a reduction is unrolled, or `None` where `value` is none or has loops of its own.
+pub(crate) fn unrolled(graph: &Graph, value: ValueId) -> Option<(Combine, f64)> {
+    combination(graph, value).filter(|_| reduction(graph, value).is_none())
+}
+
+/// How many elements a reduction combines into one.
+pub(crate) fn count(graph: &Graph, reduction: ValueId) -> usize {
+    let axes = graph.op(reduction).map_or(&[][..], |op| op.attrs.ints("axes"));
+    let source = graph.shape(graph.operands(reduction)[0]);
+    axes.iter().map(|&axis| source[axis]).product()
+}
+
+/// For each loop over the operand of a reduction, whether its axis is reduced.
+fn reduced_loops(graph: &Graph, value: ValueId) -> Vec<bool> {
+    let axes = graph.op(value).map_or(&[][..], |op| op.attrs.ints("axes"));
+    let source = graph.shape(graph.operands(value)[0]).iter().enumerate();
+    source.filter(|(_, extent)| **extent != 1).map(|(axis, _)| axes.contains(&axis)).collect()
+}
+
+/// How a reduction combines, and its result over no elements.
+fn combination(graph: &Graph, value: ValueId) -> Option<(Combine, f64)> {
     let op = graph.op(value)?;
     let dtype = graph.dtype(value);
-    let (combine, start) = if op.is(&reduce_sum::REDUCE_SUM) {
+    let combination = if op.is(&reduce_sum::REDUCE_SUM) {
         (Combine::Sum, 0.0)
     } else if op.is(&reduce_max::REDUCE_MAX) {
         (Combine::Max, if dtype == DType::I32 { f64::from(i32::MIN) } else { f64::NEG_INFINITY })
@@ -38,18 +81,7 @@ pub(crate) fn reduction(graph: &Graph, value: ValueId) -> Option<Reduction> {
     } else {
         return None;
     };
-    let source = graph.shape(graph.operands(value)[0]);
-    let axes = op.attrs.ints("axes");
-    let reduced: Vec<bool> =
-        source.iter().enumerate().filter(|(_, extent)| **extent != 1).map(|(axis, _)| axes.contains(&axis)).collect();
-    let depth = reduced.iter().rposition(|reduced| !reduced).map_or(0, |last| last + 1);
-    let in_memory = reduced[..depth].contains(&true);
-    let kept = (0..reduced.len()).filter(|&axis| !reduced[axis]);
-    let strides = squeezed(graph.shape(value)).strides();
-    let address = kept
-        .zip(strides)
-        .fold(Affine::default(), |sum, (axis, stride)| sum.plus(&Affine::var(LoopVar(axis as u32)), stride as i64));
-    Some(Reduction { combine, start, depth, in_memory, address })
+    Some(combination)
 }
 
 /// The loops that compute `value`, outermost first: over the operand of a reduction, else over the value itself.

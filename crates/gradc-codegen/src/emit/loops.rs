@@ -6,6 +6,28 @@ use gradc_schedule::kernel::{Loop, LoopKind, Stmt};
 
 use super::{Emitter, Position};
 
+/// A loop of up to this many statements in all is written out: a round of a loop costs as much as a few of them, and what
+/// is around the windows of a convolution is often no more than that.
+const UNROLL_LIMIT: usize = 96;
+
+/// A vector loop up to this extent is no loop: see [`super::vector`].
+const SHORT_VECTOR_LOOP: usize = 32;
+
+/// How many statements a loop is when it is written out, or `None` where it contains one that is a loop anyway.
+fn statements(inner: &Loop) -> Option<usize> {
+    let copies = match inner.kind {
+        LoopKind::Serial => inner.extent,
+        LoopKind::Vector if inner.extent <= SHORT_VECTOR_LOOP => inner.extent.div_ceil(4),
+        LoopKind::Vector => return None,
+    };
+    let count = |stmt: &Stmt| match stmt {
+        Stmt::Loop(inner) => statements(inner),
+        _ => Some(1),
+    };
+    let body = inner.body.iter().map(count).sum::<Option<usize>>()?;
+    body.checked_mul(copies)
+}
+
 impl<'k> Emitter<'k, '_> {
     /// A loop. Nothing is emitted for one that does not run.
     pub(super) fn counted_loop(&mut self, inner: &'k Loop) {
@@ -16,7 +38,11 @@ impl<'k> Emitter<'k, '_> {
             LoopKind::Vector => self.vector_loop(inner),
             LoopKind::Serial => {
                 let body: Vec<&Stmt> = inner.body.iter().collect();
-                self.serial_loop(inner, &body);
+                if statements(inner).is_some_and(|count| count <= UNROLL_LIMIT) {
+                    self.unrolled_loop(inner, &body);
+                } else {
+                    self.serial_loop(inner, &body);
+                }
             }
         }
     }
@@ -45,6 +71,15 @@ impl<'k> Emitter<'k, '_> {
         self.code.builder.seal_block(header);
         self.code.builder.switch_to_block(exit);
         self.code.builder.seal_block(exit);
+    }
+
+    /// Repeats `body` for each index.
+    fn unrolled_loop(&mut self, inner: &'k Loop, body: &[&'k Stmt]) {
+        for index in 0..inner.extent as i64 {
+            self.loops.push((inner.var, Position { value: None, offset: index }));
+            self.statements(body);
+            self.loops.pop();
+        }
     }
 
     pub(super) fn statements(&mut self, body: &[&'k Stmt]) {

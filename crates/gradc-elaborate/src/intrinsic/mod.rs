@@ -97,8 +97,7 @@ pub(crate) enum Builtin {
 const UNARY: &[(&str, bool)] = &[("x", true)];
 const BINARY: &[(&str, bool)] = &[("a", true), ("b", true)];
 const REDUCE: &[(&str, bool)] = &[("x", true), ("axis", false), ("keep", false)];
-const WINDOW: &[(&str, bool)] =
-    &[("x", true), ("axis", true), ("size", true), ("stride", false), ("dilation", false)];
+const WINDOW: &[(&str, bool)] = &[("x", true), ("axis", true), ("size", true), ("stride", false), ("dilation", false)];
 const OVERLAP_ADD: &[(&str, bool)] =
     &[("x", true), ("axis", true), ("extent", false), ("stride", false), ("dilation", false)];
 const BINARY_OR_REDUCE: &[(&str, bool)] = &[("a", true), ("b", false), ("axis", false), ("keep", false)];

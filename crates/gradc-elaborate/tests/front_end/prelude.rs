@@ -205,7 +205,8 @@ fn dense_is_a_linear_map_of_the_last_axis() {
 #[test]
 fn pooling_shares_ties_and_leaves_padding_out() {
     // The windows [1, 1], [0, 2] and [3, -inf]: what is equal shares the derivative, and padding has none of it.
-    let (tops, slopes) = curve("reshape(max_pool1d(reshape(x, [5, 1]), 2, padding = [[0, 1]]), [3])", &[1.0, 1.0, 0.0, 2.0, 3.0]);
+    let (tops, slopes) =
+        curve("reshape(max_pool1d(reshape(x, [5, 1]), 2, padding = [[0, 1]]), [3])", &[1.0, 1.0, 0.0, 2.0, 3.0]);
     assert_eq!((tops, slopes), (vec![1.0, 2.0, 3.0], vec![0.5, 0.5, 0.0, 1.0, 1.0]));
     // Overlapping windows [1, 2, 2] and [2, 2, 0]: each element receives from both.
     let (tops, slopes) = curve("reshape(max_pool1d(reshape(x, [4, 1]), 3, stride = 1), [2])", &[1.0, 2.0, 2.0, 0.0]);

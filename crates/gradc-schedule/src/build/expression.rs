@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 use super::Builder;
 use crate::groups::depth_of;
 use crate::index::{Index, operand_reads};
-use crate::kernel::{Access, Affine, Expr, Reg};
+use crate::kernel::{Access, Affine, Combine, Expr, Reg};
 use crate::places::Place;
+use crate::reduction::unrolled;
 
 impl Builder<'_, '_> {
     /// A register that holds the element of `value` at `at`.
@@ -54,6 +55,9 @@ impl Builder<'_, '_> {
         let reads = operand_reads(graph, value, at);
         let elements = reads.iter().filter_map(|read| read.at.as_ref().map(|at| (read.operand, at)));
         let operands: SmallVec<[Reg; 3]> = elements.map(|(operand, at)| self.element(operand, at)).collect();
+        if let Some((combine, start)) = unrolled(graph, value) {
+            return self.combined(dtype, combine, start, &operands);
+        }
         match (op.def.class, op.def.lower) {
             (_, Some(lower)) => {
                 let operands: SmallVec<[ScalarValue; 3]> = operands.iter().map(|reg| ScalarValue(reg.0)).collect();
@@ -70,6 +74,17 @@ impl Builder<'_, '_> {
             }
             _ => operands[0],
         }
+    }
+
+    /// The combination of some elements, in their order. A sum begins with 0, for −0 is not 0.
+    fn combined(&mut self, dtype: DType, combine: Combine, start: f64, elements: &[Reg]) -> Reg {
+        let mut elements = elements.iter().copied();
+        let first = match combine {
+            Combine::Max | Combine::Min => elements.next(),
+            Combine::Sum => None,
+        };
+        let first = first.unwrap_or_else(|| self.constant(dtype, start));
+        elements.fold(first, |running, element| self.op(combine.op(), &[running, element]))
     }
 
     /// A position as a number.

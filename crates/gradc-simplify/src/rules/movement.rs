@@ -2,9 +2,9 @@
 
 use egg::Id;
 use gradc_ir::op::{self, broadcast::BROADCAST, reshape::RESHAPE, transpose::TRANSPOSE};
-use gradc_ir::{Class, Op, TensorType};
+use gradc_ir::{Class, Op, Shape, TensorType};
 
-use super::FpClass::Strict;
+use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
 use crate::ops;
 use crate::terms::Terms;
@@ -24,6 +24,9 @@ pub(super) static RULES: &[Rule] = &[
     rule("transpose-nothing",   Strict,   "transpose[P](x)",         "x",                  "no axis moves").built(|_, m| if m.attrs("P")?.ints("permutation").is_sorted() { m.value("x") } else { None }).local().at(&["x: 2 3; P: 0 1"]),
     rule("transpose-broadcast", Strict,   "transpose[P](broadcast[B](x))", "broadcast(x)", "the axes of x stay in order").built(transpose_broadcast).local().at(&["x: 3; B: 0 / 3 2; P: 1 0", "x: 3 4; B: 0 1 / 3 4 2; P: 2 0 1"]),
     rule("transpose-units",     Strict,   "transpose[P](x)",         "reshape(x)",         "only axes of extent 1 move past others").built(transpose_units).local().at(&["x: 1 3; P: 1 0", "x: 2 1 3; P: 0 2 1"]),
+
+    rule("windows-apart",       Strict,   "window[W](x)",            "reshape(x)",         "the windows follow one another and leave nothing over").built(|t, m| apart(t, m, m.ty.shape.clone())).local().at(&["x: 6; W: 0 / 2 / 2 / 1", "x: 3 4 2; W: 1 / 4 / 5 / 1", "x: 4 3; W: 1 / 1 / 1 / 1"]),
+    rule("windows-apart-added", Accurate, "overlap_add[W](x)",       "reshape(x)",         "the windows follow one another; -0 stays -0").built(|t, m| { let wide = t.facts(m.value("x")?).ty.shape.clone(); apart(t, m, wide) }).local().at(&["x: 3 2; W: 0 / 6 / 2 / 1", "x: 3 1 4 2; W: 1 / 4 / 5 / 1"]),
 
     rule("cast-nothing",        Strict,   "cast[D](x)",              "x",                  "it is of this type already").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 4; D: float"]),
     rule("stop-gradient",       Strict,   "stop_gradient(x)",        "x",                  "the graph is differentiated already").differentiated().local(),
@@ -83,6 +86,19 @@ fn transpose_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
         return None;
     }
     terms.apply(ops::broadcast(&axes, &found.ty.shape), &[found.value("x")?])
+}
+
+/// A reshape, if the windows along an axis of `wide` and the next are that axis cut up.
+fn apart(terms: &mut dyn Terms, found: &Match<'_>, wide: Shape) -> Option<Id> {
+    let x = found.value("x")?;
+    let attrs = found.attrs("W")?;
+    let axis = attrs.int("axis");
+    let (count, size) = (wide[axis], wide[axis + 1]);
+    let follow = size == 1 || attrs.int("dilation") == 1;
+    if !follow || count != 1 && attrs.int("stride") != size || found.ty.shape.elements() != terms.facts(x).ty.shape.elements() {
+        return None;
+    }
+    terms.apply(ops::reshape(&found.ty.shape), &[x])
 }
 
 fn transpose_units(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
