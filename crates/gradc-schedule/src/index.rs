@@ -94,9 +94,9 @@ pub(crate) fn operand_reads(graph: &Graph, value: ValueId, at: &Index) -> SmallV
     }
     match op.def.class {
         Class::Source => SmallVec::new(),
-        Class::Reduce => reduced_elements(op, graph.shape(operands[0]), &axes())
-            .map(|axes| read(operands[0], axes))
-            .collect(),
+        Class::Reduce => {
+            reduced_elements(op, graph.shape(operands[0]), &axes()).map(|axes| read(operands[0], axes)).collect()
+        }
         Class::Elementwise => operands.iter().map(|&operand| OperandRead { operand, at: Some(at.clone()) }).collect(),
         _ => smallvec![read(operands[0], moved(op, graph.shape(operands[0]), &axes()))],
     }

@@ -221,7 +221,11 @@ impl<'g> Places<'g> {
             let operand = self.graph.operands(value)[0];
             let count = count(self.graph, value);
             let Expression { cost, depth, .. } = self.expression(operand);
-            return Expression { cost: cost.saturating_add(1).saturating_mul(count as u32), depth: depth + 1, flat: false };
+            return Expression {
+                cost: cost.saturating_add(1).saturating_mul(count as u32),
+                depth: depth + 1,
+                flat: false,
+            };
         }
         let operands = self.graph.operands(value).iter().map(|&operand| self.expression(operand));
         let sum = operands.fold(start, |sum, operand| Expression {

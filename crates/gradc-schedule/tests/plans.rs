@@ -3,6 +3,7 @@
 mod common;
 
 use common::check;
+use gradc_ir::op::window::Windows;
 use gradc_ir::{DType, Graph, Init, Role, TensorType, ValueId};
 use gradc_schedule::plan::{self, Plan, Step};
 use gradc_testing::random_bindings;
@@ -166,6 +167,36 @@ fn reductions_over_any_axes() {
     let flat = graph.reshape(square, &[12, 5]);
     let last = graph.reduce_max(flat, &[1]);
     graph.add_output(Role::Output, "reshaped", last);
+    let plan = checked(&graph);
+    insta::assert_snapshot!(text(&plan));
+}
+
+/// A convolution is one copy of the windows, inner loop over what lies together, and a product; bias, rectifier and
+/// pooling are one kernel. What overlaps is added up in vectors.
+#[test]
+fn windows_are_read_through() {
+    let windows = |size, stride| Windows { size, stride, dilation: 1 };
+    let mut graph = Graph::new("convolution");
+    let x = graph.input("x", f32s([2, 8, 8, 3]));
+    let filters = graph.param("filters", f32s([27, 4]), Init::Constant(0.5.into()));
+    let bias = graph.param("bias", f32s([4]), Init::Constant(0.5.into()));
+    let rows = graph.window(x, 1, windows(3, 1));
+    let both = graph.window(rows, 3, windows(3, 1));
+    let parts = graph.transpose(both, &[0, 1, 3, 2, 4, 5]);
+    let matrix = graph.reshape(parts, &[72, 27]);
+    let product = graph.matmul(matrix, filters);
+    let image = graph.reshape(product, &[2, 6, 6, 4]);
+    let shape = graph.shape(image).clone();
+    let bias = graph.broadcast(bias, &[3], &shape);
+    let sum = graph.add(image, bias);
+    let zero = graph.full_like(sum, 0.0);
+    let active = graph.max(sum, zero);
+    let rows = graph.window(active, 1, windows(2, 2));
+    let both = graph.window(rows, 3, windows(2, 2));
+    let pool = graph.reduce_max(both, &[2, 4]);
+    graph.add_output(Role::Output, "pool", pool);
+    let back = graph.overlap_add(both, 3, 7, 2, 1);
+    graph.add_output(Role::Output, "back", back);
     let plan = checked(&graph);
     insta::assert_snapshot!(text(&plan));
 }

@@ -218,6 +218,8 @@ macro_rules! models {
 models! {
     digits: "examples/digits.net";
     mnist: "examples/mnist.net", pixels = 20;
+    lenet: "examples/lenet.net", side = 16;
+    resnet: "examples/resnet.net", side = 4;
     sigmoid_chain: "examples/gradients/sigmoid_chain.net";
     softmax_ce: "examples/gradients/softmax_ce.net";
     residual: "examples/gradients/residual.net";
@@ -230,6 +232,7 @@ models! {
     regression_logistic: "examples/regression/logistic.net";
     activations: "tests/run/activations.net";
     attention: "tests/run/attention.net";
+    convolution: "tests/run/convolution.net";
     double: "tests/run/double.net";
     integers: "tests/run/integers.net";
     losses: "tests/run/losses.net";

@@ -56,7 +56,7 @@ impl Emitter<'_, '_> {
         let width = self.width;
         match (dtype, width.lanes) {
             (_, 1) => self.store_raw(place, value),
-            (DType::Bool, 4) if width.is_full() => self.store_masks(place, value),
+            (DType::Bool, 4) if width.active >= 2 => self.store_masks(buffer, place, value),
             (DType::I32 | DType::F32 | DType::F64, _) if width.is_full() => self.store_raw(place, value),
             (DType::I32 | DType::F32, _) if width.active >= 2 => {
                 let pair = self.code.bits_as(types::F64X2, value);
@@ -149,8 +149,8 @@ impl Emitter<'_, '_> {
                 self.code.splat(width, dtype, scalar)
             }
             1 if width.is_full() && dtype != DType::Bool => self.load_raw(buffer, width.ty(dtype), place),
-            1 if width.is_full() && width.lanes == 4 => self.load_masks(buffer, place),
-            1 if width.lanes == 4 && width.active >= 2 && dtype != DType::Bool => {
+            1 if dtype == DType::Bool && width.lanes == 4 && width.active >= 2 => self.load_masks(buffer, place),
+            1 if width.lanes == 4 && width.active >= 2 => {
                 // Two elements at once, and the third.
                 let pair = self.load_raw(buffer, types::F64, place);
                 let pair = self.code.builder.ins().scalar_to_vector(types::F64X2, pair);
@@ -195,9 +195,22 @@ impl Emitter<'_, '_> {
         self.code.builder.ins().store(store_flags(), value, pointer, offset);
     }
 
-    /// Four bytes as four masks.
+    /// Bytes as masks: four, or the first two or three.
     fn load_masks(&mut self, buffer: usize, place: Place) -> Value {
-        let bytes = self.load_raw(buffer, types::I32, place);
+        let bytes = if self.width.is_full() {
+            self.load_raw(buffer, types::I32, place)
+        } else {
+            let pair = self.load_raw(buffer, types::I16, place);
+            let pair = self.code.builder.ins().uextend(types::I32, pair);
+            if self.width.active == 2 {
+                pair
+            } else {
+                let third = self.load_raw(buffer, types::I8, self.moved(buffer, place, 1, 2));
+                let third = self.code.builder.ins().uextend(types::I32, third);
+                let third = self.code.builder.ins().ishl_imm_u(third, 16);
+                self.code.builder.ins().bor(pair, third)
+            }
+        };
         let bytes = self.code.builder.ins().scalar_to_vector(types::I32X4, bytes);
         let bytes = self.code.bits_as(types::I8X16, bytes);
         let halves = self.code.builder.ins().uwiden_low(bytes);
@@ -206,14 +219,23 @@ impl Emitter<'_, '_> {
         self.code.builder.ins().icmp(IntCC::NotEqual, words, zero)
     }
 
-    /// Four masks as four bytes.
-    fn store_masks(&mut self, place: Place, masks: Value) {
+    /// Masks as bytes: four, or the first two or three.
+    fn store_masks(&mut self, buffer: usize, place: Place, masks: Value) {
         let one = self.code.constant(self.width, DType::I32, 1.0);
         let bits = self.code.builder.ins().band(masks, one);
         let halves = self.code.builder.ins().snarrow(bits, bits);
         let bytes = self.code.builder.ins().snarrow(halves, halves);
         let bytes = self.code.bits_as(types::I32X4, bytes);
         let bytes = self.code.builder.ins().extractlane(bytes, 0);
-        self.store_raw(place, bytes);
+        if self.width.is_full() {
+            return self.store_raw(place, bytes);
+        }
+        let pair = self.code.builder.ins().ireduce(types::I16, bytes);
+        self.store_raw(place, pair);
+        if self.width.active == 3 {
+            let third = self.code.builder.ins().ushr_imm_u(bytes, 16);
+            let third = self.code.builder.ins().ireduce(types::I8, third);
+            self.store_raw(self.moved(buffer, place, 1, 2), third);
+        }
     }
 }
