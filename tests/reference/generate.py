@@ -79,22 +79,6 @@ def pad(x, low, high, interior, value):
     return lax.pad(x, jnp.asarray(value, x.dtype), padding)
 
 
-def windows(count, size, stride, dilation):
-    """For each entry of each window, the position of its element."""
-    return stride * np.arange(count)[:, None] + dilation * np.arange(size)
-
-
-def window(x, axis, size, stride, dilation):
-    count = max(0, (x.shape[axis] - dilation * (size - 1) - 1) // stride + 1)
-    return x[(slice(None),) * axis + (windows(count, size, stride, dilation),)]
-
-
-def overlap_add(x, axis, extent, stride, dilation):
-    shape = x.shape[:axis] + (extent,) + x.shape[axis + 2 :]
-    place = (slice(None),) * axis + (windows(*x.shape[axis : axis + 2], stride, dilation),)
-    return jnp.zeros(shape, x.dtype).at[place].add(x)
-
-
 def reduce(function, initial):
     def apply(x, axes):
         start = initial if is_float(x) else np.clip(initial, -(2**31), 2**31 - 1)

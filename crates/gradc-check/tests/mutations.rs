@@ -21,6 +21,7 @@ fn reverse(def: &'static OpDef, vjp: fn(&mut Vjp<'_>)) -> Derivative {
     match def.derivative {
         Derivative::Rules { jvp, .. } => Derivative::Rules { vjp, jvp },
         Derivative::None(reason) => panic!("{} has no derivative: {reason}", def.name),
+        Derivative::Body => panic!("{} has no rule of its own", def.name),
     }
 }
 

@@ -14,8 +14,6 @@ pub enum CodegenError {
     },
     /// This machine is not one that code can be made for.
     Target(String),
-    /// The graph has something that no code is made for yet.
-    Unsupported(String),
     /// The code generator failed.
     Cranelift(String),
 }
@@ -25,9 +23,6 @@ impl fmt::Display for CodegenError {
         match self {
             CodegenError::Invalid { place, problem } => write!(f, "{place}: {problem}"),
             CodegenError::Target(problem) => write!(f, "no code can be made for this machine: {problem}"),
-            CodegenError::Unsupported(what) => {
-                write!(f, "no machine code is made for {what} yet; the interpreter runs it (`--interp`)")
-            }
             CodegenError::Cranelift(problem) => write!(f, "code generation failed: {problem}"),
         }
     }

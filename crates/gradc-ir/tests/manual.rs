@@ -15,7 +15,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const CLASSES: [(Class, &str); 7] = [
+const CLASSES: [(Class, &str); 8] = [
     (Class::Source, "Sources"),
     (Class::Elementwise, "Elementwise"),
     (Class::Reduce, "Reductions"),

@@ -135,7 +135,6 @@ impl<'g> Places<'g> {
                 true
             }
             Class::Source | Class::Elementwise => false,
-            Class::Scan => unreachable!("gradc has a bug: a loop is no kernel"),
         };
         if self.repeats_too_much(value, op) {
             self.require_memory(operands[0]);
