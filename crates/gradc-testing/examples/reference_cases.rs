@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use gradc_ir::{Attr, DType, OpDef, Tensor};
-use gradc_testing::{Sample, plain_operators, smooth_samples, special_samples};
+use gradc_ir::op::ALL;
+use gradc_ir::{Attr, Body, DType, OpDef, Tensor, ValueId};
+use gradc_testing::{Sample, smooth_samples, special_samples};
 use serde_json::{Map, Value, json};
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    for def in plain_operators() {
+    for &def in ALL {
         for (group, samples) in [("smooth", smooth_samples(def)), ("special", special_samples(def))] {
             for sample in samples {
                 writeln!(out, "{}", case(def, group, &sample))?;
@@ -41,8 +42,24 @@ fn attr(value: &Attr) -> Value {
         Attr::Ints(values) => json!(values.to_vec()),
         Attr::Float(value) => number(value.get(), DType::F64),
         Attr::DType(value) => json!(value.name()),
-        Attr::Body(_) => unreachable!("a plain operator has no body"),
+        Attr::Body(value) => body(value),
     }
+}
+
+/// Values of the body's graph are numbers; the nodes come in the order of computation.
+fn body(body: &Body) -> Value {
+    let graph = body.graph();
+    let numbers = |values: &[ValueId]| values.iter().map(|value| value.index()).collect::<Vec<_>>();
+    let results: Vec<ValueId> = body.results().collect();
+    let node = |value: ValueId| {
+        let op = graph.op(value)?;
+        let attrs: Map<String, Value> =
+            op.attrs.iter().map(|(name, value)| ((*name).to_owned(), attr(value))).collect();
+        let operands = numbers(graph.operands(value));
+        Some(json!({ "value": value.index(), "operator": op.def.name, "attrs": attrs, "operands": operands }))
+    };
+    let nodes: Vec<Value> = graph.values().filter_map(node).collect();
+    json!({ "inputs": numbers(body.inputs()), "nodes": nodes, "results": numbers(&results) })
 }
 
 fn tensor(tensor: &Tensor) -> Value {

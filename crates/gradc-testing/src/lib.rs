@@ -30,7 +30,7 @@ mod samples;
 
 pub use grow::random_graph;
 pub use random::Random;
-pub use samples::{SIZES, Sample, plain_operators, smooth_samples, special_samples};
+pub use samples::{SIZES, Sample, smooth_samples, special_samples};
 
 /// The whole numbers that [`random_bindings`] gives to integer leaves, both ends included.
 pub const INTEGERS: (f64, f64) = (0.0, 2.0);

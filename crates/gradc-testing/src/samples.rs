@@ -1,7 +1,7 @@
 //! Every operator of the registry applied to numbers: what the reference data in tests/reference is made for, and what
 //! other tests of all operators go through.
 
-use gradc_ir::{Attrs, Case, Class, DType, OpDef, Tensor, TensorType};
+use gradc_ir::{Attrs, Case, Class, DType, Graph, OpDef, Tensor, TensorType, ValueId};
 
 use crate::{Random, random_operands, random_tensor};
 
@@ -30,18 +30,13 @@ const SPECIAL_FLOATS: [f64; 14] = [
 
 const SPECIAL_INTEGERS: [f64; 7] = [0.0, 1.0, -1.0, 7.0, -13.0, i32::MAX as f64, i32::MIN as f64];
 
-/// Every operator but loops: these mean what their bodies mean, and are held against the same steps one after the other.
-pub fn plain_operators() -> impl Iterator<Item = &'static OpDef> {
-    gradc_ir::op::ALL.iter().copied().filter(|def| def.class != Class::Scan)
-}
-
 /// An operator's case with numbers for its operands. Every number is one that `f32` holds exactly, so that both precisions
 /// compute with the same ones.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The attributes, and the types of the operands in double precision.
     pub case: Case,
-    /// The type of the result.
+    /// The type of the result; of several results, see [`Case::apply`].
     pub result: TensorType,
     /// The operands.
     pub operands: Vec<Tensor>,
@@ -53,10 +48,11 @@ pub struct Sample {
 
 impl Sample {
     fn new(def: &'static OpDef, case: Case, operands: Vec<Tensor>, random: &mut Random) -> Sample {
-        let result = def
-            .with(case.attrs.clone())
-            .infer(&case.operands.iter().collect::<Vec<_>>())
-            .unwrap_or_else(|error| panic!("{} {:?}: {error}", def.name, case.attrs));
+        let mut graph = Graph::new(def.name);
+        let types = (0..).zip(&case.operands);
+        let leaves: Vec<ValueId> = types.map(|(i, ty)| graph.input(format!("x{i}"), ty.clone())).collect();
+        let value = case.apply(&mut graph, def, &leaves);
+        let result = graph.ty(value).clone();
         let mut direction = |ty: &TensorType| {
             let drawn = random_tensor(ty, (-1.5, 1.5), random);
             ty.dtype.is_float().then(|| in_single_precision(&drawn))

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use gradc::ir::op::ALL;
 use gradc::ir::{DType, OpDef};
 use gradc::{Level, Options};
-use gradc_testing::{Sample, plain_operators, smooth_samples, special_samples};
+use gradc_testing::{Sample, smooth_samples, special_samples};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::subject::{Order, Results, Subject};
@@ -153,7 +154,7 @@ fn compare(what: &str, name: &str, found: &[f64], expected: &[f64], float: DType
 /// Runs `found` on every smooth sample with all its derivatives.
 fn for_each_smooth_sample(way: &str, float: DType, found: impl Fn(&Subject) -> Results) {
     let reference = Reference::load();
-    for def in plain_operators() {
+    for &def in ALL {
         let samples = smooth_samples(def);
         for (sample, numbers) in samples.iter().zip(reference.of(def, "smooth", &samples)) {
             let found = found(&Subject::new(def, sample, Order::Second));
@@ -200,7 +201,7 @@ fn compiled_with_optimisation_in_single_precision() {
 #[test]
 fn special_numbers() {
     let reference = Reference::load();
-    for def in plain_operators() {
+    for &def in ALL {
         let samples = special_samples(def);
         for (sample, numbers) in samples.iter().zip(reference.of(def, "special", &samples)) {
             let subject = Subject::new(def, sample, Order::Zero);
@@ -216,7 +217,7 @@ fn special_numbers() {
 fn the_operands_of_the_file_are_those_of_the_samples() {
     let reference = Reference::load();
     let mut cases = 0;
-    for def in plain_operators() {
+    for &def in ALL {
         for (group, samples) in [("smooth", smooth_samples(def)), ("special", special_samples(def))] {
             for (sample, numbers) in samples.iter().zip(reference.of(def, group, &samples)) {
                 let same = |name: &str, tensors: &mut dyn Iterator<Item = &gradc::ir::Tensor>| {
@@ -236,7 +237,7 @@ fn the_operands_of_the_file_are_those_of_the_samples() {
     }
     assert!(cases >= 300, "there are {cases} cases");
     let groups: Vec<String> =
-        plain_operators().flat_map(|def| ["smooth", "special"].map(|group| format!("{}.{group}", def.name))).collect();
+        ALL.iter().flat_map(|def| ["smooth", "special"].map(|group| format!("{}.{group}", def.name))).collect();
     let left_over: Vec<&String> = reference.cases.keys().filter(|group| !groups.contains(group)).collect();
     assert!(left_over.is_empty(), "no operator has these references: {left_over:?}");
 }

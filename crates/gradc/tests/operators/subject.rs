@@ -101,7 +101,7 @@ fn build(def: &'static OpDef, sample: &Sample, order: Order) -> (Graph, Inputs) 
         }
         inputs.push((name, tensor.ty().clone(), numbers));
     }
-    let result = graph.emit(def.with(sample.case.attrs.clone()), &operands);
+    let result = sample.case.apply(&mut graph, def, &operands);
     graph.add_output(Role::Output, "result", result);
     let Some(cotangent) = sample.cotangent.as_ref().filter(|_| order >= Order::First && !floats.is_empty()) else {
         return (graph, inputs);
