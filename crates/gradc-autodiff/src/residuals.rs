@@ -65,7 +65,7 @@ fn weight(graph: &Graph, value: ValueId, made: usize) -> u64 {
 /// Whether a value is not to be computed again.
 fn is_dear(graph: &Graph, value: ValueId) -> bool {
     let class = graph.op(value).map(|op| op.def.class);
-    matches!(class, Some(Class::Contract | Class::Reduce)) || graph.as_scan_result(value).is_some()
+    matches!(class, Some(Class::Contract | Class::Reduce | Class::Accumulate)) || graph.as_scan_result(value).is_some()
 }
 
 /// A network of pipes.

@@ -112,6 +112,7 @@ codes! {
     E0322 BAD_WINDOW                "an axis does not have these windows";
     E0323 BAD_EINSUM                "an equation of `einsum` does not fit its operands";
     E0324 EINSUM_EXTENTS            "an axis of `einsum` has two extents";
+    E0325 CARRY_CHANGES             "a step of a `scan` changes the type of what it carries";
 
     // Types and values.
     E0401 WRONG_KIND                "a value is of the wrong kind";

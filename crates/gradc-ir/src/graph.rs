@@ -426,6 +426,17 @@ impl Graph {
         self.rebuilt(|value| live[value.index()] || self.leaf(value).is_some(), |node| node.clone())
     }
 
+    /// This graph without some leaves and everything that depends on them, results too; and for each value its new number.
+    pub fn without(&self, leaves: &[ValueId]) -> (Graph, Vec<Option<ValueId>>) {
+        let gone = self.descendants(leaves.iter().copied());
+        let mut rest = self.clone();
+        rest.outputs.retain(|output| !gone[output.value.index()]);
+        let graph = rest.rebuilt(|value| !gone[value.index()], |node| node.clone());
+        let mut kept = graph.values();
+        let numbers = gone.iter().map(|&gone| if gone { None } else { kept.next() }).collect();
+        (graph, numbers)
+    }
+
     /// This graph in another float precision: every float becomes a `float`, constants with all digits they have.
     pub fn in_precision(&self, float: DType) -> Graph {
         self.in_types(|dtype| if dtype.is_float() { float } else { dtype })

@@ -2,6 +2,7 @@
 //!
 //! # How a graph is simplified
 //!
+//! 0. `loops`: each loop's body is simplified by itself, and what can leave the loop leaves it.
 //! 1. `canonical`: the graph becomes hash-consed. Common subexpressions, constants, dead code and everything that a
 //!    rule improves on the spot are gone after this.
 //! 2. `region`: the graph is cut into parts of bounded size. Each goes through an e-graph (`egraph`) in which the
@@ -25,6 +26,7 @@ mod cost;
 mod egraph;
 mod extract;
 pub mod facts;
+mod loops;
 mod ops;
 mod options;
 mod pattern;
@@ -78,6 +80,10 @@ fn run(graph: &Graph, options: &Options, local: &RuleSet, rules: &RuleSet) -> Si
         report.made_by = vec![Vec::new(); graph.len()];
         return Simplified { graph: graph.clone(), report };
     }
+    let graph = &loops::improve(graph, options.mode, &|body| {
+        // Nobody checks what a step hands to the next.
+        run(body, &Options { trust_indices: false, ..*options }, local, rules).graph
+    });
     let (mut arena, mut places) = canonical::import(graph, local, options);
     report.cost_before = total_cost(graph, &arena, &places);
     let pass = Pass { local, rules, mode: options.mode, limits: options.limits };

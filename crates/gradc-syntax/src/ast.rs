@@ -17,7 +17,9 @@ mod expr;
 use gradc_diagnostics::Span;
 
 pub use body::{Block, Statement, StatementKind};
-pub use expr::{Argument, ArgumentValue, BinaryOp, Branch, Expr, ExprKind, Subscript, SubscriptKind, UnaryOp};
+pub use expr::{
+    Argument, ArgumentValue, BinaryOp, Branch, Expr, ExprKind, ScanOption, Sequence, Subscript, SubscriptKind, UnaryOp,
+};
 
 /// The largest [`Expr::height`] and [`Block::height`] in a tree that the parser made.
 pub const MAX_HEIGHT: u32 = 256;

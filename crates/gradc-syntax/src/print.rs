@@ -270,6 +270,17 @@ impl Printer {
                     p.nest("else", |p| p.body(otherwise));
                 }
             }),
+            ExprKind::Scan { sequences, options, body } => self.nest("scan", |p| {
+                for sequence in sequences {
+                    p.line();
+                    p.binding("in", &sequence.variable, &sequence.value);
+                }
+                for option in options {
+                    p.line();
+                    p.binding("option", &option.name, &option.value);
+                }
+                p.body(body);
+            }),
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum TokenKind {
     For,
     #[token("in", priority = 20)]
     In,
+    #[token("scan", priority = 20)]
+    Scan,
     #[token("input", priority = 20)]
     Input,
     #[token("output", priority = 20)]
@@ -189,7 +191,10 @@ impl TokenKind {
     pub(crate) fn is_keyword(self) -> bool {
         self.is_item_keyword()
             || self.is_statement_keyword()
-            || matches!(self, TokenKind::In | TokenKind::If | TokenKind::Else | TokenKind::True | TokenKind::False)
+            || matches!(
+                self,
+                TokenKind::In | TokenKind::If | TokenKind::Else | TokenKind::Scan | TokenKind::True | TokenKind::False
+            )
     }
 
     /// Whether an item begins with it. The word `dim` does too, but is also the name of a function.
@@ -232,6 +237,7 @@ impl TokenKind {
                 | TokenKind::False
                 | TokenKind::Underscore
                 | TokenKind::If
+                | TokenKind::Scan
                 | TokenKind::Bang
         )
     }

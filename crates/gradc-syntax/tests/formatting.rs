@@ -37,6 +37,7 @@ fn spaces() {
         "@metric(m)\nfn f(x: [.., d], y = 2) -> f32[..] { x @ y }\n",
     );
     check("fn f ( ) { }", "fn f() {}\n");
+    check("fn f(x){scan x_t in(x) ,_ in x,axis=1{x_t}}", "fn f(x) { scan x_t in (x), _ in x, axis = 1 { x_t } }\n");
     check("model m{for i in 0 .. n-1{h=h}}", "model m { for i in 0..n - 1 { h = h } }\n");
     check("model m{loss -x;loss (x)}", "model m { loss -x; loss (x) }\n");
     check("fn f(a){if a{1}else if b{2}else{3}}", "fn f(a) { if a { 1 } else if b { 2 } else { 3 } }\n");

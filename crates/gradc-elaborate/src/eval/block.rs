@@ -82,7 +82,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Gives a value of the graph a name. Names of the prelude wait: they must not push aside one of the user's.
-    fn name_value(&mut self, id: ValueId, name: &'a str) {
+    pub(super) fn name_value(&mut self, id: ValueId, name: &'a str) {
         let Some(frame) = self.frames.last() else { return };
         if frame.library {
             self.library_names.push((id, name, frame.scope));

@@ -29,6 +29,7 @@ impl<'a> Evaluator<'a> {
             ExprKind::Index { base, subscripts } => self.index(base, subscripts, expr.span),
             ExprKind::Field { base, field } => self.field(base, field, expr.span),
             ExprKind::If { branches, otherwise } => self.conditional(branches, otherwise.as_ref()),
+            ExprKind::Scan { sequences, options, body } => self.scan(sequences, options, body, expr.span),
             ExprKind::Error => Value::Error,
         }
     }

@@ -17,6 +17,7 @@ mod model;
 mod param;
 mod random;
 mod report;
+mod scan;
 mod types;
 mod update;
 
@@ -70,6 +71,10 @@ pub(crate) struct Evaluator<'a> {
     phase: Phase,
     /// Whether anything has depended on the phase.
     asked_phase: bool,
+    /// How many loops the evaluation is in.
+    loops: usize,
+    /// Leaves that stood in for carries and slices while bodies of loops were evaluated.
+    stand_ins: Vec<ValueId>,
 }
 
 enum Global {
@@ -94,6 +99,8 @@ impl<'a> Evaluator<'a> {
             sequence: random::Sequence::default(),
             phase,
             asked_phase: false,
+            loops: 0,
+            stand_ins: Vec::new(),
         }
     }
 
@@ -108,8 +115,13 @@ impl<'a> Evaluator<'a> {
         self.asked_phase
     }
 
-    /// What has been reported.
-    pub(crate) fn into_parts(self) -> (Graph, Results, Vec<Diagnostic>) {
+    /// The graph, what the model declares in it, and what has been reported.
+    pub(crate) fn into_parts(mut self) -> (Graph, Results, Vec<Diagnostic>) {
+        if !self.stand_ins.is_empty() {
+            let (graph, numbers) = self.graph.without(&self.stand_ins);
+            self.graph = graph;
+            self.results.renumber(&numbers);
+        }
         (self.graph, self.results, self.diagnostics)
     }
 

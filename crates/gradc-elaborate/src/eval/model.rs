@@ -30,6 +30,18 @@ pub(crate) struct Results {
     automatic: Option<(String, Tensor, Span)>,
 }
 
+impl Results {
+    /// Follows the values to their new numbers. What is not there any more has been reported to be wrong.
+    pub(super) fn renumber(&mut self, numbers: &[Option<ValueId>]) {
+        let known = |tensor: &Tensor| numbers[tensor.id.index()];
+        let renumber = |tensor: &mut Tensor| tensor.id = known(tensor).unwrap_or(tensor.id);
+        let leaves = self.inputs.iter_mut().chain(&mut self.params).chain(&mut self.states);
+        leaves.for_each(|(tensor, _)| renumber(tensor));
+        self.outputs.retain(|(_, tensor, _)| known(tensor).is_some());
+        self.outputs.iter_mut().for_each(|(_, tensor, _)| renumber(tensor));
+    }
+}
+
 impl<'a> Evaluator<'a> {
     /// Unrolls a model.
     pub(crate) fn model(&mut self, id: ItemId, model: &'a Model) {

@@ -12,6 +12,13 @@ impl<'a> Evaluator<'a> {
     /// In training the value is a result of the graph. Elsewhere it is looked at all the same, for what is wrong with
     /// it and for the instances of layers in it, but nothing depends on it.
     pub(super) fn update(&mut self, name: &'a Name, value: &'a Expr, span: Span) {
+        if self.loops > 0 {
+            let message = format!("`{}` is updated inside of a `scan`", name.text);
+            let diagnostic =
+                error_at(codes::MODEL_STATEMENT, message, span, "a state has one next value, not one a step");
+            self.report(diagnostic.help("carry a variable through the loop, and update the state behind it"));
+            return;
+        }
         let next = self.expr(value);
         let state = match self.name(&name.text) {
             Value::Tensor(tensor) if self.graph.leaf(tensor.id) == Some(LeafKind::State) => tensor,

@@ -172,6 +172,12 @@ impl<'a> Resolver<'a> {
 
     fn model_statement(&mut self, keyword: &str, span: Span) {
         if self.kind == Kind::Model {
+            if let (Some(&around), false) = (self.loops.last(), keyword == "input") {
+                let message = format!("`{keyword}` inside of a `scan`");
+                let diagnostic = error_at(codes::MODEL_STATEMENT, message, span, "this would be there in every step");
+                let diagnostic = diagnostic.secondary(around, "in this loop");
+                self.report(diagnostic.help("put it behind the loop, and give it what the loop gives"));
+            }
             return;
         }
         let message = format!("`{keyword}` outside of a `model`");
@@ -192,6 +198,7 @@ impl<'a> Resolver<'a> {
             Some(LocalKind::Parameter) => "a parameter of the function",
             Some(LocalKind::Bound) => "bound by the type of a parameter",
             Some(LocalKind::Loop) => "the variable of a `for`",
+            Some(LocalKind::Slice) => "the variable of a `scan`",
             Some(LocalKind::Input) => "an input",
             Some(LocalKind::Param) => "a trained parameter",
             Some(LocalKind::State) => "a state",
@@ -258,6 +265,7 @@ fn result_in(kind: &ExprKind) -> bool {
         ExprKind::If { branches, otherwise } => {
             branches.iter().any(|branch| has_result(&branch.body)) || otherwise.iter().any(has_result)
         }
+        ExprKind::Scan { body, .. } => has_result(body),
         _ => false,
     }
 }

@@ -75,6 +75,9 @@ impl<'a> Resolver<'a> {
                     None => {}
                 }
             }
+            ExprKind::Scan { sequences, options, body } => {
+                self.scan(sequences, options, body, needs_value, expr.span);
+            }
         }
     }
 

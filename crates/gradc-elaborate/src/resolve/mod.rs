@@ -3,6 +3,7 @@
 mod body;
 mod cycles;
 mod expr;
+mod scan;
 mod scope;
 mod train;
 mod types;
@@ -34,6 +35,7 @@ pub(crate) fn resolve(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
         mentions: FxHashMap::default(),
         used: FxHashSet::default(),
         before: 0,
+        loops: Vec::new(),
     };
     for (id, item) in program.items() {
         resolver.begin(id);
@@ -84,6 +86,8 @@ struct Resolver<'a> {
     used: FxHashSet<ItemId>,
     /// How many diagnostics there were before the current item.
     before: usize,
+    /// The loops around what is being looked at.
+    loops: Vec<Span>,
 }
 
 impl<'a> Resolver<'a> {
@@ -228,12 +232,13 @@ impl<'a> Resolver<'a> {
                 LocalKind::Input => (codes::UNUSED_INPUT, "the input"),
                 LocalKind::Param => (codes::UNUSED_PARAM, "the trained parameter"),
                 LocalKind::State => (codes::UNUSED_PARAM, "the state"),
+                LocalKind::Slice => (codes::UNUSED_LET, "the variable"),
                 LocalKind::Given | LocalKind::Bound | LocalKind::Loop | LocalKind::Output => continue,
             };
             let diagnostic = Diagnostic::warning(code, format!("{what} `{}` is not used", local.name))
                 .primary(local.span, "nothing reads this");
             self.warnings.push(match local.kind {
-                LocalKind::Let | LocalKind::Parameter => {
+                LocalKind::Let | LocalKind::Slice | LocalKind::Parameter => {
                     diagnostic.help(format!("remove it, or call it `_{}` if that is intended", local.name))
                 }
                 _ => diagnostic,

@@ -13,6 +13,8 @@ pub(super) enum LocalKind {
     Bound,
     /// Of a `for`.
     Loop,
+    /// Of a sequence of a `scan`.
+    Slice,
     Input,
     Output,
     /// `param`.

@@ -8,4 +8,5 @@ mod hostile;
 mod interface;
 mod prelude;
 mod properties;
+mod recurrent;
 mod support;

@@ -2,6 +2,7 @@
 
 mod common;
 mod files;
+mod loops;
 mod manual;
 mod scale;
 mod stable;

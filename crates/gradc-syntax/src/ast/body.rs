@@ -118,7 +118,7 @@ pub enum StatementKind {
         /// Its value.
         value: Expr,
     },
-    /// An `if` that is not the last in its block, and stands there for the statements in it.
+    /// An `if` or a `scan` that is not the last in its block, and stands there for the statements in it.
     Expr(Expr),
     /// Something that could not be parsed, which has been reported.
     Error {

@@ -88,6 +88,15 @@ pub enum ExprKind {
         /// The body after the last `else`.
         otherwise: Option<Block>,
     },
+    /// `scan x_t in x, m_t in mask, axis = 1 { … }`
+    Scan {
+        /// The sequences, at least one.
+        sequences: Vec<Sequence>,
+        /// What follows them; not checked here.
+        options: Vec<ScanOption>,
+        /// One step.
+        body: Block,
+    },
     /// Something that could not be parsed, which has been reported.
     Error,
 }
@@ -114,8 +123,31 @@ impl ExprKind {
                 let heights = branches.iter().map(|branch| branch.condition.height.max(branch.body.height()));
                 tallest(heights.chain(otherwise.iter().map(Block::height)))
             }
+            ExprKind::Scan { sequences, options, body } => {
+                let sequences = sequences.iter().map(|sequence| sequence.value.height);
+                let options = options.iter().map(|option| option.value.height);
+                tallest(sequences.chain(options)).max(body.height())
+            }
         }
     }
+}
+
+/// `x_t in x`: a variable of a `scan` and the tensor whose slices it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// The variable.
+    pub variable: Name,
+    /// The tensor.
+    pub value: Expr,
+}
+
+/// `name = value` after the sequences of a `scan`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanOption {
+    /// Which option.
+    pub name: Name,
+    /// What it is set to.
+    pub value: Expr,
 }
 
 /// One condition of an `if`, with its body.

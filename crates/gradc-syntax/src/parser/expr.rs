@@ -4,7 +4,10 @@ use gradc_diagnostics::{Diagnostic, Span, codes};
 
 use super::statement::Body;
 use super::{Mark, Parse, Parser, Reported, reserved_word};
-use crate::ast::{Argument, ArgumentValue, BinaryOp, Branch, Expr, ExprKind, Name, Subscript, SubscriptKind, UnaryOp};
+use crate::ast::{
+    Argument, ArgumentValue, BinaryOp, Branch, Expr, ExprKind, Name, ScanOption, Sequence, Subscript, SubscriptKind,
+    UnaryOp,
+};
 use crate::literal::{self, Number};
 use crate::token::TokenKind;
 
@@ -214,6 +217,9 @@ impl Parser<'_> {
                 return self.node(ExprKind::List(elements), span);
             }
             TokenKind::If => return self.conditional(),
+            TokenKind::Scan if matches!(self.token_after(1).kind, TokenKind::Ident | TokenKind::Underscore) => {
+                return self.scan();
+            }
             _ => return self.no_atom(span),
         };
         self.node(kind, span)
@@ -333,6 +339,35 @@ impl Parser<'_> {
             }
         }
         let kind = ExprKind::If { branches, otherwise };
+        let span = self.since(start);
+        self.node(kind, span)
+    }
+
+    /// `scan x_t in x, m_t in mask, axis = 1 { … }`
+    fn scan(&mut self) -> Parse<Expr> {
+        let start = self.span();
+        self.bump();
+        let (mut sequences, mut options) = (Vec::new(), Vec::new());
+        loop {
+            if !sequences.is_empty() && self.token_after(1).kind == TokenKind::Assign {
+                let name = self.name("the name of an option")?;
+                self.bump();
+                options.push(ScanOption { name, value: self.expr()? });
+            } else if options.is_empty() {
+                let variable = self.variable()?;
+                self.expect(TokenKind::In, "`in` after the variable")?;
+                sequences.push(Sequence { variable, value: self.expr()? });
+            } else {
+                return Err(self.unexpected("an option, such as `reverse = true`"));
+            }
+            if self.eat(TokenKind::Comma).is_none() {
+                break;
+            }
+            // What follows a comma may stand on a line of its own.
+            self.began_at = self.at;
+        }
+        let body = self.block("`,` or `{` after the sequences", Body::WithValue)?;
+        let kind = ExprKind::Scan { sequences, options, body };
         let span = self.since(start);
         self.node(kind, span)
     }

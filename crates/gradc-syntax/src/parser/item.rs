@@ -84,7 +84,8 @@ impl Parser<'_> {
         let token = self.token();
         let word = self.text_of(token);
         let assigned = token.kind == TokenKind::Ident && self.token_after(1).kind == TokenKind::Assign;
-        let begins_statement = token.kind.is_statement_keyword() || token.kind == TokenKind::If;
+        let begins_statement =
+            token.kind.is_statement_keyword() || matches!(token.kind, TokenKind::If | TokenKind::Scan);
         if begins_statement || assigned {
             return Ok(self.statement_outside(mark, start));
         }
@@ -116,7 +117,7 @@ impl Parser<'_> {
             kind => {
                 let home = match kind {
                     TokenKind::Param => "a `layer` or a `model`",
-                    TokenKind::For | TokenKind::If => "a body",
+                    TokenKind::For | TokenKind::If | TokenKind::Scan => "a body",
                     _ => "a `model`",
                 };
                 (

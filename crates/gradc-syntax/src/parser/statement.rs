@@ -317,10 +317,7 @@ impl Parser<'_> {
 
     fn for_(&mut self) -> Parse<StatementKind> {
         self.bump();
-        let variable = match self.eat(TokenKind::Underscore) {
-            Some(token) => Name { text: "_".to_owned(), span: self.span_of(token) },
-            None => self.name("the name of a variable")?,
-        };
+        let variable = self.variable()?;
         self.expect(TokenKind::In, "`in` after the variable")?;
         let start = self.expr()?;
         if self.is(TokenKind::LeftBrace) {
@@ -336,6 +333,14 @@ impl Parser<'_> {
         let end = self.expr()?;
         let body = self.block("`{` after the range", Body::For)?;
         Ok(StatementKind::For { variable, start, end, body })
+    }
+
+    /// The variable of a `for` or of a `scan`, which may be `_`.
+    pub(super) fn variable(&mut self) -> Parse<Name> {
+        match self.eat(TokenKind::Underscore) {
+            Some(token) => Ok(Name { text: "_".to_owned(), span: self.span_of(token) }),
+            None => self.name("the name of a variable"),
+        }
     }
 
     fn output(&mut self, mark: Mark) -> Parse<StatementKind> {
@@ -436,7 +441,9 @@ fn cannot_follow_keyword(next: TokenKind) -> bool {
 /// Whether it is an expression that does nothing but have a value.
 fn is_without_effect(statement: &Statement) -> bool {
     match &statement.kind {
-        StatementKind::Expr(expr) => !matches!(expr.kind, ExprKind::If { .. } | ExprKind::Error),
+        StatementKind::Expr(expr) => {
+            !matches!(expr.kind, ExprKind::If { .. } | ExprKind::Scan { .. } | ExprKind::Error)
+        }
         _ => false,
     }
 }
