@@ -234,8 +234,10 @@ impl Program {
         unreached
             .map(|(param, _)| {
                 let message = format!("the loss does not depend on the parameter `{}`", param.name);
+                // For a layer of the prelude, the user's call of it.
+                let place = elaborated.graph.node(param.value).origin.span.unwrap_or(param.span);
                 Diagnostic::warning(codes::UNREACHED_PARAMETER, message)
-                    .primary(param.span, "it has no gradient and is not trained")
+                    .primary(place, "it has no gradient and is not trained")
                     .help("use what is computed from it, or remove it")
             })
             .collect()

@@ -1,5 +1,8 @@
 //! The programs in the documents are right, and the tables of the language's reference are complete.
 
+use std::fmt::Write;
+use std::path::Path;
+
 use gradc_diagnostics::SourceMap;
 use gradc_elaborate::PRELUDE;
 use gradc_syntax::ast::Item;
@@ -45,4 +48,53 @@ fn the_prelude_has_no_warnings_of_its_own() {
     // As a root file it is checked like any other, unused variables included.
     let run = run_text(PRELUDE);
     assert!(run.diagnostics.is_empty(), "{}", run.rendered());
+}
+
+/// `docs/prelude.md` as it should be: the sections, signatures and comments of the prelude.
+fn manual() -> String {
+    let mut manual = String::from(
+        "# The prelude\n\n\
+         What every program can use without an import, in the order of [its source](../crates/gradc-elaborate/src/prelude.net). \
+         This page is\nwritten from there, and a test holds it. [The language](language.md) says how signatures are read.\n",
+    );
+    let mut comment: Vec<&str> = Vec::new();
+    for line in PRELUDE.lines() {
+        if let Some(title) = line.strip_prefix("// ---").map(|rest| rest.trim_matches(['-', ' '])) {
+            let mut title: String = title.to_owned();
+            title[..1].make_ascii_uppercase();
+            let _ = write!(manual, "\n## {title}\n");
+            comment.clear();
+        } else if let Some(text) = line.strip_prefix("//") {
+            comment.push(text.trim());
+        } else if line.is_empty() {
+            // What stands by itself is about the section.
+            let text = comment.join(" ");
+            if manual.contains("\n## ") && !text.trim().is_empty() {
+                let _ = write!(manual, "\n{}\n", text.trim());
+            }
+            comment.clear();
+        } else if let Some(signature) = signature(line) {
+            let _ = write!(manual, "\n`{signature}`");
+            let text = comment.join(" ");
+            let _ = if text.is_empty() { writeln!(manual) } else { write!(manual, "  \n{text}\n") };
+            comment.clear();
+        }
+    }
+    manual
+}
+
+/// What is declared on a line, without its body.
+fn signature(line: &str) -> Option<&str> {
+    let declares = ["fn ", "layer ", "initializer ", "const "].iter().any(|keyword| line.starts_with(keyword));
+    declares.then(|| line.split_once(" {").map_or(line, |(signature, _)| signature))
+}
+
+#[test]
+fn the_manual_of_the_prelude_is_what_its_source_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/prelude.md");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|mode| mode == "always") {
+        std::fs::write(&path, manual()).expect("the page can be written");
+    }
+    let found = std::fs::read_to_string(&path).expect("the page is there");
+    assert!(found == manual(), "docs/prelude.md is out of date: INSTA_UPDATE=always cargo test -p gradc-elaborate");
 }
