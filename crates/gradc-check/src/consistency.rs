@@ -323,6 +323,8 @@ fn largest_error(found: &[f64], expected: &[f64], noise: f64) -> f64 {
     let error = |(a, b): (&f64, &f64)| match a.is_nan() || b.is_nan() {
         true if a.is_nan() && b.is_nan() => 0.0,
         true => f64::INFINITY,
+        // Beside an infinite number, every other one is infinitely wrong.
+        false if (a.is_infinite() || b.is_infinite()) && a != b => f64::INFINITY,
         false => relative_error(*a, *b, scale, noise, EXACT),
     };
     found.iter().zip(expected).map(error).fold(0.0, f64::max)
