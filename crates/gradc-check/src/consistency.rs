@@ -114,15 +114,8 @@ fn same(
     let noise = ULPS * f64::EPSILON * largest;
     let (mut error, mut of) = (0.0f64, None);
     for (name, expected) in expected {
-        let found = found.get(name).map_or(&[][..], Vec::as_slice);
-        let scale = magnitude(expected);
-        let mut worst = if found.len() == expected.len() { 0.0f64 } else { f64::INFINITY };
-        for (a, b) in found.iter().zip(expected) {
-            let both_nan = a.is_nan() && b.is_nan();
-            let own = if both_nan { 0.0 } else { relative_error(*a, *b, scale, noise, EXACT) };
-            worst = if own <= worst { worst } else { own };
-        }
-        if !(worst <= error) {
+        let worst = largest_error(found.get(name).map_or(&[][..], Vec::as_slice), expected, noise);
+        if worst > error {
             (error, of) = (worst, Some(name.clone()));
         }
     }
@@ -271,7 +264,7 @@ pub(crate) fn wrong_code(subject: &Subject, point: &Bindings) -> Result<Option<F
     let found = compiled_values(graph, subject, point, &wanted)?;
     let expected = values(graph, point, &applied);
     let errors = found.iter().zip(&expected);
-    let errors = errors.map(|(found, expected)| largest_error(found.as_deref().unwrap_or(&[]), expected.data()));
+    let errors = errors.map(|(found, expected)| largest_error(found.as_deref().unwrap_or(&[]), expected.data(), 0.0));
     let wrong = applied.iter().zip(errors).find(|(_, error)| *error > EXACT);
     Ok(wrong.and_then(|(&value, error)| {
         let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
@@ -310,7 +303,7 @@ fn first_difference(plain: &Graph, other: &Graph, point: &Bindings) -> Option<(V
     both.sort_unstable();
     let (first, second): (Vec<ValueId>, Vec<ValueId>) = both.into_iter().unzip();
     let (expected, found) = (values(plain, point, &first), values(other, point, &second));
-    let errors = found.iter().zip(&expected).map(|(found, expected)| largest_error(found.data(), expected.data()));
+    let errors = found.iter().zip(&expected).map(|(found, expected)| largest_error(found.data(), expected.data(), 0.0));
     first.into_iter().zip(errors).find(|(_, error)| *error > EXACT)
 }
 
@@ -320,9 +313,9 @@ fn path_and_name(graph: &Graph, value: ValueId) -> Option<String> {
     Some(if path.is_empty() { name.to_string() } else { format!("{path}.{name}") })
 }
 
-/// The largest error of numbers relative to the greatest of them; infinite where one is NaN and the other not, or where
-/// there are not as many.
-fn largest_error(found: &[f64], expected: &[f64]) -> f64 {
+/// The largest error of numbers relative to the greatest of them, where differences up to `noise` mean nothing; infinite
+/// where one is NaN and the other not, or where there are not as many.
+fn largest_error(found: &[f64], expected: &[f64], noise: f64) -> f64 {
     if found.len() != expected.len() {
         return f64::INFINITY;
     }
@@ -330,7 +323,9 @@ fn largest_error(found: &[f64], expected: &[f64]) -> f64 {
     let error = |(a, b): (&f64, &f64)| match a.is_nan() || b.is_nan() {
         true if a.is_nan() && b.is_nan() => 0.0,
         true => f64::INFINITY,
-        false => relative_error(*a, *b, scale, 0.0, EXACT),
+        // Beside an infinite number, every other one is infinitely wrong.
+        false if (a.is_infinite() || b.is_infinite()) && a != b => f64::INFINITY,
+        false => relative_error(*a, *b, scale, noise, EXACT),
     };
     found.iter().zip(expected).map(error).fold(0.0, f64::max)
 }
