@@ -227,6 +227,7 @@ models! {
     depth_relu: "examples/depth/relu.net", width = 9;
     depth_residual: "examples/depth/residual.net";
     autoencoder: "examples/autoencoder.net";
+    lstm: "examples/lstm.net";
     mixture: "examples/mixture.net";
     regression_linear: "examples/regression/linear.net";
     regression_logistic: "examples/regression/logistic.net";
