@@ -59,8 +59,8 @@ impl Loop {
         for i in 0..length {
             let at = if self.reverse { length - 1 - i } else { i };
             let mut inputs = carries.clone();
-            for j in self.carries..self.carries + self.sequences {
-                let slice = graph.slice_axis(operands[j], 0, at, at + 1);
+            for (j, &sequence) in operands.iter().enumerate().skip(self.carries).take(self.sequences) {
+                let slice = graph.slice_axis(sequence, 0, at, at + 1);
                 inputs.push(graph.reshape(slice, &self.inputs[j]));
             }
             inputs.extend(&operands[self.carries + self.sequences..]);

@@ -173,8 +173,8 @@ impl Scan {
                 return fail(format!("operand {index} is {ty}, not {expected}"));
             }
         }
-        for index in 0..self.carries {
-            let (before, after) = (self.body.graph().ty(inputs[index]), self.body.result_type(index));
+        for (index, &input) in inputs.iter().enumerate().take(self.carries) {
+            let (before, after) = (self.body.graph().ty(input), self.body.result_type(index));
             if before != after {
                 return fail(format!("carry {index} is {before} before a step and {after} after it"));
             }
@@ -190,8 +190,8 @@ impl Scan {
     fn evaluate(&self, operands: &[&Tensor], packed: &TensorType) -> Vec<f64> {
         let mut data = vec![0.0; packed.shape.elements()];
         let mut end = self.results();
-        for index in 0..self.results() {
-            data[index] = end as f64;
+        for (index, start) in data.iter_mut().enumerate().take(self.results()) {
+            *start = end as f64;
             end += self.result_type(index).shape.elements();
         }
         let mut carries: Vec<Tensor> = operands[..self.carries].iter().map(|&first| first.clone()).collect();

@@ -95,7 +95,7 @@ pub enum ExprKind {
         /// What follows them; not checked here.
         options: Vec<ScanOption>,
         /// One step.
-        body: Block,
+        body: Box<Block>,
     },
     /// Something that could not be parsed, which has been reported.
     Error,

@@ -367,7 +367,7 @@ impl Parser<'_> {
             self.began_at = self.at;
         }
         let body = self.block("`,` or `{` after the sequences", Body::WithValue)?;
-        let kind = ExprKind::Scan { sequences, options, body };
+        let kind = ExprKind::Scan { sequences, options, body: Box::new(body) };
         let span = self.since(start);
         self.node(kind, span)
     }
