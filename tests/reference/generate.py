@@ -162,6 +162,7 @@ MEANING = {
     "lt": lambda a, b: a < b,
     "matmul": matmul,
     "max": jnp.maximum,
+    "mean": reduce(jnp.mean, np.nan),
     "min": jnp.minimum,
     "mul": lambda a, b: a * b,
     "ne": lambda a, b: a != b,

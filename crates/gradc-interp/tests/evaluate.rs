@@ -188,6 +188,8 @@ fn reductions_over_no_elements_and_with_nan() {
     let axes = |axes: &[usize]| [("axes", Attr::from(axes))];
     let empty = tensor(DType::F64, &[2, 0], &[]);
     check(op("sum", axes(&[1])), std::slice::from_ref(&empty), &[0.0, 0.0]);
+    check(op("mean", axes(&[1])), std::slice::from_ref(&empty), &[NAN, NAN]);
+    check(op("mean", axes(&[0])), std::slice::from_ref(&empty), &[]);
     check(op("amax", axes(&[1])), std::slice::from_ref(&empty), &[-INF, -INF]);
     check(op("amin", axes(&[1])), &[empty], &[INF, INF]);
     let empty = tensor(DType::I32, &[0], &[]);
@@ -196,7 +198,12 @@ fn reductions_over_no_elements_and_with_nan() {
     let x = tensor(DType::F64, &[2, 3], &[1.0, NAN, 3.0, -0.0, 0.0, -0.0]);
     check(op("amax", axes(&[1])), std::slice::from_ref(&x), &[NAN, 0.0]);
     check(op("amin", axes(&[1])), std::slice::from_ref(&x), &[NAN, -0.0]);
-    check(op("amax", axes(&[0])), &[x], &[1.0, NAN, 3.0]);
+    check(op("amax", axes(&[0])), std::slice::from_ref(&x), &[1.0, NAN, 3.0]);
+    check(op("mean", axes(&[1])), &[x], &[NAN, 0.0]);
+    // The sum is rounded before it is divided, as the sum of a kernel is.
+    let third = f64::from(((1.0f64 + f64::from(f32::EPSILON) * 1.5) as f32) / 3.0);
+    let x = tensor(DType::F32, &[3], &[1.0, f64::from(f32::EPSILON), f64::from(f32::EPSILON) / 2.0]);
+    check(op("mean", axes(&[0])), &[x], &[third]);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 mod arena;
 mod build;
+mod expand;
 mod groups;
 mod index;
 pub mod kernel;

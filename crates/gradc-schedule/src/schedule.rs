@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 
 use crate::arena::{Request, layout};
 use crate::build::{Built, build, build_copy, finish};
+use crate::expand::expand;
 use crate::groups::{Groups, Work, group};
 use crate::kernel::{Kernel, print_definition};
 use crate::matrix::MatrixView;
@@ -17,7 +18,8 @@ use crate::scans::{self, Bodies};
 /// How to schedule.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether several values may be computed by one kernel. Without, each operator is a step of its own.
+    /// Whether several values may be computed by one kernel. Without, each operator is a step of its own,
+    /// or two.
     pub fuse: bool,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
@@ -34,6 +36,7 @@ impl Default for Options {
 /// The plan that computes the results of a graph, which must be verified. It takes time linear in the graph, and gives
 /// the same plan for the same graph.
 pub fn schedule(graph: &Graph, options: &Options) -> Plan {
+    let graph = &*expand(graph);
     let places = Places::new(graph, options);
     let groups = group(graph, &places, options);
     let bodies = Bodies::new(graph, places.roots(), options);

@@ -143,6 +143,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("log", UNARY, Action::Unary(&op::log::LOG)),
     intrinsic("log1p", UNARY, Action::Unary(&op::log1p::LOG1P)),
     intrinsic("max", BINARY_OR_REDUCE, Action::BinaryOrReduce(&op::max::MAX, &op::reduce_max::REDUCE_MAX)),
+    intrinsic("mean", REDUCE, Action::Reduce(&op::reduce_mean::REDUCE_MEAN)),
     intrinsic("min", BINARY_OR_REDUCE, Action::BinaryOrReduce(&op::min::MIN, &op::reduce_min::REDUCE_MIN)),
     intrinsic("normal", &[("mean", false), ("std", false)], Action::Init(InitKind::Normal)),
     intrinsic("one_hot", &[("indices", true), ("n", true), ("type", false)], Action::Function(gather::one_hot)),

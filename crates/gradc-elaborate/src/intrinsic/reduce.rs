@@ -1,7 +1,8 @@
-//! Reductions: `sum`, and `max` and `min` of a single tensor.
+//! Reductions: `sum`, `mean`, and `max` and `min` of a single tensor.
 
 use gradc_diagnostics::codes;
 use gradc_ir::op::OpDef;
+use gradc_ir::op::reduce_mean::REDUCE_MEAN;
 use gradc_ir::{Attr, Attrs, DType};
 
 use super::Arguments;
@@ -30,6 +31,12 @@ fn along(evaluator: &mut Evaluator<'_>, def: &'static OpDef, arguments: &Argumen
         let message = format!("`{}` takes numbers, not bool", arguments.intrinsic.name);
         let diagnostic = error_at(codes::WRONG_DTYPE, message, arguments.place(0), format!("this is `{x}`"));
         evaluator.report(diagnostic.help("count with `sum(cast(…, f32))`"));
+        return None;
+    }
+    if !x.dtype.is_float() && std::ptr::eq(def, &REDUCE_MEAN) {
+        let message = format!("`{}` takes floats, not {}", arguments.intrinsic.name, x.dtype);
+        let diagnostic = error_at(codes::WRONG_DTYPE, message, arguments.place(0), format!("this is `{x}`"));
+        evaluator.report(diagnostic.help("convert it first: `cast(…, f32)`"));
         return None;
     }
     let axes = arguments.axes(evaluator, first, x)?;

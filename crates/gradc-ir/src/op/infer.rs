@@ -46,6 +46,14 @@ pub(super) fn reduce(attrs: &Attrs, operands: &[&TensorType]) -> Result<TensorTy
     Ok(ty.with_shape(ty.shape.without(axes)))
 }
 
+/// Reductions of floats.
+pub(super) fn reduce_float(attrs: &Attrs, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
+    if !operands[0].dtype.is_float() {
+        return Err(TypeError(format!("expected floats, found {}", operands[0])));
+    }
+    reduce(attrs, operands)
+}
+
 /// `axes` are distinct axes of `ty`, in increasing order.
 pub(super) fn axes_of(axes: &[usize], ty: &TensorType) -> Result<(), TypeError> {
     let increasing = axes.windows(2).all(|pair| pair[0] < pair[1]);

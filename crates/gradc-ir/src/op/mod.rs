@@ -59,6 +59,7 @@ operators! {
     pow
     random
     reduce_max
+    reduce_mean
     reduce_min
     reduce_sum
     reshape

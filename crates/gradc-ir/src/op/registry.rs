@@ -38,6 +38,7 @@ pub static ALL: &[&OpDef] = &[
     &pow::POW,
     &random::RANDOM,
     &reduce_max::REDUCE_MAX,
+    &reduce_mean::REDUCE_MEAN,
     &reduce_min::REDUCE_MIN,
     &reduce_sum::REDUCE_SUM,
     &reshape::RESHAPE,

@@ -146,17 +146,23 @@ fn movement(op: &Op, operands: &[&Facts]) -> Range {
 
 /// Bounds of a reduction of `count` elements.
 fn reduction(op: &Op, x: Range, count: usize) -> Range {
-    if op.is(&op::reduce_sum::REDUCE_SUM) {
-        // The sum of n copies of a bound, and what rounding may add to it.
-        let factor = count as f64 * (1.0 + count as f64 * 1e-7);
-        let both = x.low == f64::NEG_INFINITY && x.high == f64::INFINITY;
-        let sum = Range { low: (factor * x.low).min(0.0), high: (factor * x.high).max(0.0), nan: x.nan || both };
-        return match count {
-            0 => Range::between(0.0, 0.0),
-            _ if x.low > 0.0 => Range { low: x.low, ..sum },
-            _ if x.high < 0.0 => Range { high: x.high, ..sum },
-            _ => sum,
-        };
+    match count {
+        _ if op.is(&op::reduce_sum::REDUCE_SUM) => sum(x, count),
+        0 => Range::ANY,
+        _ if op.is(&op::reduce_mean::REDUCE_MEAN) => quotient(sum(x, count), Range::point(count as f64)),
+        _ => x,
     }
-    if count > 0 { x } else { Range::ANY }
+}
+
+/// Bounds of a sum: so many copies of the bounds, and what rounding may add to it.
+fn sum(x: Range, count: usize) -> Range {
+    let factor = count as f64 * (1.0 + count as f64 * 1e-7);
+    let both = x.low == f64::NEG_INFINITY && x.high == f64::INFINITY;
+    let sum = Range { low: (factor * x.low).min(0.0), high: (factor * x.high).max(0.0), nan: x.nan || both };
+    match count {
+        0 => Range::between(0.0, 0.0),
+        _ if x.low > 0.0 => Range { low: x.low, ..sum },
+        _ if x.high < 0.0 => Range { high: x.high, ..sum },
+        _ => sum,
+    }
 }

@@ -12,6 +12,7 @@ use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
+    rule("mean-as-sum",         Strict,   "mean[A](x)",              "sum[A](x) / n",      "that is what a mean is; all rules are about sums").built(mean_as_sum).local().at(&["x: 3 2; A: 1", "x: 3 2; A: 0 1", "x: 3 0; A: 1", "x: 5; A: 0"]),
     rule("sum-of-number",       Accurate, "sum[A](#c)",              "n * #c",             "one rounding instead of many").built(sum_of_number).local().at(&["#c: 0.1; A: 0", "#c: 1; A: 0"]),
     rule("extreme-of-number",   Strict,   "amax(#c) or amin(#c)",    "#c",                 "the extreme of equal numbers is that number").any(Class::Reduce).built(extreme_of_number).local().at(&["amax[A](#c) @ A: 0", "amin[A](#c) @ A: 0"]),
     rule("sum-of-broadcast",    Accurate, "sum[A](broadcast[B](x))", "n * sum(x)",         "one rounding instead of many").built(sum_of_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1", "x: 3; B: 1 / 2 3; A: 0 1", "x: 2 3; B: 0 2 / 2 5 3; A: 1 2", "x: 3; B: 0 / 3 2; A: 0"]),
@@ -47,6 +48,14 @@ fn application(terms: &dyn Terms, class: Id, def: &'static OpDef) -> Option<(Op,
 /// How many elements a reduction makes into one.
 fn count(terms: &dyn Terms, operand: Id, axes: &[usize]) -> usize {
     axes.iter().map(|&axis| terms.facts(operand).ty.shape[axis]).product()
+}
+
+fn mean_as_sum(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, axes) = (found.value("x")?, found.attrs("A")?.ints("axes"));
+    let count = count(terms, x, axes);
+    let sum = terms.apply(ops::reduce(&REDUCE_SUM, axes), &[x])?;
+    let count = terms.literal(count as f64, found.ty)?;
+    terms.apply(op::div::DIV.op(), &[sum, count])
 }
 
 fn sum_of_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
