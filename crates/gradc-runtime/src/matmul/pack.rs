@@ -146,6 +146,9 @@ pub(super) unsafe fn transpose<T: Copy>(from: *const T, from_stride: usize, to: 
     }
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use {transpose as transpose_f32, transpose as transpose_f64};
+
 /// Transposes a square of elements. Strides are from row to row; columns are adjacent.
 ///
 /// # Safety
