@@ -40,6 +40,7 @@ mod consistency;
 mod difference;
 mod evaluate;
 mod finding;
+mod held;
 mod locate;
 mod options;
 mod point;

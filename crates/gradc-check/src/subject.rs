@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gradc::ir::op::stop_gradient::STOP_GRADIENT;
 use gradc::ir::{DType, Graph, LeafKind, Role, Tensor, TensorType, ValueId};
 use gradc::pipeline::find_value;
 use gradc::{Error, GoalError, index_bounds};
 
 use crate::evaluate::{Bindings, values};
+use crate::held::Opened;
 
 /// What is differentiated, by what.
 #[derive(Clone, Debug)]
@@ -132,29 +132,26 @@ impl Subject {
     /// The subject with what every `stop_gradient` gives held at what it is at `point`: the function whose derivative the
     /// gradient is. With what it is to be evaluated at.
     pub(crate) fn held_still(&self, point: &Bindings) -> (Subject, Bindings) {
-        let live = self.graph.live();
-        let stops =
-            |value: &ValueId| live[value.index()] && self.graph.op(*value).is_some_and(|op| op.is(&STOP_GRADIENT));
-        let held: Vec<ValueId> = self.graph.values().filter(stops).collect();
-        let mut tensors = values(&self.graph, point, &held).into_iter();
+        let opened = Opened::new(&self.graph);
+        let mut tensors = values(&opened.graph, point, &opened.stops).into_iter();
         let mut result = Subject { graph: self.graph.emptied(), ..self.clone() };
-        let mut renumbered: Vec<ValueId> = Vec::with_capacity(self.graph.len());
+        let mut renumbered: Vec<ValueId> = Vec::with_capacity(opened.graph.len());
         let mut bindings = point.clone();
-        for value in self.graph.values() {
+        for value in opened.graph.values() {
             let operands: Vec<ValueId> =
-                self.graph.operands(value).iter().map(|operand| renumbered[operand.index()]).collect();
-            let stopped = if held.binary_search(&value).is_ok() { tensors.next() } else { None };
+                opened.graph.operands(value).iter().map(|operand| renumbered[operand.index()]).collect();
+            let stopped = if opened.stops.binary_search(&value).is_ok() { tensors.next() } else { None };
             renumbered.push(match stopped {
                 Some(tensor) => {
                     let name = format!("held still {}", value.index());
-                    let leaf = result.graph.input(name.as_str(), self.graph.ty(value).clone());
+                    let leaf = result.graph.input(name.as_str(), opened.graph.ty(value).clone());
                     bindings.push((name, tensor));
                     leaf
                 }
-                None => result.graph.copy_node(&self.graph, value, &operands),
+                None => result.graph.copy_node(&opened.graph, value, &operands),
             });
         }
-        let renumber = |value: ValueId| renumbered[value.index()];
+        let renumber = |value: ValueId| renumbered[opened.renumbered[value.index()].index()];
         result.loss = renumber(self.loss);
         result.graph.add_output(Role::Loss, "loss", result.loss);
         result.results.iter_mut().for_each(|value| *value = renumber(*value));

@@ -108,6 +108,33 @@ fn what_a_stop_gradient_marks_is_held_still() {
     assert!(report.passed(), "{}", report.table());
 }
 
+/// Also where it gives another value in each step of a loop, or of a loop within that.
+#[test]
+fn what_is_stopped_within_loops_is_held_still() {
+    for model in [
+        "input x: f32[2, 7, 3]
+         output y = lstm(x, 4, truncate = 3)",
+        "input x: f32[2, 7, 3]
+         output y = gru(x, 4, truncate = 2, reverse = true)",
+        "input x: f32[5, 3]
+         param w: [3] = ones
+         let h = w
+         let hs = scan row in x {
+             let g = h * row
+             let gs = scan n in iota(4) {
+                 g = tanh(g + stop_gradient(g * w))
+                 g * cast(n, f32)
+             }
+             h = stop_gradient(g) * h + sum(gs, axis = 0)
+             h
+         }
+         loss sum(hs * hs)",
+    ] {
+        let report = report(&format!("model m {{ {model} }}"), &Options { second_order: true, ..Options::default() });
+        assert!(report.passed(), "{model}\n{}", report.table());
+    }
+}
+
 #[test]
 fn a_parameter_without_a_gradient_agrees_where_differences_are_zero() {
     let text = "model m {
