@@ -5,7 +5,7 @@ use gradc_ir::{Op, ValueId};
 
 use super::Builder;
 use crate::index::{Index, merged_windows, squeezed};
-use crate::kernel::{Access, Affine, Combine, Expr, Stmt};
+use crate::kernel::{Access, Affine, Combine, Expr, Reg, Stmt};
 
 impl Builder<'_, '_> {
     /// Puts a result together from its operands.
@@ -55,38 +55,35 @@ impl Builder<'_, '_> {
 
     /// Stores each element of `operand` to where `to` says on each axis of `root`.
     fn place(&mut self, root: ValueId, operand: ValueId, to: impl Fn(usize, &Affine) -> Affine) {
-        let graph = self.graph;
-        let shape = graph.shape(operand);
+        self.each_element(operand, |builder, at, element| {
+            let target = at.iter().enumerate().map(|(axis, at)| to(axis, at)).collect();
+            builder.store(root, Index::Axes(target).flat(builder.graph.shape(root)), element);
+        });
+    }
+
+    /// Loops over the elements of `operand`, of which `body` is given the position on each axis and the value.
+    fn each_element(&mut self, operand: ValueId, body: impl FnOnce(&mut Self, &[Affine], Reg)) {
+        let shape = self.graph.shape(operand);
         if shape.elements() == 0 {
             return;
         }
         let loops = squeezed(shape);
         loops.iter().for_each(|&extent| self.open(extent));
         let at = Index::identity(shape);
-        let reg = self.element(operand, &at);
-        let target = (0..shape.rank()).map(|axis| to(axis, &at.on_axis(shape, axis))).collect();
-        self.store(root, Index::Axes(target).flat(graph.shape(root)), reg);
+        let element = self.element(operand, &at);
+        let axes: Vec<Affine> = (0..shape.rank()).map(|axis| at.on_axis(shape, axis)).collect();
+        body(self, &axes, element);
         loops.iter().for_each(|_| self.close());
     }
 
     /// Zeros, to which each entry of each window is added, window by window. Along the axes after it, and along a window
     /// itself, no two entries meet, so that the inner loops are vector loops.
     fn overlap_add(&mut self, root: ValueId, op: &Op) {
-        let graph = self.graph;
         self.fill(root, 0.0);
-        let operand = graph.operands(root)[0];
-        let shape = graph.shape(operand);
-        if shape.elements() == 0 {
-            return;
-        }
-        let loops = squeezed(shape);
-        loops.iter().for_each(|&extent| self.open(extent));
-        let at = Index::identity(shape);
-        let entry = self.element(operand, &at);
-        let axes: Vec<Affine> = (0..shape.rank()).map(|axis| at.on_axis(shape, axis)).collect();
-        let element = Index::Axes(merged_windows(op, &axes)).flat(graph.shape(root));
-        self.combine(root, element, Combine::Sum, entry);
-        loops.iter().for_each(|_| self.close());
+        self.each_element(self.graph.operands(root)[0], |builder, at, entry| {
+            let element = Index::Axes(merged_windows(op, at)).flat(builder.graph.shape(root));
+            builder.combine(root, element, Combine::Sum, entry);
+        });
     }
 
     /// Zeros, to which each update is added at its index.
