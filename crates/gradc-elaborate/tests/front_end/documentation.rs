@@ -58,7 +58,8 @@ fn manual() -> String {
          This page is\nwritten from there, and a test holds it. [The language](language.md) says how signatures are read.\n",
     );
     let mut comment: Vec<&str> = Vec::new();
-    for line in PRELUDE.lines() {
+    let mut lines = PRELUDE.lines();
+    while let Some(line) = lines.next() {
         if let Some(title) = line.strip_prefix("// ---").map(|rest| rest.trim_matches(['-', ' '])) {
             let mut title: String = title.to_owned();
             title[..1].make_ascii_uppercase();
@@ -73,7 +74,7 @@ fn manual() -> String {
                 let _ = write!(manual, "\n{}\n", text.trim());
             }
             comment.clear();
-        } else if let Some(signature) = signature(line) {
+        } else if let Some(signature) = signature(line, &mut lines) {
             let _ = write!(manual, "\n`{signature}`");
             let text = comment.join(" ");
             let _ = if text.is_empty() { writeln!(manual) } else { write!(manual, "  \n{text}\n") };
@@ -83,10 +84,18 @@ fn manual() -> String {
     manual
 }
 
-/// What is declared on a line, without its body.
-fn signature(line: &str) -> Option<&str> {
+/// What is declared on a line, without its body. Parameters may stand on lines of their own, which are taken from `rest`.
+fn signature<'a>(line: &'a str, rest: &mut impl Iterator<Item = &'a str>) -> Option<String> {
     let declares = ["fn ", "layer ", "initializer ", "const "].iter().any(|keyword| line.starts_with(keyword));
-    declares.then(|| line.split_once(" {").map_or(line, |(signature, _)| signature))
+    if !declares {
+        return None;
+    }
+    let mut signature = line.to_owned();
+    if line.ends_with('(') {
+        let parameters: Vec<&str> = rest.take_while(|line| !line.starts_with(')')).map(str::trim).collect();
+        signature = format!("{line}{})", parameters.join(" ").trim_end_matches(','));
+    }
+    Some(signature.split_once(" {").map_or(signature.clone(), |(signature, _)| signature.to_owned()))
 }
 
 #[test]
