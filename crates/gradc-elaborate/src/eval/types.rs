@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use gradc_diagnostics::{Diagnostic, Span, codes};
 use gradc_ir::DType;
-use gradc_syntax::ast::{Axis, Expr, ExprKind, Function, Name, Type};
+use gradc_syntax::ast::{Axis, Expr, ExprKind, Function, Name, Parameter, Type};
 
 use super::Evaluator;
 use super::expr::axes_text;
@@ -24,6 +24,14 @@ pub(super) struct Constraint<'a> {
     span: Span,
 }
 
+/// What the types of a function's parameters have given so far.
+struct Binding<'a> {
+    function: &'a Function,
+    constraints: Vec<Constraint<'a>>,
+    /// The parameters that were given a number, which is a scalar in the body.
+    scalars: Vec<(&'a str, Tensor)>,
+}
+
 /// What element types a type admits.
 enum Element {
     Any,
@@ -34,7 +42,9 @@ enum Element {
 impl<'a> Evaluator<'a> {
     /// Declares the parameters of a function, and matches the arguments against their types.
     pub(super) fn bind_parameters(&mut self, function: &'a Function, slots: &[Slot]) -> Option<Vec<Constraint<'a>>> {
-        let mut spans = Vec::with_capacity(slots.len());
+        let mut binding = Binding { function, constraints: Vec::new(), scalars: Vec::new() };
+        let mut waiting = Vec::new();
+        // One after another: a default may use what comes before it, and what the types there bind.
         for (parameter, slot) in function.parameters.iter().zip(slots) {
             let (value, span) = match (slot, &parameter.default) {
                 (Slot::Given(argument), _) => (argument.value.clone(), argument.span),
@@ -44,20 +54,46 @@ impl<'a> Evaluator<'a> {
             if value.is_error() {
                 return None;
             }
-            self.declare(&parameter.name.text, value);
-            spans.push(span);
-        }
-        let mut constraints = Vec::new();
-        for (parameter, span) in function.parameters.iter().zip(spans) {
-            let Some(ty) = &parameter.ty else { continue };
-            let value = self.frames.last().and_then(|frame| frame.variable(&parameter.name.text).cloned())?;
-            let tensor = self.as_tensor(&value, ty, &parameter.name, span)?;
-            if let Value::Int(_) | Value::Float(_) | Value::Bool(_) = value {
-                self.declare(&parameter.name.text, Value::Tensor(tensor.clone()));
+            self.declare(&parameter.name.text, value.clone());
+            match &parameter.ty {
+                None => {}
+                // The element type is what a later parameter says.
+                Some(Type { element: Some(word), .. }) if self.is_awaited(&word.text, function) => {
+                    waiting.push((parameter, value, span));
+                }
+                Some(ty) => self.bind_type(parameter, ty, &value, span, &mut binding)?,
             }
-            self.match_type(ty, &tensor, &parameter.name.text, span, &mut constraints)?;
         }
-        Some(constraints)
+        for (parameter, value, span) in waiting {
+            self.bind_type(parameter, parameter.ty.as_ref()?, &value, span, &mut binding)?;
+        }
+        for (name, scalar) in binding.scalars {
+            self.declare(name, Value::Tensor(scalar));
+        }
+        Some(binding.constraints)
+    }
+
+    /// Whether a name is that of a parameter that has no value yet.
+    fn is_awaited(&self, name: &str, function: &Function) -> bool {
+        function.parameters.iter().any(|parameter| parameter.name.text == name)
+            && self.frames.last().is_some_and(|frame| frame.variable(name).is_none())
+    }
+
+    /// Matches the argument for a parameter against its type.
+    fn bind_type(
+        &mut self,
+        parameter: &'a Parameter,
+        ty: &'a Type,
+        value: &Value,
+        span: Span,
+        binding: &mut Binding<'a>,
+    ) -> Option<()> {
+        let tensor = self.as_tensor(value, ty, &parameter.name, span)?;
+        self.match_type(ty, &tensor, &parameter.name.text, span, binding)?;
+        if let Value::Int(_) | Value::Float(_) | Value::Bool(_) = value {
+            binding.scalars.push((&parameter.name.text, tensor));
+        }
+        Some(())
     }
 
     /// An argument for a parameter that has the type of a tensor. A number becomes a scalar.
@@ -92,7 +128,7 @@ impl<'a> Evaluator<'a> {
         tensor: &Tensor,
         name: &'a str,
         span: Span,
-        constraints: &mut Vec<Constraint<'a>>,
+        binding: &mut Binding<'a>,
     ) -> Option<()> {
         self.check_element(ty, tensor, name, span)?;
         let rest = ty.axes.iter().position(|axis| matches!(axis, Axis::Rest { .. }));
@@ -118,9 +154,12 @@ impl<'a> Evaluator<'a> {
                 Axis::Dim(expected) => {
                     let extent = tensor.extents[axis].clone();
                     match &expected.kind {
-                        ExprKind::Name(fresh) if self.is_fresh(fresh) => self.declare(fresh, Value::Int(extent)),
+                        ExprKind::Name(fresh) if self.is_fresh(fresh, binding.function) => {
+                            self.declare(fresh, Value::Int(extent));
+                        }
                         _ => {
-                            constraints.push(Constraint { expected, extent, axis, tensor: tensor.clone(), name, span })
+                            let tensor = tensor.clone();
+                            binding.constraints.push(Constraint { expected, extent, axis, tensor, name, span });
                         }
                     }
                     axis += 1;
@@ -132,9 +171,10 @@ impl<'a> Evaluator<'a> {
 
     /// Whether a name in a type is one that the type itself binds: it is neither an argument, nor bound before, nor
     /// a dim or const.
-    fn is_fresh(&self, name: &str) -> bool {
+    fn is_fresh(&self, name: &str, function: &Function) -> bool {
         let Some(frame) = self.frames.last() else { return false };
         frame.variable(name).is_none()
+            && !self.is_awaited(name, function)
             && !matches!(self.program.meaning(frame.unit, name), Some(Meaning::Dim(_) | Meaning::Const(_)))
     }
 

@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::eval::error_at;
 use crate::files::ROOT_UNIT;
 use crate::limits::MOST_DIAGNOSTICS;
-use crate::program::{ItemId, Meaning, Program, defined_twice};
+use crate::program::{ItemId, Meaning, Program};
 use scope::{LocalKind, Locals};
 
 /// Checks every item.
@@ -138,17 +138,7 @@ impl<'a> Resolver<'a> {
                 self.locals.declare(name, function.name.span, LocalKind::Given);
             }
         }
-        for parameter in &function.parameters {
-            // A default can use the parameters before it.
-            if let Some(default) = &parameter.default {
-                self.value(default);
-            }
-            if let Some(first) = self.locals.in_block(&parameter.name.text, &[LocalKind::Parameter]) {
-                self.report(defined_twice(&parameter.name, first));
-            }
-            self.locals.declare(&parameter.name.text, parameter.name.span, LocalKind::Parameter);
-        }
-        self.signature(function);
+        self.parameters(function);
         self.body(&function.body, true);
         if let Some(result) = &function.result {
             self.stated_type(result);

@@ -7,7 +7,7 @@ use gradc_syntax::ast::{Axis, Expr, ExprKind, Function, Name, Type};
 use super::Resolver;
 use super::scope::LocalKind;
 use crate::eval::error_at;
-use crate::program::Meaning;
+use crate::program::{Meaning, defined_twice};
 
 /// What other languages call element types.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -23,18 +23,25 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 impl<'a> Resolver<'a> {
-    /// The types of a function's parameters, which bind names.
-    pub(super) fn signature(&mut self, function: &'a Function) {
-        let types = || function.parameters.iter().filter_map(|parameter| parameter.ty.as_ref());
+    /// The parameters of a function, whose types bind names.
+    pub(super) fn parameters(&mut self, function: &'a Function) {
         let mut constraints: Vec<&'a Expr> = Vec::new();
-        for ty in types() {
-            self.element(ty);
+        for parameter in &function.parameters {
+            // A default can use the parameters before it, and what their types bind.
+            if let Some(default) = &parameter.default {
+                self.value(default);
+            }
+            if let Some(first) = self.locals.in_block(&parameter.name.text, &[LocalKind::Parameter]) {
+                self.report(defined_twice(&parameter.name, first));
+            }
+            self.locals.declare(&parameter.name.text, parameter.name.span, LocalKind::Parameter);
+            let Some(ty) = &parameter.ty else { continue };
             self.one_rest(ty);
             for axis in &ty.axes {
                 match axis {
                     Axis::Rest { name, .. } => self.bind_rest(name.as_ref()),
                     Axis::Dim(size) => match &size.kind {
-                        ExprKind::Name(name) if self.is_fresh(name) => {
+                        ExprKind::Name(name) if self.is_fresh(name, function) => {
                             self.locals.declare(name, size.span, LocalKind::Bound);
                         }
                         _ => constraints.push(size),
@@ -42,12 +49,14 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        // A constraint may use what a later type binds.
+        // An element type can be a later parameter, and a constraint can use what a later type binds.
+        function.parameters.iter().filter_map(|parameter| parameter.ty.as_ref()).for_each(|ty| self.element(ty));
         constraints.into_iter().for_each(|constraint| self.value(constraint));
     }
 
-    fn is_fresh(&self, name: &str) -> bool {
+    fn is_fresh(&self, name: &str, function: &Function) -> bool {
         self.locals.find(name).is_none()
+            && !function.parameters.iter().any(|parameter| parameter.name.text == name)
             && !matches!(
                 self.program.meaning(self.unit, name),
                 Some(Meaning::Dim(_) | Meaning::Const(_) | Meaning::Broken)
