@@ -1,7 +1,7 @@
 //! Reading the settings of a `train` block.
 
 use gradc_diagnostics::{Diagnostic, Span, codes, did_you_mean};
-use gradc_syntax::ast::{Argument, ArgumentValue, Expr, ExprKind, Setting, Train};
+use gradc_syntax::ast::{Argument, ArgumentValue, Expr, ExprKind, Setting, SettingField, Train};
 
 use super::choice::{Admits, Choice, OPTIMIZERS, SCHEDULES};
 use super::{DataField, DataSource, Located, Schedule, TrainConfig};
@@ -138,37 +138,50 @@ fn data<'a>(evaluator: &mut Evaluator<'a>, setting: &'a Setting, path: &'a Expr)
         }
     };
     let mut fields: Vec<DataField> = Vec::new();
+    let mut good = true;
     for field in &setting.fields {
-        let input = field.name.text.clone();
-        let inputs = evaluator.input_names();
-        if !inputs.contains(&input) {
-            let message = format!("the model has no input `{input}`");
-            let diagnostic = Diagnostic::error(codes::SETTING_ARGUMENT, message)
-                .primary(field.name.span, "the left side is an input, the right side an array of the data");
-            evaluator.report(match did_you_mean(&input, inputs.iter().map(String::as_str)) {
-                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-                None => diagnostic.help(format!("the inputs are {}", listed(inputs.iter().map(String::as_str)))),
-            });
-            return None;
+        match mapped(evaluator, field, &fields) {
+            Some(field) => fields.push(field),
+            None => good = false,
         }
-        if let Some(first) = fields.iter().find(|known| known.input == input) {
-            let message = format!("the input `{input}` is given twice");
-            let diagnostic = Diagnostic::error(codes::DUPLICATE_SETTING, message).primary(field.span, "again here");
-            evaluator.report(diagnostic.secondary(first.span, "first given here"));
-            return None;
-        }
-        let key = match &field.value.kind {
-            ExprKind::Name(key) | ExprKind::String(key) => key.clone(),
-            _ => {
-                let message = "the right side is the name of an array of the data";
-                let diagnostic = Diagnostic::error(codes::SETTING_ARGUMENT, message);
-                evaluator.report(diagnostic.primary(field.value.span, "this is no name"));
-                return None;
-            }
-        };
-        fields.push(DataField { input, key, span: field.span });
     }
-    Some(DataSource { path, fields })
+    good.then_some(DataSource { path, fields })
+}
+
+/// `input = array`, after the fields before it.
+fn mapped(evaluator: &mut Evaluator<'_>, field: &SettingField, before: &[DataField]) -> Option<DataField> {
+    let input = field.name.text.clone();
+    let inputs = evaluator.input_names();
+    if !inputs.contains(&input) {
+        let message = format!("the model has no input `{input}`");
+        let diagnostic = Diagnostic::error(codes::SETTING_ARGUMENT, message)
+            .primary(field.name.span, "the left side is an input, the right side an array of the data");
+        evaluator.report(match did_you_mean(&input, inputs.iter().map(String::as_str)) {
+            Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
+            None => diagnostic.help(format!("the inputs are {}", listed(inputs.iter().map(String::as_str)))),
+        });
+        return None;
+    }
+    if let Some(first) = before.iter().find(|known| known.input == input) {
+        let message = format!("the input `{input}` is given twice");
+        let diagnostic = Diagnostic::error(codes::DUPLICATE_SETTING, message).primary(field.span, "again here");
+        evaluator.report(diagnostic.secondary(first.span, "first given here"));
+        return None;
+    }
+    let key = match &field.value.kind {
+        ExprKind::Name(key) | ExprKind::String(key) => key.clone(),
+        // A column of a table without a row of names.
+        ExprKind::Int(column) => column.to_string(),
+        _ => {
+            let message = "the right side is the name of an array of the data";
+            let diagnostic = Diagnostic::error(codes::SETTING_ARGUMENT, message)
+                .primary(field.value.span, "this is no name")
+                .help("write a name that is none of the language between quotes: `\"class id\"`");
+            evaluator.report(diagnostic);
+            return None;
+        }
+    };
+    Some(DataField { input, key, span: field.span })
 }
 
 /// `adam(lr = 1e-3)`, or just `adam`.
