@@ -99,9 +99,42 @@ impl Int {
             (BinaryOp::Mul, Some(1), _) | (BinaryOp::Add, Some(0), _) => return other.symbol.clone(),
             _ => {}
         }
+        if let Some(undone) = self.undone(op, other) {
+            return undone;
+        }
         let size = self.size() + other.size();
         let binary = Symbol::Binary { op, left: self.clone(), right: other.clone(), size };
         (size <= LONGEST).then(|| Rc::new(binary))
+    }
+
+    /// What is left where one operation undoes the other: `x` of `2 * (x / 2)`, whose division was exact, and of
+    /// `2 * x / 2`, `x - 1 + 1` and `x + 1 - 1`.
+    fn undone(&self, op: BinaryOp, other: &Int) -> Option<Option<Rc<Symbol>>> {
+        let inverse = match op {
+            BinaryOp::Mul => BinaryOp::Div,
+            BinaryOp::Div => BinaryOp::Mul,
+            BinaryOp::Add => BinaryOp::Sub,
+            BinaryOp::Sub => BinaryOp::Add,
+            _ => return None,
+        };
+        let left_of = |whole: &Int, part: &Int| match whole.symbol.as_deref() {
+            Some(Symbol::Binary { op, left, right, .. }) if *op == inverse && right.is_written_as(part) => {
+                Some(left.symbol.clone())
+            }
+            // The factors and the summands can be in either order.
+            Some(Symbol::Binary { op: op @ (BinaryOp::Mul | BinaryOp::Add), left, right, .. })
+                if *op == inverse && left.is_written_as(part) =>
+            {
+                Some(right.symbol.clone())
+            }
+            _ => None,
+        };
+        let commutes = matches!(op, BinaryOp::Mul | BinaryOp::Add);
+        left_of(self, other).or_else(|| left_of(other, self).filter(|_| commutes))
+    }
+
+    fn is_written_as(&self, other: &Int) -> bool {
+        self.value == other.value && self.to_string() == other.to_string()
     }
 
     fn neutral(&self) -> Option<i64> {
@@ -249,6 +282,24 @@ mod tests {
         assert_eq!(op(&d, BinaryOp::Sub, &sum).to_string(), "d - (d + 2)");
         assert_eq!(op(&d, BinaryOp::Mul, &Int::literal(1)).to_string(), "d");
         assert_eq!(op(&two, BinaryOp::Mul, &two).to_string(), "4");
+    }
+
+    #[test]
+    fn what_undoes_itself_is_not_shown() {
+        let (two, d) = (Int::literal(2), d(6));
+        let half = op(&d, BinaryOp::Div, &two);
+        for whole in [op(&two, BinaryOp::Mul, &half), op(&half, BinaryOp::Mul, &two)] {
+            assert_eq!((whole.value(), whole.to_string()), (6, "d".to_owned()));
+        }
+        let twice = op(&two, BinaryOp::Mul, &d);
+        assert_eq!(op(&twice, BinaryOp::Div, &two).to_string(), "d");
+        assert_eq!(op(&twice, BinaryOp::Div, &d).to_string(), "2");
+        assert_eq!(op(&op(&d, BinaryOp::Sub, &two), BinaryOp::Add, &two).to_string(), "d");
+        assert_eq!(op(&op(&two, BinaryOp::Add, &d), BinaryOp::Sub, &two).to_string(), "d");
+        // These are not the same operation backwards.
+        assert_eq!(op(&op(&two, BinaryOp::Sub, &d), BinaryOp::Add, &two).to_string(), "2 - d + 2");
+        assert_eq!(op(&op(&Int::literal(12), BinaryOp::Div, &d), BinaryOp::Mul, &two).to_string(), "12 / d * 2");
+        assert_eq!(op(&half, BinaryOp::Mul, &Int::literal(3)).to_string(), "d / 2 * 3");
     }
 
     #[test]
