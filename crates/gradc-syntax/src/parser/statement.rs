@@ -2,7 +2,7 @@
 
 use gradc_diagnostics::{Diagnostic, Span, codes};
 
-use super::{Mark, Open, Parse, Parser, Reported, too_many_parts};
+use super::{Mark, Open, Parse, Parser, Reported, instead_of_word, too_many_parts};
 use crate::ast::{Block, Expr, ExprKind, MAX_HEIGHT, Name, Statement, StatementKind, Type};
 use crate::token::TokenKind;
 
@@ -71,8 +71,12 @@ impl Parser<'_> {
                     self.unused(without_effect, body);
                     let mark = self.mark();
                     let faults = self.faults;
-                    let statement = self.statement_or_rest(mark);
+                    let mut statement = self.statement_or_rest(mark);
                     self.end_of_statement(mark);
+                    if self.faults > faults && is_foreign_word(&statement.kind) {
+                        // `return x`: it has been said that there is no such word, so it is no unknown name too.
+                        statement.kind = StatementKind::Error { name: None };
+                    }
                     without_effect = (is_without_effect(&statement) && self.faults == faults).then_some(statement.span);
                     statements.push(statement);
                 }
@@ -436,6 +440,11 @@ impl Leaf {
 fn cannot_follow_keyword(next: TokenKind) -> bool {
     use TokenKind as T;
     matches!(next, T::Plus | T::Star | T::Slash | T::Percent | T::At | T::StarStar | T::Dot | T::AndAnd | T::OrOr)
+}
+
+/// Whether a statement is nothing but a word of another language.
+fn is_foreign_word(statement: &StatementKind) -> bool {
+    matches!(statement, StatementKind::Expr(Expr { kind: ExprKind::Name(word), .. }) if instead_of_word(word).is_some())
 }
 
 /// Whether it is an expression that does nothing but have a value.
