@@ -58,6 +58,20 @@ pub struct Diagnostic {
     helps: Vec<String>,
 }
 
+/// Of a longer text only the two ends are kept. What is written about a program quotes names from it, and a file of
+/// megabytes can be one name.
+const LONGEST_TEXT: usize = 4 << 10;
+
+/// The text, without its middle if it is longer than [`LONGEST_TEXT`] bytes.
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_TEXT {
+        let head = text.floor_char_boundary(LONGEST_TEXT / 2);
+        let tail = text.ceil_char_boundary(text.len() - LONGEST_TEXT / 2);
+        text.replace_range(head..tail, "…");
+    }
+    text
+}
+
 impl Diagnostic {
     /// An error. `message` says what is wrong in one line, in the user's own names.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
@@ -70,7 +84,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: Code, message: String) -> Self {
-        Self { severity, code, message, labels: Vec::new(), notes: Vec::new(), helps: Vec::new() }
+        Self { severity, code, message: shortened(message), labels: Vec::new(), notes: Vec::new(), helps: Vec::new() }
     }
 
     /// Marks the place of the problem. The first primary label is the diagnostic's location.
@@ -86,21 +100,21 @@ impl Diagnostic {
     }
 
     fn label(mut self, span: Span, message: String, primary: bool) -> Self {
-        self.labels.push(Label { span, message, primary });
+        self.labels.push(Label { span, message: shortened(message), primary });
         self
     }
 
     /// Adds a fact that helps to understand it.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
+        self.notes.push(shortened(note.into()));
         self
     }
 
     /// Adds something that the user can do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.helps.push(help.into());
+        self.helps.push(shortened(help.into()));
         self
     }
 
@@ -142,5 +156,27 @@ impl Diagnostic {
     /// The location: the first primary label's span, else the first label's.
     pub fn span(&self) -> Option<Span> {
         self.labels.iter().find(|label| label.primary).or_else(|| self.labels.first()).map(|label| label.span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SourceMap, codes};
+
+    #[test]
+    fn long_texts_keep_their_ends() {
+        let mut sources = SourceMap::new();
+        let span = Span::new(sources.add("m.net", ""), 0, 0);
+        let name = "ü".repeat(1_000_000);
+        let diagnostic = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not known"))
+            .primary(span, format!("no {name}"))
+            .note(format!("{name}!"))
+            .help(name.clone());
+        let texts =
+            [diagnostic.message(), &diagnostic.labels()[0].message, &diagnostic.notes()[0], &diagnostic.helps()[0]];
+        assert!(texts.iter().all(|text| text.len() <= LONGEST_TEXT + "…".len()));
+        assert!(texts[0].starts_with("`üü") && texts[0].contains("ü…ü") && texts[0].ends_with("ü` is not known"));
+        assert_eq!(shortened("short".to_owned()), "short");
     }
 }
