@@ -127,7 +127,7 @@ fn read_header_part(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), NpyE
     })
 }
 
-fn read_elements(reader: impl Read, header: &Header, available: u64) -> Result<Array, NpyError> {
+fn read_elements(mut reader: impl Read, header: &Header, available: u64) -> Result<Array, NpyError> {
     let (stored, endian) =
         element_format(&header.descr).ok_or_else(|| NpyError::ElementType { descr: header.descr.clone() })?;
     let shape = header.shape.clone();
@@ -141,9 +141,12 @@ fn read_elements(reader: impl Read, header: &Header, available: u64) -> Result<A
         return Err(NpyError::Size { shape, declared, found: available });
     }
     let mut bytes = Vec::new();
-    reader.take(declared).read_to_end(&mut bytes).map_err(NpyError::Read)?;
-    if bytes.len() as u64 != declared {
-        return Err(NpyError::Size { shape, declared, found: bytes.len() as u64 });
+    reader.by_ref().take(declared).read_to_end(&mut bytes).map_err(NpyError::Read)?;
+    // An archive compares checksums only where its entry ends, so that end has to be reached.
+    let beyond = io::copy(&mut reader.take(1), &mut io::sink()).map_err(NpyError::Read)?;
+    let found = bytes.len() as u64 + beyond;
+    if found != declared {
+        return Err(NpyError::Size { shape, declared, found });
     }
     if header.fortran_order {
         bytes = row_major(&bytes, &shape, stored.size());

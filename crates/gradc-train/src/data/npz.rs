@@ -185,6 +185,27 @@ mod tests {
         assert!(matches!(&error, NpzError::Array { key, .. } if key == "x"), "{error:?}");
     }
 
+    #[test]
+    fn changed_elements_are_found_by_their_checksum() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("x.npz");
+        // As `numpy.savez` writes it: not compressed, so that any bytes unpack.
+        let mut archive = ZipWriter::new(File::create(&path).unwrap());
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        archive.start_file("x.npy", options).unwrap();
+        npy::write(&mut archive, &sample().0).unwrap();
+        archive.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let elements = bytes.windows(4).position(|window| window == 0.1_f32.to_le_bytes()).unwrap();
+        assert_eq!(read_all(&bytes).unwrap(), [("x".to_owned(), sample().0)]);
+        for at in elements..elements + 20 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            let error = read_all(&changed).unwrap_err().to_string();
+            assert!(error.starts_with("array `x` cannot be read: "), "byte {at}: {error}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
