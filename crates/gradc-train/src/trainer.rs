@@ -66,7 +66,7 @@ pub enum TrainError<E> {
 /// How a checkpoint differs from the training that should go on from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResumeError {
-    /// It is of another model, or of one that was changed since.
+    /// It is of another model, or of one that was changed since, or its step was computed otherwise.
     Model,
     /// A setting is another one.
     Setting {
@@ -107,7 +107,9 @@ impl<E: std::error::Error> std::error::Error for TrainError<E> {}
 impl fmt::Display for ResumeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ResumeError::Model => write!(f, "it is of another model, or the model was changed since"),
+            ResumeError::Model => {
+                write!(f, "the model, a dim, the optimizer or the precision is another one than it was")
+            }
             ResumeError::Setting { what, checkpoint, now } => {
                 write!(f, "{what}: {checkpoint} in the checkpoint, {now} now")
             }
