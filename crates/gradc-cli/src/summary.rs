@@ -27,7 +27,7 @@ pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: Timings, out
     let forward = model.graph_for(&goal, &options);
     let graph = lower(&forward, &goal, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
     let (plan, _) = compile(&graph, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
-    let forward = cost(model.graph());
+    let forward = cost(&results(model.graph()));
     let compiled = cost(&graph);
     if output.json() {
         output.object(&as_json(model, &forward, &compiled, plan.arena_bytes))?;
@@ -41,6 +41,13 @@ pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: Timings, out
         timings.report(output);
     }
     Ok(())
+}
+
+/// What the model itself computes: an emitted graph has its derivatives beside it.
+fn results(graph: &Graph) -> Graph {
+    let mut results = graph.clone();
+    results.retain_outputs(|output| !matches!(output.role, Role::Gradient | Role::Tangent | Role::HessianVector));
+    results
 }
 
 fn heading(model: &Model) -> String {

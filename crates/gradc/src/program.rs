@@ -387,5 +387,9 @@ fn normalised(path: &Path) -> PathBuf {
             other => result.push(other),
         }
     }
+    if result.as_os_str().is_empty() {
+        // No path at all names nothing; this one names the folder that was meant.
+        result.push(Component::CurDir);
+    }
     result
 }

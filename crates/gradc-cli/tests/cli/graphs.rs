@@ -34,6 +34,9 @@ fn an_emitted_gradient_is_a_program() {
     folder.succeed("init small.net --out w.safetensors");
     folder.succeed("small.net --emit=grad=g.ir");
     assert!(folder.succeed("g.ir").contains("model small.gradient"));
+    let summary: serde_json::Value = serde_json::from_str(&folder.succeed("g.ir --format json")).expect("an object");
+    let flops = |of: &str| summary[of].as_u64().expect("a number");
+    assert!(0 < flops("forward_flops") && flops("forward_flops") < flops("compiled_flops"), "{summary}");
     folder.succeed("g.ir --emit=grad=again.ir");
     assert_eq!(folder.read("again.ir"), folder.read("g.ir"));
     folder.succeed("run small.net --data few.npz --weights w.safetensors --grad --out model.npz");
@@ -109,4 +112,16 @@ fn a_file_is_imported_from_beside_the_one_that_imports() {
     );
     assert!(folder.succeed("models/m.net").contains("unit.0.dense.0.w"));
     assert!(folder.succeed("./models/../models/m.net").contains("unit.0.dense.0.w"));
+}
+
+#[test]
+fn a_folder_is_told_as_one_where_it_is_imported() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("parts")).expect("the folder can be written to");
+    for import in ["parts", ".", "parts/.."] {
+        folder.write("m.net", format!("import \"{import}\"\nmodel m {{\n    input x: f32[2]\n    output x\n}}"));
+        let run = folder.run("m.net");
+        assert!(run.stderr.contains(&format!("cannot import `{import}`: it is a directory")), "{}", run.stderr);
+        assert!(run.stderr.contains("--> m.net:1:8"), "{}", run.stderr);
+    }
 }
