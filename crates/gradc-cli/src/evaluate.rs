@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::args::{CompileArgs, EvalArgs, PredictArgs};
 use crate::model::{Report, model, options, program, said};
-use crate::output::{Failure, Outcome, Output};
+use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
     let mut compiled = trained(&args.file, &args.weights, &args.compile, output)?;
@@ -41,7 +41,7 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
             "metrics": evaluation.metrics,
         }));
     }
-    output.line(format_args!("{} examples", examples.len()))?;
+    output.line(counted(examples.len(), "example"))?;
     output.line(format_args!("loss {:.6}", evaluation.loss))?;
     evaluation.metrics.iter().try_for_each(|(name, value)| output.line(format_args!("{name} {value:.4}")))
 }
@@ -60,7 +60,7 @@ pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
         let names: Vec<&str> = arrays.iter().map(|(name, _)| *name).collect();
         return output.object(&json!({ "event": "predict", "examples": examples.len(), "outputs": names }));
     }
-    output.line(format_args!("{} examples, written to {}", examples.len(), args.out.display()))
+    output.line(format_args!("{}, written to {}", counted(examples.len(), "example"), args.out.display()))
 }
 
 /// The model with trained weights.

@@ -39,6 +39,12 @@ impl Failure {
 /// The result of a command.
 pub(crate) type Outcome = Result<(), Failure>;
 
+/// `1 step`, `20 steps`: of what has a regular plural.
+pub(crate) fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// The two streams of the program.
 pub(crate) struct Output {
     format: Format,

@@ -8,7 +8,7 @@ use gradc_train::{Checkpoint, CheckpointError, EpochReport, Observer, Outcome, S
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, counted};
 
 /// Shows a training run: a bar on a terminal, a line an epoch, JSON lines on request; and keeps its checkpoints.
 pub(crate) struct Progress<'o> {
@@ -62,8 +62,10 @@ impl Observer for Progress<'_> {
                 String::new()
             };
             let line = format!(
-                "{} examples{held_out}, {} epochs of {} steps{from}",
-                start.examples, start.epochs, start.steps_per_epoch
+                "{}{held_out}, {} of {}{from}",
+                counted(start.examples, "example"),
+                counted(start.epochs, "epoch"),
+                counted(start.steps_per_epoch, "step")
             );
             let result = self.output.line(line);
             self.keep(result);

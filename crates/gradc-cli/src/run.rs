@@ -10,7 +10,7 @@ use gradc_train::{Array, data, model as train_model, tensors};
 
 use crate::args::{InitArgs, RunArgs};
 use crate::model::{Report, dims, model, model_name, model_with, options, program, said};
-use crate::output::{Failure, Outcome, Output};
+use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
     let program = program(&args.file, output)?;
@@ -139,5 +139,5 @@ pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
     if output.json() {
         return output.object(&serde_json::json!({ "event": "init", "parameters": count, "seed": seed }));
     }
-    output.line(format_args!("{count} parameters, written to {}", args.out.display()))
+    output.line(format_args!("{}, written to {}", counted(count, "parameter"), args.out.display()))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::InspectArgs;
 use crate::emit::Timings;
 use crate::model::{Report, options};
-use crate::output::{Outcome, Output};
+use crate::output::{Outcome, Output, counted};
 
 /// One line of the list of leaves.
 struct Leaf {
@@ -118,16 +118,19 @@ fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::P
     let products = steps.iter().filter(|step| matches!(step, Step::Gemm(_))).count();
     let kernels = steps.iter().filter(|step| matches!(step, Step::Kernel { .. })).count();
     let line = |title: &str, value: String| format!("  {title:<22} {value}\n");
+    let work = |cost: &Cost| format!("{}, {}", flops(cost.flops), counted(cost.operations, "operation"));
     let mut text = String::from("\n");
     let parameters = format!("{} numbers, {}", grouped(forward.parameters as u64), bytes(forward.parameter_bytes));
     text.push_str(&line("parameters", parameters));
-    text.push_str(&line("forward", format!("{}, {} operations", flops(forward.flops), forward.operations)));
-    text.push_str(&line(what, format!("{}, {} operations", flops(compiled.flops), compiled.operations)));
+    text.push_str(&line("forward", work(forward)));
+    text.push_str(&line(what, work(compiled)));
     text.push_str(&line(
         "",
         format!(
-            "{kernels} kernels ({} distinct), {products} matrix products, {} of memory",
+            "{} ({} distinct), {}, {} of memory",
+            counted(kernels, "kernel"),
             plan.all_kernels().len(),
+            counted(products, "matrix product"),
             bytes(plan.arena_bytes)
         ),
     ));

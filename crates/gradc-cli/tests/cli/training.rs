@@ -58,6 +58,20 @@ fn trained_weights_evaluate_predict_and_run_alike() {
 }
 
 #[test]
+fn a_column_of_a_table_without_names_is_mapped_by_its_number() {
+    let folder = Folder::new();
+    folder.write("t.csv", "7,1,2\n");
+    folder.write(
+        "m.net",
+        "dim batch = 4\nmodel m {\n input x: f32[batch, 2]\n input y: f32[batch]\n param w: [2] = ones\n loss mse(x @ w, y)\n}\n\
+         train {\n data \"t.csv\" { y = 0 }\n epochs 1\n}\n",
+    );
+    // (1 + 2 - 7)² = 16
+    let trained = folder.succeed("train m.net");
+    assert!(trained.starts_with("1 example, 1 epoch of 1 step\n") && trained.contains("loss 16.0000"), "{trained}");
+}
+
+#[test]
 fn initial_weights_are_those_that_training_begins_with() {
     let folder = Folder::new();
     folder.succeed("init small.net --out first.safetensors");
