@@ -2,12 +2,14 @@
 //!
 //! A checkpoint is one safetensors file. Its arrays are the parameters under their own names, so that it is a weight
 //! file too, and the optimizer's state under `optimizer/…`; its metadata is one JSON document under the key
-//! `gradc.checkpoint`. Numbers in it are text that reads back to the same bits, infinities and NaN included.
+//! `gradc.checkpoint`. Numbers in it are text that reads back to the same bits, infinities and NaN included. The format has no
+//! checksum, so there is one in the metadata too: training does not go on from bits that have changed on a disk.
 
 use crate::array::Array;
 use crate::exact;
 use crate::observer::EpochReport;
 use crate::step::TrainState;
+use crate::storage;
 use crate::weights::{self, OPTIMIZER_PREFIX, WeightFile, WeightsError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +21,9 @@ pub const VERSION: u32 = 1;
 
 /// The key of the metadata.
 const KEY: &str = "gradc.checkpoint";
+
+/// The key of the checksum over the arrays and the document.
+const CHECKSUM: &str = "gradc.checksum";
 
 /// A moment of training.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +106,11 @@ pub enum CheckpointError {
         /// What is wrong with it.
         error: serde_json::Error,
     },
+    /// What it holds is not what was written.
+    Checksum {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for CheckpointError {
@@ -117,6 +127,9 @@ impl fmt::Display for CheckpointError {
             ),
             CheckpointError::Metadata { path, error } => {
                 write!(f, "{} is a damaged checkpoint: {error}", path.display())
+            }
+            CheckpointError::Checksum { path } => {
+                write!(f, "{} is a damaged checkpoint: it does not fit its checksum", path.display())
             }
         }
     }
@@ -212,7 +225,9 @@ impl Checkpoint {
         arrays.extend(
             self.state.optimizer.iter().map(|(name, array)| (format!("{OPTIMIZER_PREFIX}{name}"), array.clone())),
         );
-        let content = WeightFile { arrays, metadata: BTreeMap::from([(KEY.to_owned(), json)]) };
+        let checksum = checksum(&arrays, &json);
+        let metadata = BTreeMap::from([(KEY.to_owned(), json), (CHECKSUM.to_owned(), checksum)]);
+        let content = WeightFile { arrays, metadata };
         weights::write(path, &content).map_err(CheckpointError::Weights)
     }
 
@@ -229,10 +244,24 @@ impl Checkpoint {
             return Err(CheckpointError::Version { path: path.to_owned(), found: version });
         }
         let Metadata { run, epoch, batch, step, totals, history, .. } = serde_json::from_str(json).map_err(damaged)?;
+        if metadata.get(CHECKSUM) != Some(&checksum(&arrays, json)) {
+            return Err(CheckpointError::Checksum { path: path.to_owned() });
+        }
         let history = history.into_iter().map(EpochReport::from).collect();
         let progress = Progress { epoch, batch, step, totals, history };
         Ok(Checkpoint { run, progress, state: state_of(arrays) })
     }
+}
+
+/// The CRC-32 of all that a checkpoint holds.
+fn checksum(arrays: &BTreeMap<String, Array>, json: &str) -> String {
+    let mut crc = flate2::Crc::new();
+    for (name, array) in arrays {
+        crc.update(format!("{name}:{}{:?};", array.dtype().name(), array.shape()).as_bytes());
+        crc.update(&storage::encode(array.elements()));
+    }
+    crc.update(json.as_bytes());
+    format!("{:08x}", crc.sum())
 }
 
 fn state_of(arrays: BTreeMap<String, Array>) -> TrainState {
@@ -351,6 +380,16 @@ mod tests {
         let bytes = written(&sample());
         for length in 0..bytes.len() {
             assert!(read(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_change_of_any_byte_is_noticed() {
+        let bytes = written(&sample());
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(read(&changed).is_err(), "byte {at} of {}", String::from_utf8_lossy(&bytes));
         }
     }
 
