@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Compute the outputs for every example of a data file
     Predict(PredictArgs),
+    /// Make up text with a model that was trained on text
+    Generate(GenerateArgs),
     /// Evaluate a model once: outputs and loss, and gradients on request
     Run(RunArgs),
     /// Hold the gradients of models against finite differences and against each other
@@ -130,7 +132,7 @@ pub(crate) struct TrainArgs {
     #[arg(required = true, value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Data: .npz, .csv, IDX, or a directory with the MNIST files [default: what the model's `train` block names]
+    /// Data: .npz, .csv, .txt, IDX, or a directory with the MNIST files [default: what the model's `train` block names]
     #[arg(long, value_hint = ValueHint::AnyPath)]
     pub(crate) data: Option<PathBuf>,
 
@@ -222,6 +224,40 @@ pub(crate) struct PredictArgs {
     /// Write the outputs here (npz)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `gradc generate`
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// A model that gives logits of the next character
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Weights that were trained on text (safetensors)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) weights: PathBuf,
+
+    /// What the text begins with [default: the end of a line]
+    #[arg(long, value_name = "TEXT", default_value = "\n", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) prompt: String,
+
+    /// How many characters to add
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) length: u64,
+
+    /// What logits are divided by: below 1 what is likely becomes likelier, 0 takes the likeliest
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = parse_temperature, allow_negative_numbers = true)]
+    pub(crate) temperature: f64,
+
+    /// Seed of what is drawn
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
 
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
@@ -475,6 +511,11 @@ fn parse_positive(text: &str) -> Result<f64, String> {
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
     rate.ok_or_else(|| "a learning rate is a number above 0".to_owned())
+}
+
+fn parse_temperature(text: &str) -> Result<f64, String> {
+    let temperature = text.parse::<f64>().ok().filter(|temperature| temperature.is_finite() && *temperature >= 0.0);
+    temperature.ok_or_else(|| "a temperature is a number of at least 0".to_owned())
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gradc::{Model, UpdateRule};
 use gradc_train::data::{self, InputSpec, Loaded};
 use gradc_train::weights;
-use gradc_train::{Array, CompiledModel, Examples, Mapping, evaluate, split};
+use gradc_train::{Array, CompiledModel, Examples, LoadOptions, Mapping, Vocabulary, evaluate, split};
 use serde_json::json;
 
 use crate::args::{CompileArgs, EvalArgs, PredictArgs};
@@ -13,11 +13,11 @@ use crate::model::{Report, model, options, program, said};
 use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
-    let mut compiled = trained(&args.file, &args.weights, &args.compile, output)?;
+    let (mut compiled, vocabulary) = trained(&args.file, &args.weights, &args.compile, output)?;
     if compiled.model().graph().loss().is_none() {
         return Err(Failure::Message("the model has no loss to measure".into()));
     }
-    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &compiled.input_specs())?;
+    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &compiled.input_specs(), vocabulary)?;
     let given = args.data.is_some();
     let config = compiled.model().train_config();
     let share = config.and_then(|config| config.split.as_ref()).map(|split| split.value).filter(|_| !given);
@@ -47,9 +47,9 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
 }
 
 pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
-    let mut compiled = trained(&args.file, &args.weights, &args.compile, output)?;
+    let (mut compiled, vocabulary) = trained(&args.file, &args.weights, &args.compile, output)?;
     let specs = compiled.predict_specs();
-    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &specs)?;
+    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &specs, vocabulary)?;
     let dataset = loaded.test.as_ref().filter(|_| args.data.is_some()).unwrap_or(&loaded.train);
     let examples = Examples::all(dataset);
     let batch_size = compiled.batch_size();
@@ -63,18 +63,31 @@ pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
     output.line(format_args!("{}, written to {}", counted(examples.len(), "example"), args.out.display()))
 }
 
-/// The model with trained weights.
-fn trained(file: &Path, path: &Path, args: &CompileArgs, output: &mut Output) -> Result<CompiledModel, Failure> {
+/// The model with trained weights, and what its class ids stand for if it was trained on text.
+pub(crate) fn trained(
+    file: &Path,
+    path: &Path,
+    args: &CompileArgs,
+    output: &mut Output,
+) -> Result<(CompiledModel, Option<Vocabulary>), Failure> {
     let program = program(file, output)?;
     let model = model(&program, args, output)?;
     let rule = model.train_config().map(UpdateRule::from).unwrap_or_default();
     let mut compiled = said(CompiledModel::new(model, options(args, None), rule, 0))?;
-    let parameters = said(weights::read_parameters(path, &compiled.parameter_specs()))?;
+    let weights = said(weights::read(path))?;
+    let vocabulary = Vocabulary::stored(&weights);
+    let parameters = said(weights::parameters(path, weights, &compiled.parameter_specs()))?;
     compiled.load(&parameters).report(output)?;
-    Ok(compiled)
+    Ok((compiled, vocabulary))
 }
 
-fn load(model: &Model, file: &Path, given: Option<&Path>, specs: &[InputSpec]) -> Result<Loaded, Failure> {
+fn load(
+    model: &Model,
+    file: &Path,
+    given: Option<&Path>,
+    specs: &[InputSpec],
+    vocabulary: Option<Vocabulary>,
+) -> Result<Loaded, Failure> {
     let source = model.train_config().and_then(|config| config.data.as_ref()).map(|located| &located.value);
     let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
     let path: PathBuf = given
@@ -83,5 +96,5 @@ fn load(model: &Model, file: &Path, given: Option<&Path>, specs: &[InputSpec]) -
         .ok_or_else(|| Failure::Message("there is no data: give `--data FILE`".into()))?;
     let mut mapping: Mapping = source.map(gradc_train::model::mapping).unwrap_or_default();
     mapping.retain(|input, _| specs.iter().any(|spec| spec.name == *input));
-    said(data::load(&path, specs, &mapping))
+    said(data::load(&path, specs, &LoadOptions { mapping, stride: None, vocabulary }))
 }

@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod emit;
 mod evaluate;
+mod generate;
 mod inspect;
 mod model;
 mod output;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Some(Command::Train(args)) => &args.output,
         Some(Command::Eval(args)) => &args.output,
         Some(Command::Predict(args)) => &args.output,
+        Some(Command::Generate(args)) => &args.output,
         Some(Command::Run(args)) => &args.output,
         Some(Command::Check(args)) => &args.output,
         Some(Command::Init(args)) => &args.output,
@@ -45,6 +47,7 @@ fn dispatch(cli: &Cli, output: &mut Output) -> Outcome {
         Some(Command::Train(args)) => train::train(args, output),
         Some(Command::Eval(args)) => evaluate::eval(args, output),
         Some(Command::Predict(args)) => evaluate::predict(args, output),
+        Some(Command::Generate(args)) => generate::generate(args, output),
         Some(Command::Run(args)) => run::run(args, output),
         Some(Command::Check(args)) => check::check(args, output),
         Some(Command::Init(args)) => run::init(args, output),

@@ -1,5 +1,6 @@
 //! `gradc train`
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -7,7 +8,8 @@ use gradc::elaborate::{Optimizer, TrainConfig};
 use gradc::{Goal, UpdateRule};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{
-    Batch, Checkpoint, CompiledModel, Dataset, Examples, Mapping, Schedule, Settings, Trainer, data, split,
+    Batch, Checkpoint, CompiledModel, Dataset, Examples, LoadOptions, Schedule, Settings, Trainer, Vocabulary, data,
+    split,
 };
 use serde_json::json;
 
@@ -52,11 +54,14 @@ fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
         .map_err(gradc::Error::from)
         .report(output)?;
     let mut compiled = said(CompiledModel::new(model, options, plan.rule.clone(), plan.settings.seed))?;
+    let mut load_options = plan.load_options.clone();
     if let Some(path) = &args.weights {
-        let parameters = said(weights::read_parameters(path, &compiled.parameter_specs()))?;
+        let weights = said(weights::read(path))?;
+        load_options.vocabulary = Vocabulary::stored(&weights);
+        let parameters = said(weights::parameters(path, weights, &compiled.parameter_specs()))?;
         compiled.load(&parameters).report(output)?;
     }
-    let loaded = said(data::load(&plan.data, &compiled.input_specs(), &plan.mapping))?;
+    let loaded = said(data::load(&plan.data, &compiled.input_specs(), &load_options))?;
     let (examples, held_out) = examples(&loaded, &plan)?;
     let full = compiled.batch_size();
     for size in [full.min(examples.len()), examples.len() % full.max(1)].into_iter().filter(|&size| size > 0) {
@@ -84,7 +89,7 @@ fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
 /// Everything that the file and the arguments say about a training.
 struct Plan {
     data: PathBuf,
-    mapping: Mapping,
+    load_options: LoadOptions,
     rule: UpdateRule,
     split: Option<f64>,
     settings: Settings,
@@ -115,7 +120,10 @@ impl Plan {
         };
         let split = args.split.or_else(|| config.and_then(|config| config.split.as_ref()).map(|split| split.value));
         let mapping = source.map(gradc_train::model::mapping).unwrap_or_default();
-        Ok(Plan { data, mapping, rule, split, settings })
+        let stride = config.and_then(|config| config.stride).and_then(NonZero::new);
+        let stride = stride.map(|stride| NonZero::try_from(stride).unwrap_or(NonZero::<usize>::MAX));
+        let load_options = LoadOptions { mapping, stride, vocabulary: None };
+        Ok(Plan { data, load_options, rule, split, settings })
     }
 }
 
@@ -174,7 +182,8 @@ fn gradient_norms(compiled: &mut CompiledModel, examples: &Examples<'_>, plan: &
 
 fn finish(trainer: &Trainer<'_, CompiledModel>, args: &TrainArgs, seconds: f64, output: &mut Output) -> Outcome {
     if let Some(path) = &args.out {
-        let content = WeightFile { arrays: trainer.step().parameters(), metadata: Default::default() };
+        let metadata = trainer.vocabulary().map(Vocabulary::metadata).unwrap_or_default();
+        let content = WeightFile { arrays: trainer.step().parameters(), metadata };
         said(weights::write(path, &content))?;
     }
     let Some(last) = trainer.history().last() else { return Ok(()) };

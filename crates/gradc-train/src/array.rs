@@ -278,6 +278,23 @@ impl Array {
         self.shape.push(rows.len());
         self.shape.extend_from_slice(&source.shape[1..]);
     }
+
+    /// Makes this `rows` rows of the shape `row` of what `fill` puts into an empty vector. Memory is reused: with room
+    /// enough nothing is allocated.
+    ///
+    /// # Panics
+    /// Where the elements are not `i32`, or `fill` puts another number of them.
+    pub(crate) fn refill_ids(&mut self, rows: usize, row: &[usize], fill: impl FnOnce(&mut Vec<i32>)) {
+        let Elements::I32(ids) = &mut self.elements else {
+            unreachable!("class ids are i32");
+        };
+        ids.clear();
+        fill(ids);
+        self.shape.clear();
+        self.shape.push(rows);
+        self.shape.extend_from_slice(row);
+        assert_eq!(element_count(&self.shape), Some(self.elements.len()), "the elements of all rows");
+    }
 }
 
 /// The number of elements of a shape, unless it cannot be counted.

@@ -1,6 +1,6 @@
 //! Batches: a few examples at a time, copied side by side.
 
-use crate::array::{Array, Elements};
+use crate::array::Array;
 use crate::data::Dataset;
 use crate::random::{self, Purpose};
 use crate::split::Examples;
@@ -17,16 +17,13 @@ pub struct Batch {
 impl Batch {
     /// Room for `capacity` examples of a data set; empty.
     pub fn with_capacity(dataset: &Dataset, capacity: usize) -> Batch {
-        let room = capacity.min(dataset.examples());
-        let empty = |array: &Array| {
-            let width: usize = array.shape()[1..].iter().product();
-            let mut shape = array.shape().to_vec();
-            shape[0] = 0;
-            let elements = Elements::with_capacity(array.dtype(), room * width);
-            Array::new(shape, elements).expect("there are no elements, and none are needed")
-        };
-        let inputs = dataset.columns().iter().map(|(name, array)| (name.clone(), empty(array))).collect();
+        let inputs = dataset.empty_batch(capacity);
         Batch { inputs, examples: 0 }
+    }
+
+    /// One example of one input, whose array has its axis of examples.
+    pub(crate) fn of_one(input: &str, array: Array) -> Batch {
+        Batch { inputs: vec![(input.to_owned(), array)], examples: 1 }
     }
 
     /// Copies the rows of a data set, in the order given, in the place of what was there.
@@ -34,9 +31,7 @@ impl Batch {
     /// # Panics
     /// Where the data set is not the one, or like the one, that the batch was made for, or has no such row.
     pub fn fill(&mut self, dataset: &Dataset, rows: &[u32]) {
-        for ((_, buffer), column) in self.inputs.iter_mut().zip(dataset.columns().values()) {
-            buffer.copy_rows(column, rows);
-        }
+        dataset.copy_rows(rows, &mut self.inputs);
         self.examples = rows.len();
     }
 

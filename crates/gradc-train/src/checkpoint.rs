@@ -10,6 +10,7 @@ use crate::exact;
 use crate::observer::EpochReport;
 use crate::step::TrainState;
 use crate::storage;
+use crate::vocabulary::Vocabulary;
 use crate::weights::{self, OPTIMIZER_PREFIX, WeightFile, WeightsError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ pub const VERSION: u32 = 1;
 /// The key of the metadata.
 const KEY: &str = "gradc.checkpoint";
 
-/// The key of the checksum over the arrays and the document.
+/// The key of the checksum over the arrays and the other metadata.
 const CHECKSUM: &str = "gradc.checksum";
 
 /// A moment of training.
@@ -52,6 +53,9 @@ pub struct RunIdentity {
     pub examples: u64,
     /// The examples that are held out.
     pub held_out: u64,
+    /// The characters of the text that is learned from, if it is one. In the file it is where that of a weight file is.
+    #[serde(skip)]
+    pub vocabulary: Option<Vocabulary>,
 }
 
 /// How far training has come.
@@ -225,8 +229,10 @@ impl Checkpoint {
         arrays.extend(
             self.state.optimizer.iter().map(|(name, array)| (format!("{OPTIMIZER_PREFIX}{name}"), array.clone())),
         );
-        let checksum = checksum(&arrays, &json);
-        let metadata = BTreeMap::from([(KEY.to_owned(), json), (CHECKSUM.to_owned(), checksum)]);
+        let mut metadata = self.run.vocabulary.as_ref().map(Vocabulary::metadata).unwrap_or_default();
+        metadata.insert(KEY.to_owned(), json);
+        let checksum = checksum(&arrays, &metadata);
+        metadata.insert(CHECKSUM.to_owned(), checksum);
         let content = WeightFile { arrays, metadata };
         weights::write(path, &content).map_err(CheckpointError::Weights)
     }
@@ -244,23 +250,26 @@ impl Checkpoint {
             return Err(CheckpointError::Version { path: path.to_owned(), found: version });
         }
         let Metadata { run, epoch, batch, step, totals, history, .. } = serde_json::from_str(json).map_err(damaged)?;
-        if metadata.get(CHECKSUM) != Some(&checksum(&arrays, json)) {
+        if metadata.get(CHECKSUM) != Some(&checksum(&arrays, &metadata)) {
             return Err(CheckpointError::Checksum { path: path.to_owned() });
         }
+        let run = RunIdentity { vocabulary: Vocabulary::from_metadata(&metadata), ..run };
         let history = history.into_iter().map(EpochReport::from).collect();
         let progress = Progress { epoch, batch, step, totals, history };
         Ok(Checkpoint { run, progress, state: state_of(arrays) })
     }
 }
 
-/// The CRC-32 of all that a checkpoint holds.
-fn checksum(arrays: &BTreeMap<String, Array>, json: &str) -> String {
+/// The CRC-32 of all else that a checkpoint holds.
+fn checksum(arrays: &BTreeMap<String, Array>, metadata: &BTreeMap<String, String>) -> String {
     let mut crc = flate2::Crc::new();
     for (name, array) in arrays {
         crc.update(format!("{name}:{}{:?};", array.dtype().name(), array.shape()).as_bytes());
         crc.update(&storage::encode(array.elements()));
     }
-    crc.update(json.as_bytes());
+    for (key, value) in metadata.iter().filter(|(key, _)| *key != CHECKSUM) {
+        crc.update(format!("{key}:{value};").as_bytes());
+    }
     format!("{:08x}", crc.sum())
 }
 
@@ -301,6 +310,7 @@ mod tests {
             shuffle: true,
             examples: 10,
             held_out: 2,
+            vocabulary: Some(Vocabulary::of("to be\n")),
         };
         let totals = Totals { examples: 6, loss: 5e-324, metrics: vec![-0.0, 1.0 / 7.0] };
         let state = TrainState {

@@ -1,6 +1,6 @@
 //! Which examples are learned from and which are held out.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Windows};
 use crate::random::{self, Purpose};
 use std::fmt;
 
@@ -14,8 +14,7 @@ pub struct Examples<'a> {
 impl<'a> Examples<'a> {
     /// All examples, in the order of the data set.
     pub fn all(dataset: &'a Dataset) -> Examples<'a> {
-        let rows = (0..).take(dataset.examples()).collect();
-        Examples { dataset, rows }
+        Examples { dataset, rows: dataset.rows() }
     }
 
     /// The data set that they are taken from.
@@ -23,7 +22,7 @@ impl<'a> Examples<'a> {
         self.dataset
     }
 
-    /// Their rows in the data set, ascending.
+    /// Their rows in the data set, ascending; of a text, the positions at which the windows begin.
     pub fn rows(&self) -> &[u32] {
         &self.rows
     }
@@ -60,6 +59,17 @@ pub enum SplitError {
         /// The examples of the data set.
         examples: usize,
     },
+    /// One part of a text would be too short for a single window.
+    ShortText {
+        /// The share.
+        share: f64,
+        /// The characters of the text that are learned from.
+        train: usize,
+        /// The characters that are held out.
+        held_out: usize,
+        /// The characters of one example.
+        window: usize,
+    },
 }
 
 impl fmt::Display for SplitError {
@@ -71,6 +81,11 @@ impl fmt::Display for SplitError {
             SplitError::NothingLeft { share, examples } => {
                 write!(f, "with a share of {share} of {examples} examples held out, none is left to learn from")
             }
+            SplitError::ShortText { share, train, held_out, window } => write!(
+                f,
+                "with a share of {share} held out, the text has parts of {train} and {held_out} characters, but one example \
+                 needs {window}"
+            ),
         }
     }
 }
@@ -80,11 +95,17 @@ impl std::error::Error for SplitError {}
 /// Holds out a share of the examples, rounded to a whole number of them, chosen by the seed. Both parts stay in the
 /// order of the data set; with a share of 0 there is no second part.
 ///
+/// Of a text its end is held out. No window lies in both parts, and those of the second part predict each character once,
+/// whatever the distance of those that are learned from.
+///
 /// # Errors
 /// Where the share is not in `0..1` or leaves nothing to learn from.
 pub fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<Split<'_>, SplitError> {
     if !(0.0..1.0).contains(&share) {
         return Err(SplitError::Share(share));
+    }
+    if let Some(text) = dataset.windows().filter(|_| share > 0.0) {
+        return split_text(dataset, text, share);
     }
     let all = Examples::all(dataset);
     let held_out = (share * all.len() as f64).round() as usize;
@@ -100,6 +121,18 @@ pub fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<Split<'_>, Spli
     rows.sort_unstable();
     train.sort_unstable();
     Ok(Split { train: Examples { dataset, rows: train }, held_out: Some(Examples { dataset, rows }) })
+}
+
+fn split_text<'a>(dataset: &'a Dataset, text: &Windows, share: f64) -> Result<Split<'a>, SplitError> {
+    let (characters, window) = (text.characters(), text.length());
+    let held_out = (share * characters as f64).round() as usize;
+    let train = characters - held_out;
+    if train.min(held_out) < window {
+        return Err(SplitError::ShortText { share, train, held_out, window });
+    }
+    let part = |rows| Examples { dataset, rows };
+    let (train, held_out) = (text.strided(0..train), text.consecutive(train..characters));
+    Ok(Split { train: part(train), held_out: Some(part(held_out)) })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::observer::{Clock, End, EpochReport, Observer, Outcome, Signal, Start,
 use crate::schedule::{Horizon, Schedule};
 use crate::split::Examples;
 use crate::step::{StepInput, TrainStep};
+use crate::vocabulary::Vocabulary;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -77,6 +78,8 @@ pub enum ResumeError {
         /// Now.
         now: String,
     },
+    /// It is of a text with other characters, or of no text.
+    Vocabulary,
     /// Its numbers contradict each other.
     Inconsistent,
 }
@@ -113,6 +116,7 @@ impl fmt::Display for ResumeError {
             ResumeError::Setting { what, checkpoint, now } => {
                 write!(f, "{what}: {checkpoint} in the checkpoint, {now} now")
             }
+            ResumeError::Vocabulary => write!(f, "the data is another text, with other characters"),
             ResumeError::Inconsistent => write!(f, "its numbers contradict each other"),
         }
     }
@@ -157,6 +161,7 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
             shuffle: settings.shuffle,
             examples: train.len() as u64,
             held_out: held_out.as_ref().map_or(0, Examples::len) as u64,
+            vocabulary: train.dataset().vocabulary().cloned(),
         };
         let batch = Batch::with_capacity(train.dataset(), settings.batch_size);
         let progress = Progress { totals: Totals::none(step.metrics().len()), ..Progress::default() };
@@ -195,6 +200,9 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
             let (checkpoint, now) = (text(then.shuffle), text(now.shuffle));
             return Err(ResumeError::Setting { what: "shuffling", checkpoint, now });
         }
+        if then.vocabulary != now.vocabulary {
+            return Err(ResumeError::Vocabulary);
+        }
         let Progress { epoch, batch, step, totals, history } = &checkpoint.progress;
         let batches = self.batches();
         let seen = batch.saturating_mul(now.batch_size).min(now.examples);
@@ -209,6 +217,11 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
     /// A checkpoint of this moment.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint { run: self.run.clone(), progress: self.progress.clone(), state: self.step.state() }
+    }
+
+    /// What the class ids of the data stand for, where it is a text.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        self.run.vocabulary.as_ref()
     }
 
     /// The step.

@@ -227,7 +227,19 @@ pub fn select(
 /// # Errors
 /// Where the file cannot be read or its arrays are not the parameters of the model.
 pub fn read_parameters(path: &Path, parameters: &[ParameterSpec]) -> Result<BTreeMap<String, Array>, WeightsError> {
-    select(read(path)?.arrays, parameters)
+    self::parameters(path, read(path)?, parameters)
+}
+
+/// The parameters of a model among what was read from a weight file or a checkpoint.
+///
+/// # Errors
+/// Where the arrays are not the parameters of the model.
+pub fn parameters(
+    path: &Path,
+    file: WeightFile,
+    parameters: &[ParameterSpec],
+) -> Result<BTreeMap<String, Array>, WeightsError> {
+    select(file.arrays, parameters)
         .map_err(|mismatch| WeightsError { path: path.to_owned(), kind: WeightsErrorKind::Mismatch(mismatch) })
 }
 

@@ -1,12 +1,12 @@
 //! Arrays that NumPy wrote are what NumPy says they are.
 
 use gradc_train::data::load;
-use gradc_train::{Array, DataError, ElementType, InputSpec, Mapping};
+use gradc_train::{Array, DataError, ElementType, InputSpec, LoadOptions};
 use std::path::Path;
 
 fn column(key: &str, dtype: ElementType) -> Result<Array, DataError> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/numpy.npz");
-    let loaded = load(&path, &[InputSpec::new(key, dtype, vec![3])], &Mapping::new())?;
+    let loaded = load(&path, &[InputSpec::new(key, dtype, vec![3])], &LoadOptions::default())?;
     Ok(loaded.train.column(key).unwrap().clone())
 }
 

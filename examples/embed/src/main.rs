@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gradc::{Options, Program};
-use gradc_train::data::{self, InputSpec, Mapping};
+use gradc_train::data::{self, InputSpec, LoadOptions};
 use gradc_train::{DataError, ElementType};
 use ndarray::{Array1, Array2, Axis, s};
 
@@ -90,7 +90,7 @@ impl Images {
             InputSpec::new("pixels", ElementType::F32, vec![64]),
             InputSpec::new("label", ElementType::I32, vec![]).below(10),
         ];
-        let examples = data::load(path, &inputs, &Mapping::new())?.train;
+        let examples = data::load(path, &inputs, &LoadOptions::default())?.train;
         let pixels = examples.column("pixels").and_then(|column| column.as_f32()).unwrap_or_default();
         let label = examples.column("label").and_then(|column| column.as_i32()).unwrap_or_default();
         let pixel = |(image, pixel): (usize, usize)| pixels[image * 64 + pixel];

@@ -12,6 +12,7 @@ mod examples;
 mod files;
 mod graphs;
 mod terminal;
+mod text;
 mod training;
 
 /// A classifier of digits that trains in a moment.

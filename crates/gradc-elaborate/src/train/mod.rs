@@ -26,6 +26,8 @@ pub struct TrainConfig {
     pub data: Option<Located<DataSource>>,
     /// The share of the data that is held out, at least 0 and less than 1.
     pub split: Option<Located<f64>>,
+    /// Of a text: the distance between the windows that are learned from, in characters, at least 1.
+    pub stride: Option<u64>,
     /// What every random choice is derived from; 0 by default.
     pub seed: u64,
     /// How often the training data is gone through, at least 1; 10 by default.

@@ -11,13 +11,14 @@ use crate::value::Value;
 
 /// Every setting.
 const SETTINGS: &[&str] =
-    &["clip_norm", "clip_value", "data", "epochs", "optimizer", "schedule", "seed", "shuffle", "split"];
+    &["clip_norm", "clip_value", "data", "epochs", "optimizer", "schedule", "seed", "shuffle", "split", "stride"];
 
 /// Reads a `train` block. `None` if something in it is wrong, which is reported. The evaluator has unrolled the model.
 pub(crate) fn config<'a>(evaluator: &mut Evaluator<'a>, block: &'a Train) -> Option<TrainConfig> {
     let mut config = TrainConfig {
         data: None,
         split: None,
+        stride: None,
         seed: 0,
         epochs: 10,
         shuffle: true,
@@ -70,6 +71,7 @@ fn read<'a>(evaluator: &mut Evaluator<'a>, setting: &'a Setting, config: &mut Tr
     match name {
         "data" => config.data = Some(Located { value: data(evaluator, setting, argument)?, span }),
         "split" => config.split = Some(Located { value: number(Admits::Fraction)?, span }),
+        "stride" => config.stride = Some(number(Admits::CountFromOne)? as u64),
         "seed" => config.seed = number(Admits::Count)? as u64,
         "epochs" => config.epochs = number(Admits::CountFromOne)? as u64,
         "shuffle" => config.shuffle = number(Admits::Flag)? != 0.0,

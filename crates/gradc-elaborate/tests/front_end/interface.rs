@@ -94,7 +94,7 @@ fn settings_may_use_dims_and_consts() {
     let text = "dim batch = 8\nconst lr = 0.1 / batch\nmodel m {\n input x: f32[batch]\n input y: f32[batch]\n input z: f32[batch]\n\
                 loss mse(x * y, z)\n}\n\
                 train m {\n data \"d.csv\" { x = \"first column\", y = 7, z = second }\n optimizer sgd(lr, momentum = 0.9, nesterov = true)\n\
-                schedule step(every = batch)\n shuffle false\n}\n";
+                schedule step(every = batch)\n shuffle false\n stride batch / 2\n}\n";
     let run = run_text(text);
     assert!(run.diagnostics.is_empty(), "{}", run.rendered());
     let train = run.models[0].train.as_ref().expect("there is a block");
@@ -107,7 +107,7 @@ fn settings_may_use_dims_and_consts() {
     assert_eq!(fields, [("x", "first column"), ("y", "7"), ("z", "second")]);
     assert_eq!(train.optimizer, Optimizer::Sgd { lr: 0.0125, momentum: 0.9, nesterov: true, weight_decay: 0.0 });
     assert_eq!(train.schedule, Schedule::Step { every: 8, factor: 0.1 });
-    assert!(!train.shuffle);
+    assert_eq!((train.shuffle, train.stride), (false, Some(4)));
 }
 
 #[test]

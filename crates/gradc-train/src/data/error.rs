@@ -4,6 +4,7 @@ use super::csv::CsvError;
 use super::idx::IdxError;
 use super::npy::NpyError;
 use super::npz::NpzError;
+use super::text::TextError;
 use crate::array::{ElementType, ShapeText};
 use crate::convert::ConvertError;
 use crate::file::FileError;
@@ -38,6 +39,10 @@ pub enum DataErrorKind {
     Csv(CsvError),
     /// A flaw in IDX format.
     Idx(IdxError),
+    /// A flaw in a text, or inputs that it is not for.
+    Text(TextError),
+    /// A stride was given for what is not a text.
+    Stride,
     /// The mapping speaks of an input that the model does not have.
     UnknownInput {
         /// The name in the mapping.
@@ -163,7 +168,7 @@ macro_rules! kind_from {
     };
 }
 
-kind_from!(File: FileError, Npy: NpyError, Npz: NpzError, Csv: CsvError, Idx: IdxError);
+kind_from!(File: FileError, Npy: NpyError, Npz: NpzError, Csv: CsvError, Idx: IdxError, Text: TextError);
 
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,8 +191,10 @@ impl fmt::Display for DataErrorKind {
             DataErrorKind::Npz(error) => write!(f, "{error}"),
             DataErrorKind::Csv(error) => write!(f, "{error}"),
             DataErrorKind::Idx(error) => write!(f, "{error}"),
+            DataErrorKind::Text(error) => write!(f, "{error}"),
+            DataErrorKind::Stride => write!(f, "`stride` is for a text, which is cut into windows"),
             DataErrorKind::UnknownFormat => {
-                write!(f, "is in no known format: gradc reads .npz, .npy, .csv, .tsv and IDX, also gzipped")
+                write!(f, "is in no known format: gradc reads .npz, .npy, .csv, .tsv, .txt and IDX, also gzipped")
             }
             DataErrorKind::UnknownDirectory => write!(
                 f,

@@ -8,6 +8,7 @@
 //! | `.csv`, `.tsv` | its columns | by the names of the columns, else by order: see *Tables* |
 //! | `.npy` | one, named after the file | by name, else by shape |
 //! | IDX | one, named after the file | by name, else by shape |
+//! | `.txt` | `tokens` and `next` | by name, else by order: see *Text* |
 //! | a directory with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` | `images` and `labels` | by name, else by shape |
 //! | a directory of `.npy` files | one a file, named after it | by name, else by shape |
 //!
@@ -28,6 +29,13 @@
 //! Without a row of names the columns are called `0`, `1`, …, so that a mapping can say `label = 0`. The first row is
 //! one of names unless all its fields are numbers or missing. `true` and `false` are 1 and 0.
 //!
+//! # Text
+//!
+//! The characters of a text in UTF-8 are class ids: each is its position among the different characters of the text, in
+//! the order of their code points. An example is a window of the text. `tokens` are its characters, as many as the input
+//! has elements, and `next` the character after each of them; an input with fewer elements takes the last of these. What
+//! is held out is the end of the text, and no window lies in both parts.
+//!
 //! # Shapes and values
 //!
 //! The first axis of an array counts examples; the others are reshaped to the input's if they have as many elements
@@ -43,6 +51,8 @@ mod idx;
 mod npy;
 mod npz;
 mod raw;
+mod text;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -52,15 +62,19 @@ pub use error::{DataError, DataErrorKind, Place};
 pub use idx::IdxError;
 pub use npy::NpyError;
 pub use npz::{NpzError, read_npz, write_npz};
+pub use text::TextError;
+pub(crate) use windows::Windows;
 
-use crate::array::{Array, ElementType};
+use crate::array::{Array, ElementType, Elements};
 use crate::file;
+use crate::vocabulary::Vocabulary;
 use csv::Table;
 use gradc_diagnostics::did_you_mean;
 use idx::ImagesAndLabels;
 use npz::Npz;
 use raw::RawColumn;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::Path;
 
 /// What a model says about one of its inputs.
@@ -93,11 +107,35 @@ impl InputSpec {
 /// For inputs whose data bears another name: the input's name, and the name in the file.
 pub type Mapping = BTreeMap<String, String>;
 
-/// Examples: for each input one array, whose first axis counts the examples.
+/// How a data set is to be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadOptions {
+    /// The names in the file, where they differ from the inputs'.
+    pub mapping: Mapping,
+    /// Of a text: the distance between the windows that are learned from, in characters. Without one each character is
+    /// predicted once.
+    pub stride: Option<NonZero<usize>>,
+    /// Of a text: the vocabulary that its characters must be of. Without one it has its own.
+    pub vocabulary: Option<Vocabulary>,
+}
+
+impl From<Mapping> for LoadOptions {
+    fn from(mapping: Mapping) -> LoadOptions {
+        LoadOptions { mapping, ..LoadOptions::default() }
+    }
+}
+
+/// Examples: rows of arrays, one array for each input, or windows of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    columns: BTreeMap<String, Array>,
+    contents: Contents,
     examples: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Contents {
+    Columns(BTreeMap<String, Array>),
+    Windows(Windows),
 }
 
 impl Dataset {
@@ -117,20 +155,73 @@ impl Dataset {
         raw::assemble(inputs, columns.collect(), &[])
     }
 
+    fn of_windows(windows: Windows) -> Dataset {
+        Dataset { examples: windows.count(), contents: Contents::Windows(windows) }
+    }
+
     /// How many examples there are; at least one.
     pub fn examples(&self) -> usize {
         self.examples
     }
 
-    /// The columns by the names of the inputs, in alphabetical order. Each has the input's element type and the shape
-    /// `[examples, ..example_shape]`.
-    pub fn columns(&self) -> &BTreeMap<String, Array> {
-        &self.columns
+    /// The column of an input: an array of its element type, of the shape `[examples, ..example_shape]`. A text has none,
+    /// since its windows are not stored.
+    pub fn column(&self, input: &str) -> Option<&Array> {
+        match &self.contents {
+            Contents::Columns(columns) => columns.get(input),
+            Contents::Windows(_) => None,
+        }
     }
 
-    /// The column of an input.
-    pub fn column(&self, input: &str) -> Option<&Array> {
-        self.columns.get(input)
+    /// What the class ids of a text stand for.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        self.windows().map(Windows::vocabulary)
+    }
+
+    /// The text that the examples are windows of, if they are.
+    pub(crate) fn windows(&self) -> Option<&Windows> {
+        match &self.contents {
+            Contents::Columns(_) => None,
+            Contents::Windows(windows) => Some(windows),
+        }
+    }
+
+    /// The rows of all examples, ascending.
+    pub(crate) fn rows(&self) -> Vec<u32> {
+        match &self.contents {
+            Contents::Columns(_) => (0..).take(self.examples).collect(),
+            Contents::Windows(windows) => windows.strided(0..windows.characters()),
+        }
+    }
+
+    /// For each input, in alphabetical order, an array of no examples with room for `capacity` of them, or for all if there
+    /// are fewer.
+    pub(crate) fn empty_batch(&self, capacity: usize) -> Vec<(String, Array)> {
+        let room = capacity.min(self.examples);
+        let empty = |array: &Array| {
+            let width: usize = array.shape()[1..].iter().product();
+            let mut shape = array.shape().to_vec();
+            shape[0] = 0;
+            let elements = Elements::with_capacity(array.dtype(), room * width);
+            Array::new(shape, elements).expect("there are no elements, and none are needed")
+        };
+        match &self.contents {
+            Contents::Columns(columns) => columns.iter().map(|(name, array)| (name.clone(), empty(array))).collect(),
+            Contents::Windows(windows) => windows.empty_batch(room),
+        }
+    }
+
+    /// Copies examples, in the order given, into the arrays that [`empty_batch`](Dataset::empty_batch) made.
+    ///
+    /// # Panics
+    /// Where the arrays are those of a data set for other inputs, or there is no such row.
+    pub(crate) fn copy_rows(&self, rows: &[u32], batch: &mut [(String, Array)]) {
+        match &self.contents {
+            Contents::Columns(columns) => {
+                batch.iter_mut().zip(columns.values()).for_each(|((_, array), column)| array.copy_rows(column, rows));
+            }
+            Contents::Windows(windows) => windows.copy_rows(rows, batch),
+        }
     }
 }
 
@@ -148,13 +239,18 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Where the file cannot be read, is damaged, or does not fit the inputs.
-pub fn load(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Loaded, DataError> {
-    check_mapping(inputs, mapping).map_err(|kind| kind.at(path))?;
-    if path.is_dir() {
-        return load_directory(path, inputs, mapping);
+pub fn load(path: &Path, inputs: &[InputSpec], options: &LoadOptions) -> Result<Loaded, DataError> {
+    check_mapping(inputs, &options.mapping).map_err(|kind| kind.at(path))?;
+    let loaded = if path.is_dir() {
+        load_directory(path, inputs, &options.mapping)?
+    } else {
+        let train = load_file(path, inputs, options).map_err(|kind| kind.at(path))?;
+        Loaded { train, test: None }
+    };
+    if options.stride.is_some() && loaded.train.windows().is_none() {
+        return Err(DataErrorKind::Stride.at(path));
     }
-    let train = load_file(path, inputs, mapping).map_err(|kind| kind.at(path))?;
-    Ok(Loaded { train, test: None })
+    Ok(loaded)
 }
 
 fn check_mapping(inputs: &[InputSpec], mapping: &Mapping) -> Result<(), DataErrorKind> {
@@ -175,7 +271,8 @@ enum Format {
     Npz,
     Npy,
     Idx,
-    Text { delimiter: u8 },
+    Table { delimiter: u8 },
+    Text,
 }
 
 impl Format {
@@ -187,8 +284,9 @@ impl Format {
         match ending {
             "npz" => Some(Format::Npz),
             "npy" => Some(Format::Npy),
-            "csv" => Some(Format::Text { delimiter: b',' }),
-            "tsv" => Some(Format::Text { delimiter: b'\t' }),
+            "csv" => Some(Format::Table { delimiter: b',' }),
+            "tsv" => Some(Format::Table { delimiter: b'\t' }),
+            "txt" => Some(Format::Text),
             _ if ending.starts_with("idx") || name.contains("-idx") => Some(Format::Idx),
             _ => None,
         }
@@ -206,14 +304,18 @@ impl Format {
     }
 }
 
-fn load_file(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Dataset, DataErrorKind> {
+fn load_file(path: &Path, inputs: &[InputSpec], options: &LoadOptions) -> Result<Dataset, DataErrorKind> {
+    let mapping = &options.mapping;
     let named = Format::of_name(path);
+    if named == Some(Format::Text) {
+        return text::read(file::read(path)?, inputs, options).map(Dataset::of_windows);
+    }
     if named == Some(Format::Npz) || file::starts_with(path, b"PK\x03\x04")? {
         return load_npz(path, inputs, mapping);
     }
     let bytes = file::read(path)?;
     let format = named.or_else(|| Format::of_bytes(&bytes)).ok_or(DataErrorKind::UnknownFormat)?;
-    if let Format::Text { delimiter } = format {
+    if let Format::Table { delimiter } = format {
         let table = Table::read(&bytes, delimiter)?;
         let columns = table.bind(inputs, mapping)?;
         return raw::assemble(inputs, columns, table.lines());

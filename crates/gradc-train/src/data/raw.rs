@@ -1,7 +1,7 @@
 //! From arrays as files hold them to columns as a model takes them.
 
 use super::error::{DataErrorKind, Place};
-use super::{Dataset, InputSpec};
+use super::{Contents, Dataset, InputSpec};
 use crate::array::{Array, ElementType, Elements, element_count};
 use std::collections::BTreeMap;
 
@@ -95,7 +95,7 @@ pub(super) fn assemble(inputs: &[InputSpec], columns: Vec<RawColumn>, lines: &[u
     match first.map_or(0, |(_, examples)| examples) {
         0 => Err(DataErrorKind::NoExamples),
         examples if u32::try_from(examples).is_err() => Err(DataErrorKind::TooManyExamples { examples }),
-        examples => Ok(Dataset { columns: finished, examples }),
+        examples => Ok(Dataset { contents: Contents::Columns(finished), examples }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Loading from every format: what is bound to which input, and what is said where it does not fit.
 
+mod text;
+
 use super::*;
 use ElementType::{Bool, F32, F64, I32};
 use flate2::{Compression, write::GzEncoder};
@@ -40,7 +42,11 @@ impl Files {
     }
 
     fn load(&self, name: &str, inputs: &[InputSpec], keys: &[(&str, &str)]) -> Result<Loaded, DataError> {
-        load(&self.0.path().join(name), inputs, &mapping(keys))
+        self.load_with(name, inputs, &mapping(keys).into())
+    }
+
+    fn load_with(&self, name: &str, inputs: &[InputSpec], options: &LoadOptions) -> Result<Loaded, DataError> {
+        load(&self.0.path().join(name), inputs, options)
     }
 
     /// The error's message, without the path of the directory.
@@ -89,7 +95,7 @@ fn npz_binds_by_name_converts_and_reshapes() {
 fn the_digits_of_the_examples_load() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data/digits.npz");
     let inputs = [InputSpec::new("pixels", F32, vec![8, 8]), InputSpec::new("label", I32, vec![]).below(10)];
-    let digits = load(&path, &inputs, &Mapping::new()).unwrap().train;
+    let digits = load(&path, &inputs, &LoadOptions::default()).unwrap().train;
     assert_eq!(digits.examples(), 1797);
     assert_eq!(digits.column("pixels").unwrap().shape(), [1797, 8, 8]);
     let pixels = digits.column("pixels").unwrap().as_f32().unwrap();
@@ -149,15 +155,15 @@ fn files_that_are_no_data_are_said_to_be_none() {
         .with("a.npz", b"not a zip archive")
         .with("a.npy", b"not npy")
         .with("a-idx3-ubyte", b"not idx")
-        .with("a.txt", b"hello")
+        .with("a.bin", b"hello")
         .with("empty", b"")
         .with("a.npy.gz", &gzipped(&npy(&Array::from_vec(vec![1.0_f32])))[..20]);
     let inputs = images_and_labels();
     assert!(files.error("a.npz", &inputs, &[]).starts_with("a.npz is not an npz archive that can be read: "));
     assert_eq!(files.error("a.npy", &inputs, &[]), "a.npy is not in npy format");
     assert_eq!(files.error("a-idx3-ubyte", &inputs, &[]), "a-idx3-ubyte is not in IDX format");
-    let unknown = "is in no known format: gradc reads .npz, .npy, .csv, .tsv and IDX, also gzipped";
-    assert_eq!(files.error("a.txt", &inputs, &[]), format!("a.txt: {unknown}"));
+    let unknown = "is in no known format: gradc reads .npz, .npy, .csv, .tsv, .txt and IDX, also gzipped";
+    assert_eq!(files.error("a.bin", &inputs, &[]), format!("a.bin: {unknown}"));
     assert_eq!(files.error("empty", &inputs, &[]), format!("empty: {unknown}"));
     assert!(files.error("a.npy.gz", &inputs, &[]).starts_with("cannot read a.npy.gz: "));
     assert!(files.error("none.csv", &inputs, &[]).starts_with("cannot read none.csv: "));
@@ -270,7 +276,7 @@ proptest! {
     fn no_bytes_in_any_format_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..120),
         start in 0_usize..4,
-        name in prop::sample::select(vec!["d.npz", "d.npy", "d.csv", "d-idx1-ubyte", "d", "d.csv.gz"]),
+        name in prop::sample::select(vec!["d.npz", "d.npy", "d.csv", "d-idx1-ubyte", "d", "d.csv.gz", "d.txt"]),
     ) {
         let magic: &[u8] = [&[][..], b"PK\x03\x04", npy::MAGIC, &[0x1f, 0x8b, 8]][start];
         let files = Files::new().with(name, [magic, &bytes[..]].concat());

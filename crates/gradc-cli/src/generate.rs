@@ -1,0 +1,28 @@
+//! `gradc generate`
+
+use gradc_train::{Generator, Sampling};
+use serde_json::json;
+
+use crate::args::GenerateArgs;
+use crate::evaluate::trained;
+use crate::model::said;
+use crate::output::{Failure, Outcome, Output};
+
+pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
+    let (compiled, vocabulary) = trained(&args.file, &args.weights, &args.compile, output)?;
+    let vocabulary = vocabulary.ok_or_else(|| {
+        Failure::Message(format!("{} has no vocabulary: it was not trained on text", args.weights.display()))
+    })?;
+    let inputs = compiled.predict_specs();
+    let sampling = Sampling { temperature: args.temperature, seed: args.seed };
+    let mut generator = said(Generator::new(compiled, &inputs, &vocabulary, &args.prompt, sampling))?;
+    let mut characters = (0..args.length).map(|_| said(generator.next_character()));
+    if output.json() {
+        let text: String = characters.collect::<Result<_, _>>()?;
+        return output.object(&json!({ "event": "generate", "prompt": args.prompt, "text": text }));
+    }
+    // Shown as it comes.
+    output.text(&args.prompt)?;
+    characters.try_for_each(|character| output.text(character?.encode_utf8(&mut [0; 4])))?;
+    output.line("")
+}
