@@ -228,6 +228,7 @@ models! {
     depth_residual: "examples/depth/residual.net";
     autoencoder: "examples/autoencoder.net";
     lstm: "examples/lstm.net";
+    transformer: "examples/transformer.net", time = 5, width = 12, vocabulary = 9;
     mixture: "examples/mixture.net";
     regression_linear: "examples/regression/linear.net";
     regression_logistic: "examples/regression/logistic.net";
