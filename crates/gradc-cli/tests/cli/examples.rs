@@ -114,3 +114,19 @@ fn a_mixture_of_experts_beats_one() {
     let (one, eight) = (trained(&folder, "mixture.net --dim experts=1"), trained(&folder, "mixture.net"));
     assert!(one > 0.94 && eight > one && eight > 0.96, "{one} {eight}");
 }
+
+#[test]
+fn a_small_transformer_beats_pairs_of_characters() {
+    let text = std::fs::read(example("data/shakespeare.txt")).expect("the text can be read");
+    let (train, held_out) = text.split_at(text.len() - (0.1 * text.len() as f64).round() as usize);
+    let mut counts = vec![[0_u32; 128]; 128];
+    train.windows(2).for_each(|pair| counts[usize::from(pair[0])][usize::from(pair[1])] += 1);
+    let followed_by_the_likeliest = |pair: &&[u8]| {
+        let row = &counts[usize::from(pair[0])];
+        row[usize::from(pair[1])] > 0 && row.iter().max() == Some(&row[usize::from(pair[1])])
+    };
+    let pairs = held_out.windows(2).filter(followed_by_the_likeliest).count() as f64 / held_out.len() as f64;
+    let arguments = "transformer.net --dim blocks=1 --dim width=16 --dim time=16 --dim batch=32 --epochs 1";
+    let accuracy = trained(&Folder::new(), arguments);
+    assert!((0.26..0.28).contains(&pairs) && accuracy > pairs + 0.06, "{accuracy}, by pairs {pairs}");
+}
