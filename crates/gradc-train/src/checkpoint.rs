@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is one safetensors file. Its arrays are the parameters under their own names, so that it is a weight
 //! file too, and the optimizer's state under `optimizer/…`; its metadata is one JSON document under the key
-//! `gradc.checkpoint`. Numbers in it are text that reads back to the same bits, infinities and NaN included. The format has no
+//! `gradc.checkpoint`, and the vocabulary of a text as any weight file has it. Numbers in the document are text that reads back to the same bits, infinities and NaN included. The format has no
 //! checksum, so there is one in the metadata too: training does not go on from bits that have changed on a disk.
 
 use crate::array::Array;
