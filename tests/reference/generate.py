@@ -31,7 +31,14 @@ from safetensors.numpy import save_file
 jax.config.update("jax_enable_x64", True)
 
 HERE = Path(__file__).resolve().parent
-DTYPES = {"bool": np.bool_, "i32": np.int32, "f32": np.float32, "f64": np.float64}
+DTYPES = {
+    "bool": np.bool_,
+    "u8": np.uint8,
+    "i32": np.int32,
+    "i64": np.int64,
+    "f32": np.float32,
+    "f64": np.float64,
+}
 
 def is_float(a):
     return jnp.issubdtype(a.dtype, jnp.floating)
@@ -47,9 +54,9 @@ def matmul(a, b, transpose_a, transpose_b):
 
 
 def cast(a, dtype):
-    """From a float to i32: NaN becomes 0, and what lies beyond 32 bits wraps, after saturating at 64 bits."""
-    if dtype == "i32" and is_float(a):
-        return jnp.where(jnp.isnan(a), 0.0, a).astype(jnp.int64).astype(jnp.int32)
+    """From a float to an integer: NaN becomes 0, and what lies beyond 32 or 8 bits wraps, after saturating at 64 bits."""
+    if dtype in {"u8", "i32", "i64"} and is_float(a):
+        return jnp.where(jnp.isnan(a), 0.0, a).astype(jnp.int64).astype(DTYPES[dtype])
     return a.astype(DTYPES[dtype])
 
 
@@ -81,7 +88,10 @@ def pad(x, low, high, interior, value):
 
 def reduce(function, initial):
     def apply(x, axes):
-        start = initial if is_float(x) else np.clip(initial, -(2**31), 2**31 - 1)
+        start = initial
+        if not is_float(x):
+            limits = np.iinfo(x.dtype)
+            start = limits.min if initial < 0 else limits.max
         if any(x.shape[axis] == 0 for axis in axes):
             # A constant, with a derivative of 0; JAX shares it among no elements, which is 0/0.
             return jnp.full([n for axis, n in enumerate(x.shape) if axis not in axes], start, x.dtype)
@@ -168,7 +178,7 @@ MEANING = {
     "ne": lambda a, b: a != b,
     "neg": lambda a: -a,
     "not": jnp.logical_not,
-    "one_hot": lambda indices, depth, dtype: (indices[..., None] == jnp.arange(depth)).astype(DTYPES[dtype]),
+    "one_hot": lambda indices, depth, dtype: (indices[..., None] == jnp.arange(depth, dtype=indices.dtype)).astype(DTYPES[dtype]),
     "or": jnp.logical_or,
     "overlap_add": overlap_add,
     "pad": pad,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gradc::ir::LeafKind;
-use gradc::{Model, State, Tensor};
+use gradc::{Model, State};
 use gradc_check::{Compared, Finding, Options, Point, Report};
 use gradc_train::{Array, data, model as train_model, tensors, weights};
 use serde_json::{Value, json};
@@ -77,10 +77,7 @@ fn point(
         gradc::ensure_state_fits(graph).report(output)?;
         let specs = train_model::parameter_specs(&State::initial(graph, 0));
         for (name, array) in said(weights::read_parameters(path, &specs))? {
-            if let Some(view) = tensors::view(&array) {
-                let tensor: Tensor = view.to_owned();
-                point.parameters.insert(name, tensor);
-            }
+            point.parameters.insert(name, tensors::view(&array).to_owned());
         }
     }
     Ok(point)

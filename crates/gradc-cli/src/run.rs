@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use gradc::ir::attr::shortest;
 use gradc::ir::{DType, Graph, Role};
 use gradc::{Goal, Model, Options, State, Tensor, TensorView};
 use gradc_train::weights::{self, WeightFile};
@@ -64,8 +65,7 @@ fn state(
     if let Some(path) = path {
         let parameters = said(weights::read_parameters(path, &train_model::parameter_specs(&state)))?;
         for (name, array) in &parameters {
-            let Some(view) = tensors::view(array) else { continue };
-            state.set(name, view).map_err(gradc::Error::from).report(output)?;
+            state.set(name, tensors::view(array)).map_err(gradc::Error::from).report(output)?;
         }
     }
     Ok(state)
@@ -117,7 +117,11 @@ fn print(name: &str, tensor: &Tensor, output: &mut Output) -> Outcome {
             "name": name, "dtype": ty.dtype.name(), "shape": shape, "data": numbers,
         }));
     }
-    let shown = |number: &f64| if ty.dtype == DType::F32 { format!("{}", *number as f32) } else { number.to_string() };
+    let shown = |number: &f64| match ty.dtype {
+        DType::F32 => format!("{}", *number as f32),
+        dtype if dtype.is_half() => shortest(*number, dtype).to_string(),
+        _ => number.to_string(),
+    };
     let list: Vec<String> = numbers.iter().take(SHOWN).map(shown).collect();
     let text = match (ty.shape.rank(), numbers.len() > SHOWN) {
         (0, _) => list.join(""),

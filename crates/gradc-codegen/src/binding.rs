@@ -11,6 +11,12 @@ unsafe impl Element for u8 {}
 // SAFETY: it is a number.
 unsafe impl Element for i32 {}
 // SAFETY: it is a number.
+unsafe impl Element for i64 {}
+// SAFETY: it is a number, of the bits of a `u16`.
+unsafe impl Element for half::f16 {}
+// SAFETY: it is a number, of the bits of a `u16`.
+unsafe impl Element for half::bf16 {}
+// SAFETY: it is a number.
 unsafe impl Element for f32 {}
 // SAFETY: it is a number.
 unsafe impl Element for f64 {}

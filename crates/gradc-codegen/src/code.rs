@@ -46,8 +46,9 @@ impl Code<'_> {
         let ins = self.builder.ins();
         match dtype {
             DType::Bool => ins.iconst(ty, i64::from(value != 0.0)),
-            DType::I32 => ins.iconst(ty, i64::from(value as i32) & 0xffff_ffff),
-            DType::F32 => ins.f32const(value as f32),
+            DType::U8 | DType::I32 => ins.iconst(ty, i64::from(value as i32) & 0xffff_ffff),
+            DType::I64 => ins.iconst(ty, value as i64),
+            DType::F16 | DType::Bf16 | DType::F32 => ins.f32const(value as f32),
             DType::F64 => ins.f64const(value),
         }
     }
@@ -183,9 +184,9 @@ impl Code<'_> {
     pub(crate) fn maximum(&mut self, width: Width, dtype: DType, a: Value, b: Value) -> Value {
         match dtype {
             DType::Bool => self.builder.ins().bor(a, b),
-            DType::I32 => self.builder.ins().smax(a, b),
-            DType::F32 | DType::F64 if width.is_scalar() || !self.facts.is_x86 => self.builder.ins().fmax(a, b),
-            DType::F32 | DType::F64 => {
+            DType::U8 | DType::I32 | DType::I64 => self.builder.ins().smax(a, b),
+            _ if width.is_scalar() || !self.facts.is_x86 => self.builder.ins().fmax(a, b),
+            _ => {
                 // Where they differ, both are zeros, or one is NaN.
                 let one = self.pseudo_maximum(width, dtype, a, b);
                 let other = self.pseudo_maximum(width, dtype, b, a);
@@ -199,9 +200,9 @@ impl Code<'_> {
     pub(crate) fn minimum(&mut self, width: Width, dtype: DType, a: Value, b: Value) -> Value {
         match dtype {
             DType::Bool => self.builder.ins().band(a, b),
-            DType::I32 => self.builder.ins().smin(a, b),
-            DType::F32 | DType::F64 if width.is_scalar() || !self.facts.is_x86 => self.builder.ins().fmin(a, b),
-            DType::F32 | DType::F64 => {
+            DType::U8 | DType::I32 | DType::I64 => self.builder.ins().smin(a, b),
+            _ if width.is_scalar() || !self.facts.is_x86 => self.builder.ins().fmin(a, b),
+            _ => {
                 let one = self.pseudo_minimum(width, dtype, a, b);
                 let other = self.pseudo_minimum(width, dtype, b, a);
                 let both = self.builder.ins().bor(one, other);
@@ -252,21 +253,18 @@ impl Code<'_> {
 fn lane_bytes(width: Width, dtype: DType, value: f64) -> Vec<u8> {
     match (dtype, width.lanes) {
         (DType::Bool, lanes) => vec![if value != 0.0 { 0xff } else { 0 }; 16 / usize::from(lanes)],
-        (DType::I32, _) => (value as i32).to_le_bytes().to_vec(),
-        (DType::F32, _) => (value as f32).to_le_bytes().to_vec(),
+        (DType::U8 | DType::I32, _) => (value as i32).to_le_bytes().to_vec(),
+        (DType::I64, _) => (value as i64).to_le_bytes().to_vec(),
+        (DType::F16 | DType::Bf16 | DType::F32, _) => (value as f32).to_le_bytes().to_vec(),
         (DType::F64, _) => value.to_le_bytes().to_vec(),
     }
 }
 
 /// What an accumulator of one lane begins with: combining it changes nothing.
 pub(crate) fn identity(combine: Combine, dtype: DType) -> f64 {
-    match (combine, dtype) {
-        (Combine::Sum, _) => 0.0,
-        (Combine::Max, DType::Bool) => 0.0,
-        (Combine::Min, DType::Bool) => 1.0,
-        (Combine::Max, DType::I32) => f64::from(i32::MIN),
-        (Combine::Min, DType::I32) => f64::from(i32::MAX),
-        (Combine::Max, DType::F32 | DType::F64) => f64::NEG_INFINITY,
-        (Combine::Min, DType::F32 | DType::F64) => f64::INFINITY,
+    match combine {
+        Combine::Sum => 0.0,
+        Combine::Max => dtype.least(),
+        Combine::Min => dtype.greatest(),
     }
 }

@@ -6,7 +6,7 @@ use gradc_ir::DType;
 /// How many elements a value holds while a statement is emitted.
 ///
 /// In a vector, every element has as many bits as the widest type of its loop: truth values are masks of that width,
-/// all ones or all zeros. Alone, a truth value is an `i8` of 0 or 1.
+/// all ones or all zeros. Alone, a truth value is an `i8` of 0 or 1. An `i64` is never in a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Width {
     /// Elements of the machine value: 1 for a scalar; 4 or 2 for a vector of 128 bits.
@@ -39,11 +39,12 @@ impl Width {
         self.active == self.lanes
     }
 
-    /// The machine type that holds elements of `dtype`.
+    /// The machine type that holds elements of `dtype` in registers: storage types are held as the type of their arithmetic.
     pub(crate) fn ty(self, dtype: DType) -> Type {
-        match (self.lanes, dtype) {
+        match (self.lanes, dtype.arithmetic()) {
             (1, DType::Bool) => types::I8,
             (1, DType::I32) => types::I32,
+            (1, DType::I64) => types::I64,
             (1, DType::F32) => types::F32,
             (1, DType::F64) => types::F64,
             (2, DType::Bool) => types::I64X2,

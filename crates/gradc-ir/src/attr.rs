@@ -252,9 +252,16 @@ pub fn write_number(f: &mut impl fmt::Write, value: f64, dtype: DType) -> fmt::R
     match (value.is_finite(), dtype, exponent) {
         (false, ..) if value.is_nan() => f.write_str("nan"),
         (false, ..) => f.write_str(if value > 0.0 { "inf" } else { "-inf" }),
+        (_, DType::F16 | DType::Bf16, _) => write_number(f, shortest(value, dtype), DType::F64),
         (_, DType::F32, true) => write!(f, "{:e}", value as f32),
         (_, DType::F32, false) => write!(f, "{}", value as f32),
         (_, _, true) => write!(f, "{value:e}"),
         (_, _, false) => write!(f, "{value}"),
     }
+}
+
+/// The decimal of the fewest digits that is `value` when it is rounded to `dtype`, a float of 16 bits.
+pub fn shortest(value: f64, dtype: DType) -> f64 {
+    let decimals = (0..8).filter_map(|digits| format!("{value:.digits$e}").parse().ok());
+    decimals.into_iter().find(|decimal| dtype.round(*decimal) == value).unwrap_or(value)
 }

@@ -5,7 +5,7 @@
 //! all that it combines, so that the loops are those over the result and nothing is written but what is done.
 
 use gradc_ir::op::{reduce_max, reduce_min, reduce_sum};
-use gradc_ir::{DType, Graph, Shape, ValueId};
+use gradc_ir::{Graph, Shape, ValueId};
 
 use crate::index::squeezed;
 use crate::kernel::{Affine, Combine, LoopVar};
@@ -75,9 +75,9 @@ fn combination(graph: &Graph, value: ValueId) -> Option<(Combine, f64)> {
     let combination = if op.is(&reduce_sum::REDUCE_SUM) {
         (Combine::Sum, 0.0)
     } else if op.is(&reduce_max::REDUCE_MAX) {
-        (Combine::Max, if dtype == DType::I32 { f64::from(i32::MIN) } else { f64::NEG_INFINITY })
+        (Combine::Max, dtype.least())
     } else if op.is(&reduce_min::REDUCE_MIN) {
-        (Combine::Min, if dtype == DType::I32 { f64::from(i32::MAX) } else { f64::INFINITY })
+        (Combine::Min, dtype.greatest())
     } else {
         return None;
     };

@@ -1,13 +1,18 @@
 //! Operators with their attributes, as rules and canonical forms write them.
 
-use gradc_ir::op::{broadcast, full, matmul, reshape, transpose};
-use gradc_ir::{Attr, Attrs, Op, OpDef, TensorType};
+use gradc_ir::op::{broadcast, cast, full, matmul, reshape, transpose};
+use gradc_ir::{Attr, Attrs, DType, Op, OpDef, TensorType};
 
 /// `full(value)` of a type, in the one way in which each constant is written.
 pub(crate) fn full(value: f64, ty: &TensorType) -> Op {
     let value = if value.is_nan() { f64::NAN } else { ty.dtype.round(value) };
     let shape: &[usize] = &ty.shape;
     full::FULL.with(Attrs::new([("value", Attr::from(value)), ("dtype", ty.dtype.into()), ("shape", shape.into())]))
+}
+
+/// `cast` to `dtype`.
+pub(crate) fn cast(dtype: DType) -> Op {
+    cast::CAST.with(Attrs::new([("dtype", Attr::from(dtype))]))
 }
 
 /// `broadcast` to `shape`, axis `i` of the operand as axis `axes[i]`.

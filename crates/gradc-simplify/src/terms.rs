@@ -26,8 +26,11 @@ pub(crate) trait Terms {
         self.add(Term::apply(op, operands.iter().copied()))
     }
 
-    /// A number in the shape of a type.
+    /// A number in the shape of a type; `None` where it may have lost digits of an integer on the way.
     fn literal(&mut self, value: f64, ty: &gradc_ir::TensorType) -> Option<Id> {
+        if ty.dtype.is_integer() && value.abs() > (1u64 << 53) as f64 {
+            return None;
+        }
         self.add(Term::apply(crate::ops::full(value, ty), []))
     }
 }

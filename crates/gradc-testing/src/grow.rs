@@ -38,6 +38,14 @@ pub fn random_graph(seed: u64, size: usize, float: DType) -> Graph {
     garden.harvest()
 }
 
+/// Whether numbers between these stay what they are in a type.
+fn holds(dtype: DType, facts: Facts) -> bool {
+    match dtype {
+        DType::U8 => facts.within((dtype.least(), dtype.greatest())),
+        _ => !dtype.is_integer() || facts.within(INTEGER_LIMIT),
+    }
+}
+
 /// A graph under construction.
 pub(crate) struct Garden {
     pub(crate) graph: Graph,
@@ -78,8 +86,8 @@ impl Garden {
         for value in self.graph.values().skip(self.facts.len()) {
             let of_leaf = match self.graph.dtype(value) {
                 DType::Bool => Facts::exact(0.0, 1.0),
-                DType::I32 => Facts::exact(INTEGERS.0, INTEGERS.1),
-                DType::F32 | DType::F64 => Facts::exact(FLOATS.0, FLOATS.1),
+                dtype if dtype.is_integer() => Facts::exact(INTEGERS.0, INTEGERS.1),
+                _ => Facts::exact(FLOATS.0, FLOATS.1),
             };
             let of_constant = self.graph.as_full(value).map(|x| Facts::exact(x, x));
             self.facts.push(of_constant.or(facts.filter(|_| self.graph.leaf(value).is_none())).unwrap_or(of_leaf));
@@ -157,7 +165,11 @@ impl Garden {
             operands.iter().map(|&operand| (self.graph.dtype(operand), self.facts(operand))).collect();
         let (low, high) = range(&op, &known)?;
         let dtype = op.infer(&operands.iter().map(|&operand| self.graph.ty(operand)).collect::<Vec<_>>()).ok()?.dtype;
-        if dtype == DType::I32 && !(Facts::exact(low, high).within(INTEGER_LIMIT)) {
+        if !holds(dtype, Facts::exact(low, high)) {
+            return None;
+        }
+        // A conversion to fewer digits is a greater error than any other operator's.
+        if dtype.is_half() && dtype != self.float {
             return None;
         }
         // A selection takes its elements as they are, but most other operators on floats round.
@@ -211,12 +223,12 @@ impl Garden {
         }
         let count: usize = axes.iter().map(|&axis| shape[axis]).product();
         let facts = self.facts(x).summed(count).or(self.facts(x));
-        if dtype == DType::I32 && !facts.within(INTEGER_LIMIT) {
+        if !holds(dtype, facts) {
             return None;
         }
         let attrs = gradc_ir::Attrs::new([("axes", gradc_ir::Attr::from(&*axes))]);
         let value = self.graph.emit(def.with(attrs), &[x]);
-        Some(self.accept(value, Facts { exact: dtype == DType::I32, ..facts }))
+        Some(self.accept(value, Facts { exact: dtype.is_integer(), ..facts }))
     }
 
     /// A matrix product with another value where one fits, with a new parameter otherwise.

@@ -45,7 +45,7 @@ pub fn random_bindings(graph: &Graph, seed: u64) -> Vec<(ValueId, Tensor)> {
     let leaves = graph.values().filter(|&value| graph.leaf(value).is_some());
     let tensor = |leaf: ValueId| {
         let ty = graph.ty(leaf);
-        (leaf, random_tensor(ty, if ty.dtype == DType::I32 { INTEGERS } else { FLOATS }, &mut random))
+        (leaf, random_tensor(ty, if ty.dtype.is_integer() { INTEGERS } else { FLOATS }, &mut random))
     };
     leaves.map(tensor).collect()
 }
@@ -55,8 +55,8 @@ pub fn random_bindings(graph: &Graph, seed: u64) -> Vec<(ValueId, Tensor)> {
 pub fn random_tensor(ty: &TensorType, (low, high): (f64, f64), random: &mut Random) -> Tensor {
     Tensor::from_fn(ty.clone(), |_| match ty.dtype {
         DType::Bool => f64::from(u8::from(random.chance(0.5))),
-        DType::I32 => (low + random.unit() * (high - low + 1.0)).floor().min(high),
-        DType::F32 | DType::F64 => low + random.unit() * (high - low),
+        dtype if dtype.is_integer() => (low + random.unit() * (high - low + 1.0)).floor().min(high),
+        _ => low + random.unit() * (high - low),
     })
 }
 

@@ -45,7 +45,9 @@ impl Garden {
         let like = self.any(1)?;
         let shape = self.graph.shape(like).clone();
         let axis = self.random.below(shape.rank());
-        let dtype = if shape[axis] < 4 && self.random.chance(0.5) { self.float } else { DType::I32 };
+        let integer =
+            if shape[axis] < 200 { *self.random.pick(&[DType::I32, DType::I64, DType::U8]) } else { DType::I32 };
+        let dtype = if shape[axis] < 4 && self.random.chance(0.5) { self.float } else { integer };
         let last = shape[axis] as f64 - 1.0;
         let value = self.graph.iota(axis, &TensorType { dtype, shape });
         Some(self.accept(value, Facts::exact(0.0, last)))
@@ -142,7 +144,7 @@ impl Garden {
         self.find(|garden, value| {
             let facts = garden.facts(value);
             let small = garden.graph.shape(value).rank() <= 2;
-            garden.graph.dtype(value) == DType::I32 && small && facts.exact && facts.within((0.0, end as f64 - 1.0))
+            garden.graph.dtype(value).is_integer() && small && facts.exact && facts.within((0.0, end as f64 - 1.0))
         })
     }
 
@@ -164,7 +166,7 @@ impl Garden {
 
     fn grow_scatter_add(&mut self) -> Option<ValueId> {
         let indices = self.find(|garden, value| {
-            garden.graph.dtype(value) == DType::I32 && garden.facts(value).exact && garden.graph.shape(value).rank() > 0
+            garden.graph.dtype(value).is_integer() && garden.facts(value).exact && garden.graph.shape(value).rank() > 0
         })?;
         let extents = self.graph.shape(indices).clone();
         let float = self.float;
@@ -213,8 +215,7 @@ impl Garden {
     }
 
     fn grow_one_hot(&mut self) -> Option<ValueId> {
-        let indices =
-            self.find(|garden, value| garden.graph.dtype(value) == DType::I32 && garden.facts(value).exact)?;
+        let indices = self.find(|garden, value| garden.graph.dtype(value).is_integer() && garden.facts(value).exact)?;
         let depth = self.extent();
         let shape: Shape = self.graph.shape(indices).iter().copied().chain([depth]).collect();
         if !self.affordable(&shape) {

@@ -30,6 +30,11 @@ const SPECIAL_FLOATS: [f64; 14] = [
 
 const SPECIAL_INTEGERS: [f64; 7] = [0.0, 1.0, -1.0, 7.0, -13.0, i32::MAX as f64, i32::MIN as f64];
 
+/// What overflows is beyond what the reference evaluation holds exactly; these and the sums of two are not.
+const SPECIAL_LONG_INTEGERS: [f64; 7] = [0.0, 1.0, -1.0, 7.0, -13.0, (1u64 << 40) as f64, -((1u64 << 51) as f64)];
+
+const SPECIAL_BYTES: [f64; 6] = [0.0, 1.0, 2.0, 16.0, 127.0, 255.0];
+
 /// An operator's case with numbers for its operands. Every number is one that `f32` holds exactly, so that both precisions
 /// compute with the same ones.
 #[derive(Clone, Debug)]
@@ -118,8 +123,10 @@ fn combinations(def: &'static OpDef) -> Vec<Sample> {
 fn special_values(dtype: DType) -> &'static [f64] {
     match dtype {
         DType::Bool => &[0.0, 1.0],
+        DType::U8 => &SPECIAL_BYTES,
         DType::I32 => &SPECIAL_INTEGERS,
-        DType::F32 | DType::F64 => &SPECIAL_FLOATS,
+        DType::I64 => &SPECIAL_LONG_INTEGERS,
+        DType::F16 | DType::Bf16 | DType::F32 | DType::F64 => &SPECIAL_FLOATS,
     }
 }
 

@@ -10,8 +10,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_printed_reads_back_as_the_same_text(seed: u64, size in 1usize..60, double: bool) {
-        let graph = random_graph(seed, size, if double { DType::F64 } else { DType::F32 });
+    fn what_is_printed_reads_back_as_the_same_text(seed: u64, size in 1usize..60, float in 0usize..4) {
+        let float = [DType::F16, DType::Bf16, DType::F32, DType::F64][float];
+        let graph = random_graph(seed, size, float);
         let text = print(&graph);
         let again = read(None, &text).map_err(|error| TestCaseError::fail(format!("{error} at {:?}\n{text}", error.at)))?;
         prop_assert_eq!(verify(&again), Ok(()));

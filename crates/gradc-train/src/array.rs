@@ -1,12 +1,15 @@
 //! Dense arrays: what data files hold, what a batch is made of, what weights and optimizer states are stored as.
 
+use half::{bf16, f16};
 use std::fmt;
 
-/// The type of an [`Array`]'s elements.
-///
-/// A network computes in `f32`, `f64`, `i32` and `bool`; `i64` and `u8` are here because files are full of them.
+/// The type of an [`Array`]'s elements: those of the language, by the names that it has for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ElementType {
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of an IEEE 754 binary32.
+    Bf16,
     /// IEEE 754 binary32.
     F32,
     /// IEEE 754 binary64.
@@ -23,12 +26,22 @@ pub enum ElementType {
 
 impl ElementType {
     /// Every element type.
-    pub const ALL: [ElementType; 6] =
-        [ElementType::F32, ElementType::F64, ElementType::I32, ElementType::I64, ElementType::U8, ElementType::Bool];
+    pub const ALL: [ElementType; 8] = [
+        ElementType::F16,
+        ElementType::Bf16,
+        ElementType::F32,
+        ElementType::F64,
+        ElementType::I32,
+        ElementType::I64,
+        ElementType::U8,
+        ElementType::Bool,
+    ];
 
-    /// The name, as the language writes it where it has the type.
+    /// The name, as the language writes it.
     pub fn name(self) -> &'static str {
         match self {
+            ElementType::F16 => "f16",
+            ElementType::Bf16 => "bf16",
             ElementType::F32 => "f32",
             ElementType::F64 => "f64",
             ElementType::I32 => "i32",
@@ -43,13 +56,14 @@ impl ElementType {
         match self {
             ElementType::F64 | ElementType::I64 => 8,
             ElementType::F32 | ElementType::I32 => 4,
+            ElementType::F16 | ElementType::Bf16 => 2,
             ElementType::U8 | ElementType::Bool => 1,
         }
     }
 
     /// Whether the elements are floating-point numbers.
     pub fn is_float(self) -> bool {
-        matches!(self, ElementType::F32 | ElementType::F64)
+        matches!(self, ElementType::F16 | ElementType::Bf16 | ElementType::F32 | ElementType::F64)
     }
 }
 
@@ -62,6 +76,10 @@ impl fmt::Display for ElementType {
 /// Elements of one type, one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
+    /// `f16` elements.
+    F16(Vec<f16>),
+    /// `bf16` elements.
+    Bf16(Vec<bf16>),
     /// `f32` elements.
     F32(Vec<f32>),
     /// `f64` elements.
@@ -80,6 +98,8 @@ pub enum Elements {
 macro_rules! for_any_type {
     ($elements:expr, $values:ident => $body:expr) => {
         match $elements {
+            Elements::F16($values) => $body,
+            Elements::Bf16($values) => $body,
             Elements::F32($values) => $body,
             Elements::F64($values) => $body,
             Elements::I32($values) => $body,
@@ -94,6 +114,8 @@ impl Elements {
     /// No elements of a type, with room for `capacity` of them.
     pub fn with_capacity(dtype: ElementType, capacity: usize) -> Elements {
         match dtype {
+            ElementType::F16 => Elements::F16(Vec::with_capacity(capacity)),
+            ElementType::Bf16 => Elements::Bf16(Vec::with_capacity(capacity)),
             ElementType::F32 => Elements::F32(Vec::with_capacity(capacity)),
             ElementType::F64 => Elements::F64(Vec::with_capacity(capacity)),
             ElementType::I32 => Elements::I32(Vec::with_capacity(capacity)),
@@ -106,6 +128,8 @@ impl Elements {
     /// Their type.
     pub fn dtype(&self) -> ElementType {
         match self {
+            Elements::F16(_) => ElementType::F16,
+            Elements::Bf16(_) => ElementType::Bf16,
             Elements::F32(_) => ElementType::F32,
             Elements::F64(_) => ElementType::F64,
             Elements::I32(_) => ElementType::I32,
@@ -139,6 +163,8 @@ impl Elements {
             }
         }
         match (self, source) {
+            (Elements::F16(to), Elements::F16(from)) => copy(to, from, width, rows),
+            (Elements::Bf16(to), Elements::Bf16(from)) => copy(to, from, width, rows),
             (Elements::F32(to), Elements::F32(from)) => copy(to, from, width, rows),
             (Elements::F64(to), Elements::F64(from)) => copy(to, from, width, rows),
             (Elements::I32(to), Elements::I32(from)) => copy(to, from, width, rows),
@@ -155,6 +181,8 @@ impl Elements {
     /// Where the types differ.
     pub(crate) fn append(&mut self, more: &Elements) {
         match (self, more) {
+            (Elements::F16(to), Elements::F16(from)) => to.extend_from_slice(from),
+            (Elements::Bf16(to), Elements::Bf16(from)) => to.extend_from_slice(from),
             (Elements::F32(to), Elements::F32(from)) => to.extend_from_slice(from),
             (Elements::F64(to), Elements::F64(from)) => to.extend_from_slice(from),
             (Elements::I32(to), Elements::I32(from)) => to.extend_from_slice(from),
@@ -176,7 +204,7 @@ macro_rules! elements_from_vec {
     };
 }
 
-elements_from_vec!(F32: f32, F64: f64, I32: i32, I64: i64, U8: u8, Bool: bool);
+elements_from_vec!(F16: f16, Bf16: bf16, F32: f32, F64: f64, I32: i32, I64: i64, U8: u8, Bool: bool);
 
 /// A dense array: a shape and its elements in row-major order.
 #[derive(Clone, Debug, PartialEq)]

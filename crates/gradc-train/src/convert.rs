@@ -5,6 +5,7 @@
 //! they came from did before, but a finite value does not become an infinite one.
 
 use crate::array::{Array, ElementType, Elements};
+use half::{bf16, f16};
 use std::fmt;
 
 /// An element that has no equal in the type asked for.
@@ -67,6 +68,8 @@ impl Array {
         }
         let (shape, elements) = self.into_parts();
         let converted: Elements = match dtype {
+            ElementType::F16 => convert_each(&elements, dtype, |number| to_half(number, f16::from_f32))?.into(),
+            ElementType::Bf16 => convert_each(&elements, dtype, |number| to_half(number, bf16::from_f32))?.into(),
             ElementType::F32 => convert_each(&elements, dtype, to_f32)?.into(),
             ElementType::F64 => convert_each(&elements, dtype, to_f64)?.into(),
             ElementType::I32 => convert_each(&elements, dtype, to_integer::<i32>)?.into(),
@@ -94,6 +97,8 @@ fn convert_each<T>(
         })
     };
     match elements {
+        Elements::F16(values) => values.iter().map(|&v| Number::Float(v.into())).enumerate().map(one).collect(),
+        Elements::Bf16(values) => values.iter().map(|&v| Number::Float(v.into())).enumerate().map(one).collect(),
         Elements::F32(values) => values.iter().map(|&v| Number::Float(v.into())).enumerate().map(one).collect(),
         Elements::F64(values) => values.iter().map(|&v| Number::Float(v)).enumerate().map(one).collect(),
         Elements::I32(values) => values.iter().map(|&v| Number::Integer(v.into())).enumerate().map(one).collect(),
@@ -113,6 +118,25 @@ fn to_f32(number: Number) -> Result<f32, ConvertReason> {
         Number::Integer(value) => {
             let rounded = value as f32;
             if rounded as i128 == i128::from(value) { Ok(rounded) } else { Err(ConvertReason::Inexact) }
+        }
+    }
+}
+
+/// A float of 16 bits, by way of `f32` as in the language.
+fn to_half<T: Copy + Into<f64>>(number: Number, round: fn(f32) -> T) -> Result<T, ConvertReason> {
+    match number {
+        Number::Float(value) => {
+            let rounded = round(value as f32);
+            let overflows = rounded.into().is_infinite() && value.is_finite();
+            if overflows { Err(ConvertReason::OutOfRange) } else { Ok(rounded) }
+        }
+        Number::Integer(value) => {
+            let rounded = round(value as f32);
+            if rounded.into() == value as f64 && value.abs() < 1 << 53 {
+                Ok(rounded)
+            } else {
+                Err(ConvertReason::Inexact)
+            }
         }
     }
 }
@@ -165,6 +189,10 @@ mod tests {
         check(vec![7_i64], ElementType::I32, Ok(vec![7_i32].into()));
         check(vec![0.1_f64, f64::INFINITY], ElementType::F32, Ok(vec![0.1_f32, f32::INFINITY].into()));
         check(vec![0.1_f32], ElementType::F64, Ok(vec![f64::from(0.1_f32)].into()));
+        check(vec![0.1_f32], ElementType::Bf16, Ok(vec![bf16::from_f32(0.1)].into()));
+        check(vec![2.0_f64.powi(-24)], ElementType::F16, Ok(vec![f16::from_bits(1)].into()));
+        check(vec![f16::from_f32(1.5)], ElementType::F64, Ok(vec![1.5_f64].into()));
+        check(vec![2048_i64], ElementType::F16, Ok(vec![f16::from_f32(2048.0)].into()));
         check(vec![255_u8], ElementType::F32, Ok(vec![255.0_f32].into()));
         check(vec![i64::MIN], ElementType::F64, Ok(vec![-TWO_TO_63].into()));
         check(vec![-TWO_TO_63], ElementType::I64, Ok(vec![i64::MIN].into()));
@@ -187,6 +215,9 @@ mod tests {
         check(vec![1e39_f64], ElementType::F32, Err(&format!("{} (f64) is outside the range of f32", 1e39_f64)));
         check(vec![(1 << 24) + 1_i32], ElementType::F32, Err("16777217 (i32) cannot be held exactly in f32"));
         check(vec![i64::MAX], ElementType::F64, Err("9223372036854775807 (i64) cannot be held exactly in f64"));
+        check(vec![65520.0_f32], ElementType::F16, Err("65520 (f32) is outside the range of f16"));
+        check(vec![2049_i32], ElementType::F16, Err("2049 (i32) cannot be held exactly in f16"));
+        check(vec![257_i32], ElementType::Bf16, Err("257 (i32) cannot be held exactly in bf16"));
         check(vec![2_i32], ElementType::Bool, Err("2 (i32) is neither 0 nor 1, as bool needs"));
         check(vec![f32::NAN], ElementType::Bool, Err("NaN (f32) is neither 0 nor 1, as bool needs"));
     }

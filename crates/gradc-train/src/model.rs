@@ -9,7 +9,7 @@ use crate::step::{StepInput, TrainState, TrainStep};
 use crate::tensors;
 use crate::weights::ParameterSpec;
 use gradc::elaborate;
-use gradc::ir::{DType, Role, TensorType};
+use gradc::ir::{Role, TensorType};
 use gradc::{Error, Executable, Goal, Model, Options, Phase, State, TensorView, UpdateRule, index_bounds};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -154,7 +154,7 @@ impl CompiledModel {
             let dtype = if ty.dtype.is_float() { self.options.float.unwrap_or(ty.dtype) } else { ty.dtype };
             let spec = InputSpec::new(name, tensors::element_type(dtype), ty.shape[1..].to_vec());
             match bounds.get(name) {
-                Some(&bound) if ty.dtype == DType::I32 => spec.below(bound as u64),
+                Some(&bound) if ty.dtype.is_integer() => spec.below(bound as u64),
                 _ => spec,
             }
         };
@@ -327,12 +327,9 @@ impl From<elaborate::Schedule> for Schedule {
 }
 
 fn inputs(batch: &Batch) -> Vec<(&str, TensorView<'_>)> {
-    batch.inputs().iter().filter_map(|(name, array)| Some((name.as_str(), tensors::view(array)?))).collect()
+    batch.inputs().iter().map(|(name, array)| (name.as_str(), tensors::view(array))).collect()
 }
 
 fn set(state: &mut State, name: &str, array: &Array) -> Result<(), Error> {
-    match tensors::view(array) {
-        Some(view) => Ok(state.set(name, view)?),
-        None => unreachable!("weights have been converted to the parameter's type"),
-    }
+    Ok(state.set(name, tensors::view(array))?)
 }

@@ -10,27 +10,35 @@ use ndarray::{ArrayViewD, IxDyn};
 pub fn element_type(dtype: DType) -> ElementType {
     match dtype {
         DType::Bool => ElementType::Bool,
+        DType::U8 => ElementType::U8,
         DType::I32 => ElementType::I32,
+        DType::I64 => ElementType::I64,
+        DType::F16 => ElementType::F16,
+        DType::Bf16 => ElementType::Bf16,
         DType::F32 => ElementType::F32,
         DType::F64 => ElementType::F64,
     }
 }
 
-/// The elements of an array as a tensor, without a copy; `None` where tensors have no such element type.
-pub fn view(array: &Array) -> Option<TensorView<'_>> {
+/// The elements of an array as a tensor, without a copy.
+pub fn view(array: &Array) -> TensorView<'_> {
     let shape = IxDyn(array.shape());
     macro_rules! view {
         ($values:expr, $variant:ident) => {
-            ArrayViewD::from_shape(shape, $values).ok().map(TensorView::$variant)
+            ArrayViewD::from_shape(shape, $values).map(TensorView::$variant)
         };
     }
-    match array.elements() {
+    let view = match array.elements() {
         Elements::F32(values) => view!(values, F32),
         Elements::F64(values) => view!(values, F64),
         Elements::I32(values) => view!(values, I32),
+        Elements::I64(values) => view!(values, I64),
+        Elements::U8(values) => view!(values, U8),
         Elements::Bool(values) => view!(values, Bool),
-        Elements::I64(_) | Elements::U8(_) => None,
-    }
+        Elements::F16(values) => view!(values, F16),
+        Elements::Bf16(values) => view!(values, Bf16),
+    };
+    view.unwrap_or_else(|error| unreachable!("an array has the elements of its shape: {error}"))
 }
 
 /// An array as a tensor of the element type given.
@@ -39,7 +47,7 @@ pub fn view(array: &Array) -> Option<TensorView<'_>> {
 /// Where an element has no equal in that type.
 pub fn tensor(array: Array, dtype: DType) -> Result<Tensor, ConvertError> {
     let array = array.convert(element_type(dtype))?;
-    Ok(view(&array).unwrap_or_else(|| unreachable!("tensors have the type {dtype}")).to_owned())
+    Ok(view(&array).to_owned())
 }
 
 /// A tensor as an array, with a copy of its elements.
@@ -47,7 +55,11 @@ pub fn array(tensor: &Tensor) -> Array {
     let shape = tensor.ty().shape.to_vec();
     let elements = match tensor {
         Tensor::Bool(array) => Elements::Bool(array.iter().copied().collect()),
+        Tensor::U8(array) => Elements::U8(array.iter().copied().collect()),
         Tensor::I32(array) => Elements::I32(array.iter().copied().collect()),
+        Tensor::I64(array) => Elements::I64(array.iter().copied().collect()),
+        Tensor::F16(array) => Elements::F16(array.iter().copied().collect()),
+        Tensor::Bf16(array) => Elements::Bf16(array.iter().copied().collect()),
         Tensor::F32(array) => Elements::F32(array.iter().copied().collect()),
         Tensor::F64(array) => Elements::F64(array.iter().copied().collect()),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gradc_ir::op::scan::Scan;
 use gradc_ir::op::{gather, one_hot, scatter_add};
-use gradc_ir::{Class, DType, Graph, LeafKind, ValueId};
+use gradc_ir::{Class, Graph, LeafKind, ValueId};
 
 /// For each integer input that is used as an index (a class label, a row of a table), by name: the number below which all
 /// its elements must be.
@@ -26,7 +26,7 @@ fn bounded(graph: &Graph) -> Vec<(ValueId, usize)> {
     // The input whose elements a value holds, moved about but not changed.
     let mut source: Vec<Option<ValueId>> = vec![None; graph.len()];
     for value in graph.values() {
-        if graph.leaf(value) == Some(LeafKind::Input) && graph.dtype(value) == DType::I32 {
+        if graph.leaf(value) == Some(LeafKind::Input) && graph.dtype(value).is_integer() {
             source[value.index()] = Some(value);
             continue;
         }

@@ -96,7 +96,7 @@ pub enum InputError {
         /// The position of the element, in row-major order.
         position: usize,
         /// The element.
-        value: i32,
+        value: i64,
         /// What it must be below.
         bound: usize,
     },

@@ -6,6 +6,7 @@ use gradc_codegen::{Arena, Binding, Program as Machine, RunError};
 use gradc_ir::{DType, Graph, LeafKind, Role, TensorType};
 use gradc_schedule::Plan;
 use gradc_schedule::plan::SlotKind;
+use half::{bf16, f16};
 
 use crate::bounds::index_bounds;
 use crate::error::{Error, InputError};
@@ -51,7 +52,11 @@ enum Source {
 /// Elements as the machine has them: truth values are bytes.
 enum Staged {
     Bool(Vec<u8>),
+    U8(Vec<u8>),
     I32(Vec<i32>),
+    I64(Vec<i64>),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
@@ -231,12 +236,11 @@ impl Executable {
                 let (name, expected) = (slot.name.clone(), expected.clone());
                 return Err(InputError::WrongType { name, expected, found }.into());
             }
-            if let (Source::Input { bound: Some(bound), .. }, TensorView::I32(array)) = (&slot.source, view) {
-                let outside = |value: &i32| usize::try_from(*value).map_or(true, |value| value >= *bound);
-                if let Some((position, &value)) = array.iter().enumerate().find(|(_, value)| outside(value)) {
-                    let name = slot.name.clone();
-                    return Err(InputError::IndexOutOfRange { name, position, value, bound: *bound }.into());
-                }
+            if let Source::Input { bound: Some(bound), .. } = slot.source
+                && let Some((position, value)) = out_of_range(view, bound)
+            {
+                let name = slot.name.clone();
+                return Err(InputError::IndexOutOfRange { name, position, value, bound }.into());
             }
         }
         for slot in &self.slots {
@@ -287,6 +291,17 @@ fn find<'i, 'a>(inputs: &'i [(&str, TensorView<'a>)], name: &str) -> Option<&'i 
     inputs.iter().find(|(own, _)| *own == name).map(|(_, view)| view)
 }
 
+/// The first element of a tensor of integers that is not from 0 to below `bound`, and where it is.
+fn out_of_range(view: &TensorView<'_>, bound: usize) -> Option<(usize, i64)> {
+    let outside = |(_, value): &(usize, i64)| usize::try_from(*value).map_or(true, |value| value >= bound);
+    match view {
+        TensorView::U8(array) => array.iter().map(|&value| i64::from(value)).enumerate().find(outside),
+        TensorView::I32(array) => array.iter().map(|&value| i64::from(value)).enumerate().find(outside),
+        TensorView::I64(array) => array.iter().copied().enumerate().find(outside),
+        _ => None,
+    }
+}
+
 fn slots(graph: &Graph, machine: &Machine, bounds: &BTreeMap<String, usize>) -> Vec<Slot> {
     let live = graph.live();
     let mut inputs: BTreeMap<&str, bool> = BTreeMap::new();
@@ -329,6 +344,10 @@ fn bind_state<'a>(tensor: &'a mut Tensor, written: bool, staged: &'a mut Staged)
         Tensor::F32(array) => bind!(array),
         Tensor::F64(array) => bind!(array),
         Tensor::I32(array) => bind!(array),
+        Tensor::U8(array) => bind!(array),
+        Tensor::I64(array) => bind!(array),
+        Tensor::F16(array) => bind!(array),
+        Tensor::Bf16(array) => bind!(array),
         Tensor::Bool(_) => staged.bind(),
     }
 }
@@ -338,6 +357,10 @@ impl Staged {
         match dtype {
             DType::Bool => Staged::Bool(Vec::new()),
             DType::I32 => Staged::I32(Vec::new()),
+            DType::U8 => Staged::U8(Vec::new()),
+            DType::I64 => Staged::I64(Vec::new()),
+            DType::F16 => Staged::F16(Vec::new()),
+            DType::Bf16 => Staged::Bf16(Vec::new()),
             DType::F32 => Staged::F32(Vec::new()),
             DType::F64 => Staged::F64(Vec::new()),
         }
@@ -347,7 +370,11 @@ impl Staged {
         let count = ty.shape.elements();
         match ty.dtype {
             DType::Bool => Staged::Bool(vec![0; count]),
+            DType::U8 => Staged::U8(vec![0; count]),
             DType::I32 => Staged::I32(vec![0; count]),
+            DType::I64 => Staged::I64(vec![0; count]),
+            DType::F16 => Staged::F16(vec![f16::ZERO; count]),
+            DType::Bf16 => Staged::Bf16(vec![bf16::ZERO; count]),
             DType::F32 => Staged::F32(vec![0.0; count]),
             DType::F64 => Staged::F64(vec![0.0; count]),
         }
@@ -357,6 +384,10 @@ impl Staged {
         match self {
             Staged::Bool(elements) => Binding::write(elements),
             Staged::I32(elements) => Binding::write(elements),
+            Staged::U8(elements) => Binding::write(elements),
+            Staged::I64(elements) => Binding::write(elements),
+            Staged::F16(elements) => Binding::write(elements),
+            Staged::Bf16(elements) => Binding::write(elements),
             Staged::F32(elements) => Binding::write(elements),
             Staged::F64(elements) => Binding::write(elements),
         }
@@ -377,6 +408,10 @@ impl Staged {
         }
         match (self, view) {
             (Staged::I32(staged), TensorView::I32(array)) => bind!(staged, array),
+            (Staged::U8(staged), TensorView::U8(array)) => bind!(staged, array),
+            (Staged::I64(staged), TensorView::I64(array)) => bind!(staged, array),
+            (Staged::F16(staged), TensorView::F16(array)) => bind!(staged, array),
+            (Staged::Bf16(staged), TensorView::Bf16(array)) => bind!(staged, array),
             (Staged::F32(staged), TensorView::F32(array)) => bind!(staged, array),
             (Staged::F64(staged), TensorView::F64(array)) => bind!(staged, array),
             (Staged::Bool(staged), TensorView::Bool(array)) => {
@@ -395,6 +430,10 @@ impl Staged {
                 ndarray::ArrayD::from_shape_vec(shape, elements).map(Tensor::Bool)
             }
             Staged::I32(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::I32),
+            Staged::U8(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::U8),
+            Staged::I64(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::I64),
+            Staged::F16(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::F16),
+            Staged::Bf16(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::Bf16),
             Staged::F32(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::F32),
             Staged::F64(elements) => ndarray::ArrayD::from_shape_vec(shape, elements.clone()).map(Tensor::F64),
         };
@@ -406,14 +445,17 @@ impl Staged {
         match self {
             Staged::F32(elements) => elements.iter_mut().take(1).for_each(|element| *element = value as f32),
             Staged::F64(elements) => elements.iter_mut().take(1).for_each(|element| *element = value),
-            Staged::Bool(_) | Staged::I32(_) => unreachable!("the scalars of a training step are floats"),
+            _ => unreachable!("the scalars of a training step are f32 or f64"),
         }
     }
 
     fn first(&self) -> Option<f64> {
         match self {
-            Staged::Bool(elements) => elements.first().map(|&element| f64::from(element)),
+            Staged::Bool(elements) | Staged::U8(elements) => elements.first().map(|&element| f64::from(element)),
             Staged::I32(elements) => elements.first().map(|&element| f64::from(element)),
+            Staged::I64(elements) => elements.first().map(|&element| element as f64),
+            Staged::F16(elements) => elements.first().map(|element| element.to_f64()),
+            Staged::Bf16(elements) => elements.first().map(|element| element.to_f64()),
             Staged::F32(elements) => elements.first().map(|&element| f64::from(element)),
             Staged::F64(elements) => elements.first().copied(),
         }

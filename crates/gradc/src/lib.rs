@@ -68,6 +68,7 @@ pub use bounds::index_bounds;
 pub use error::{Error, InputError, Problems};
 pub use executable::Executable;
 pub use gradc_elaborate::Phase;
+pub use half::{bf16, f16};
 pub use initial::{initial_value, initial_values};
 pub use interpret::interpret;
 pub use jacobian::JacobianBy;

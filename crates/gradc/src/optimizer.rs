@@ -50,6 +50,9 @@ impl UpdateRule {
 
 /// Appends the update of every parameter that `graph` has a [`Role::Gradient`] result for, as [`Role::Update`] results,
 /// with the state that the optimiser keeps. The gradients' results stay.
+///
+/// Parameters of 16 bits are updated in `f32`, and so is what the optimiser keeps for them; each step rounds the new
+/// parameter once. There is no copy of them with more digits.
 pub fn append_update(graph: &mut Graph, rule: &UpdateRule) {
     let params: BTreeMap<Arc<str>, ValueId> =
         graph.leaves(LeafKind::Param).filter_map(|param| Some((graph.value_name(param)?.clone(), param))).collect();
@@ -57,16 +60,21 @@ pub fn append_update(graph: &mut Graph, rule: &UpdateRule) {
         .outputs_of(Role::Gradient)
         .filter_map(|output| Some((*params.get(&output.name)?, output.value)))
         .collect();
-    let Some(dtype) = gradients.first().map(|&(param, _)| graph.dtype(param)) else { return };
+    if gradients.is_empty() {
+        return;
+    }
+    let double = gradients.iter().any(|&(param, _)| graph.dtype(param) == DType::F64);
+    let dtype = if double { DType::F64 } else { DType::F32 };
     let scalars = Scalars {
         learning_rate: graph.input(LEARNING_RATE, TensorType::scalar(dtype)),
         step: graph.input(STEP, TensorType::scalar(dtype)),
     };
-    let cotangents: Vec<ValueId> = gradients.iter().map(|&(_, gradient)| gradient).collect();
+    let wide = |&(_, gradient): &(ValueId, ValueId)| graph.cast(gradient, graph.dtype(gradient).arithmetic());
+    let cotangents: Vec<ValueId> = gradients.iter().map(wide).collect();
     let cotangents = clip_by_value(graph, cotangents, rule.clip_value);
-    let cotangents = clip_by_norm(graph, cotangents, rule.clip_norm);
+    let cotangents = clip_by_norm(graph, cotangents, rule.clip_norm, dtype);
     for ((param, _), gradient) in gradients.into_iter().zip(cotangents) {
-        let mut slot = Slot::new(graph, param, dtype);
+        let mut slot = Slot::new(graph, param);
         let next = slot.step(&rule.optimizer, gradient, &scalars);
         let name = slot.name.clone();
         graph.add_output(Role::Update, name, next);
@@ -86,9 +94,9 @@ fn clip_by_value(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>)
 
 /// `g · min(1, c / ‖all g‖)` for each gradient (Pascanu, Mikolov and Bengio, 2013). A norm of zero clips nothing; a norm
 /// that is not finite makes every gradient NaN, so that it is noticed.
-fn clip_by_norm(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>) -> Vec<ValueId> {
+fn clip_by_norm(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>, dtype: DType) -> Vec<ValueId> {
     let Some(bound) = bound else { return gradients };
-    let Some(norm) = global_norm(graph, &gradients) else { return gradients };
+    let Some(norm) = global_norm(graph, &gradients, dtype) else { return gradients };
     graph.set_value_name(norm, "gradient_norm");
     let bound = graph.full_like(norm, bound);
     let ratio = graph.div(bound, norm);
@@ -97,17 +105,19 @@ fn clip_by_norm(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>) 
     graph.set_value_name(factor, "clip_factor");
     let scale = |gradient| {
         let shape = graph.shape(gradient).clone();
+        let factor = graph.cast(factor, graph.dtype(gradient));
         let factor = graph.broadcast_scalar(factor, &shape);
         graph.mul(gradient, factor)
     };
     gradients.into_iter().map(scale).collect()
 }
 
-/// `sqrt(Σ g²)` over all elements of all `gradients`; `None` where there are none.
-fn global_norm(graph: &mut Graph, gradients: &[ValueId]) -> Option<ValueId> {
+/// `sqrt(Σ g²)` over all elements of all `gradients`, a `dtype`; `None` where there are none.
+fn global_norm(graph: &mut Graph, gradients: &[ValueId], dtype: DType) -> Option<ValueId> {
     let mut total = None;
     for &gradient in gradients {
         let squares = sum_of_squares(graph, gradient);
+        let squares = graph.cast(squares, dtype);
         total = Some(match total {
             None => squares,
             Some(total) => graph.add(total, squares),
@@ -130,14 +140,18 @@ struct Scalars {
 /// One parameter and its share of the optimiser's state.
 struct Slot<'g> {
     graph: &'g mut Graph,
+    /// The parameter, in the type that its update is computed in.
     param: ValueId,
     name: String,
+    /// The parameter's own type.
     dtype: DType,
 }
 
 impl<'g> Slot<'g> {
-    fn new(graph: &'g mut Graph, param: ValueId, dtype: DType) -> Slot<'g> {
+    fn new(graph: &'g mut Graph, param: ValueId) -> Slot<'g> {
         let name = graph.value_name(param).map(|name| name.to_string()).unwrap_or_default();
+        let dtype = graph.dtype(param);
+        let param = graph.cast(param, dtype.arithmetic());
         Slot { graph, param, name, dtype }
     }
 
@@ -166,7 +180,8 @@ impl<'g> Slot<'g> {
         };
         let rate = self.spread(scalars.learning_rate);
         let change = self.graph.mul(rate, direction);
-        self.graph.sub(self.param, change)
+        let next = self.graph.sub(self.param, change);
+        self.graph.cast(next, self.dtype)
     }
 
     /// `b ← μ·b + g`; the direction is `b`, or `g + μ·b` with Nesterov's correction (Sutskever et al., 2013).
@@ -220,14 +235,15 @@ impl<'g> Slot<'g> {
         self.graph.add(a, scaled)
     }
 
-    /// A scalar in the parameter's shape.
+    /// A scalar in the shape of the parameter, and in the type that its update is computed in.
     fn spread(&mut self, scalar: ValueId) -> ValueId {
-        let shape = self.graph.shape(self.param).clone();
+        let (shape, dtype) = (self.graph.shape(self.param).clone(), self.graph.dtype(self.param));
+        let scalar = self.graph.cast(scalar, dtype);
         self.graph.broadcast_scalar(scalar, &shape)
     }
 
     fn state(&mut self, kind: &str) -> ValueId {
-        let ty = self.graph.ty(self.param).with_dtype(self.dtype);
+        let ty = self.graph.ty(self.param).clone();
         self.graph.state(self.state_name(kind), ty, Init::Constant(0.0.into()))
     }
 

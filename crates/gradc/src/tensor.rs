@@ -1,6 +1,7 @@
 //! Tensors that go into and come out of compiled programs.
 
-use gradc_ir::{DType, Shape, TensorType};
+use gradc_ir::{DType, TensorType};
+use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
 /// A tensor that owns its elements, in row-major order.
@@ -8,8 +9,16 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 pub enum Tensor {
     /// Truth values.
     Bool(ArrayD<bool>),
+    /// 8-bit unsigned integers.
+    U8(ArrayD<u8>),
     /// 32-bit integers.
     I32(ArrayD<i32>),
+    /// 64-bit integers.
+    I64(ArrayD<i64>),
+    /// IEEE 754 binary16.
+    F16(ArrayD<f16>),
+    /// The upper halves of 32-bit floats.
+    Bf16(ArrayD<bf16>),
     /// 32-bit floats.
     F32(ArrayD<f32>),
     /// 64-bit floats.
@@ -21,22 +30,88 @@ pub enum Tensor {
 pub enum TensorView<'a> {
     /// Truth values.
     Bool(ArrayViewD<'a, bool>),
+    /// 8-bit unsigned integers.
+    U8(ArrayViewD<'a, u8>),
     /// 32-bit integers.
     I32(ArrayViewD<'a, i32>),
+    /// 64-bit integers.
+    I64(ArrayViewD<'a, i64>),
+    /// IEEE 754 binary16.
+    F16(ArrayViewD<'a, f16>),
+    /// The upper halves of 32-bit floats.
+    Bf16(ArrayViewD<'a, bf16>),
     /// 32-bit floats.
     F32(ArrayViewD<'a, f32>),
     /// 64-bit floats.
     F64(ArrayViewD<'a, f64>),
 }
 
-/// Runs an expression for whichever element type a tensor or view has.
+/// An element type of the host.
+trait Element: Copy {
+    const DTYPE: DType;
+
+    fn from_number(number: f64) -> Self;
+
+    fn number(self) -> f64;
+}
+
+macro_rules! elements {
+    ($($element:ty, $dtype:ident, $from:expr, $to:expr;)*) => {$(
+        impl Element for $element {
+            const DTYPE: DType = DType::$dtype;
+
+            fn from_number(number: f64) -> $element {
+                let from: fn(f64) -> $element = $from;
+                from(DType::$dtype.round(number))
+            }
+
+            fn number(self) -> f64 {
+                let to: fn($element) -> f64 = $to;
+                to(self)
+            }
+        }
+    )*};
+}
+
+elements! {
+    bool, Bool, |number| number != 0.0, |element| f64::from(u8::from(element));
+    u8, U8, |number| number as u8, f64::from;
+    i32, I32, |number| number as i32, f64::from;
+    i64, I64, |number| number as i64, |element| element as f64;
+    f16, F16, f16::from_f64, f16::to_f64;
+    bf16, Bf16, bf16::from_f64, bf16::to_f64;
+    f32, F32, |number| number as f32, f64::from;
+    f64, F64, |number| number, |element| element;
+}
+
+/// An expression for whichever element type a tensor or a view has.
 macro_rules! for_each_dtype {
     ($tensor:expr, $enum:ident, $array:ident => $body:expr) => {
         match $tensor {
             $enum::Bool($array) => $body,
+            $enum::U8($array) => $body,
             $enum::I32($array) => $body,
+            $enum::I64($array) => $body,
+            $enum::F16($array) => $body,
+            $enum::Bf16($array) => $body,
             $enum::F32($array) => $body,
             $enum::F64($array) => $body,
+        }
+    };
+}
+
+/// The same, of which the same variant of `$result` is made.
+macro_rules! keep_dtype {
+    ($tensor:expr, $enum:ident, $array:ident => $result:ident($body:expr)) => {
+        match $tensor {
+            $enum::Bool($array) => $result::Bool($body),
+            $enum::U8($array) => $result::U8($body),
+            $enum::I32($array) => $result::I32($body),
+            $enum::I64($array) => $result::I64($body),
+            $enum::F16($array) => $result::F16($body),
+            $enum::Bf16($array) => $result::Bf16($body),
+            $enum::F32($array) => $result::F32($body),
+            $enum::F64($array) => $result::F64($body),
         }
     };
 }
@@ -49,32 +124,26 @@ impl Tensor {
 
     /// A tensor whose elements are all `value`, rounded to the element type.
     pub fn filled(ty: &TensorType, value: f64) -> Tensor {
-        let value = ty.dtype.round(value);
-        let shape = IxDyn(&ty.shape);
-        match ty.dtype {
-            DType::Bool => Tensor::Bool(ArrayD::from_elem(shape, value != 0.0)),
-            DType::I32 => Tensor::I32(ArrayD::from_elem(shape, value as i32)),
-            DType::F32 => Tensor::F32(ArrayD::from_elem(shape, value as f32)),
-            DType::F64 => Tensor::F64(ArrayD::from_elem(shape, value)),
-        }
+        let numbers = std::iter::repeat_n(value, ty.shape.elements());
+        Tensor::from_numbers(ty, numbers).unwrap_or_else(|| unreachable!("as many numbers as elements"))
     }
 
     /// A tensor from numbers in row-major order, each rounded to the element type; `None` where there are not as many as
     /// the shape has elements.
     pub fn from_numbers(ty: &TensorType, numbers: impl IntoIterator<Item = f64>) -> Option<Tensor> {
-        let numbers = numbers.into_iter().map(|number| ty.dtype.round(number));
-        let shape = IxDyn(&ty.shape);
+        fn array<T: Element>(ty: &TensorType, numbers: impl Iterator<Item = f64>) -> Option<ArrayD<T>> {
+            ArrayD::from_shape_vec(IxDyn(&ty.shape), numbers.map(T::from_number).collect()).ok()
+        }
+        let numbers = numbers.into_iter();
         Some(match ty.dtype {
-            DType::Bool => {
-                Tensor::Bool(ArrayD::from_shape_vec(shape, numbers.map(|number| number != 0.0).collect()).ok()?)
-            }
-            DType::I32 => {
-                Tensor::I32(ArrayD::from_shape_vec(shape, numbers.map(|number| number as i32).collect()).ok()?)
-            }
-            DType::F32 => {
-                Tensor::F32(ArrayD::from_shape_vec(shape, numbers.map(|number| number as f32).collect()).ok()?)
-            }
-            DType::F64 => Tensor::F64(ArrayD::from_shape_vec(shape, numbers.collect()).ok()?),
+            DType::Bool => Tensor::Bool(array(ty, numbers)?),
+            DType::U8 => Tensor::U8(array(ty, numbers)?),
+            DType::I32 => Tensor::I32(array(ty, numbers)?),
+            DType::I64 => Tensor::I64(array(ty, numbers)?),
+            DType::F16 => Tensor::F16(array(ty, numbers)?),
+            DType::Bf16 => Tensor::Bf16(array(ty, numbers)?),
+            DType::F32 => Tensor::F32(array(ty, numbers)?),
+            DType::F64 => Tensor::F64(array(ty, numbers)?),
         })
     }
 
@@ -85,15 +154,10 @@ impl Tensor {
 
     /// A borrowed view.
     pub fn view(&self) -> TensorView<'_> {
-        match self {
-            Tensor::Bool(array) => TensorView::Bool(array.view()),
-            Tensor::I32(array) => TensorView::I32(array.view()),
-            Tensor::F32(array) => TensorView::F32(array.view()),
-            Tensor::F64(array) => TensorView::F64(array.view()),
-        }
+        keep_dtype!(self, Tensor, array => TensorView(array.view()))
     }
 
-    /// The elements as numbers, in row-major order.
+    /// The elements as numbers, in row-major order. 64-bit integers beyond 2⁵³ are rounded.
     pub fn numbers(&self) -> Vec<f64> {
         self.view().numbers()
     }
@@ -118,49 +182,50 @@ impl Tensor {
     pub fn as_i32(&self) -> Option<&ArrayD<i32>> {
         if let Tensor::I32(array) = self { Some(array) } else { None }
     }
+
+    /// The elements as `i64`, if they are.
+    pub fn as_i64(&self) -> Option<&ArrayD<i64>> {
+        if let Tensor::I64(array) = self { Some(array) } else { None }
+    }
+
+    /// The elements as `u8`, if they are.
+    pub fn as_u8(&self) -> Option<&ArrayD<u8>> {
+        if let Tensor::U8(array) = self { Some(array) } else { None }
+    }
+
+    /// The elements as `f16`, if they are.
+    pub fn as_f16(&self) -> Option<&ArrayD<f16>> {
+        if let Tensor::F16(array) = self { Some(array) } else { None }
+    }
+
+    /// The elements as `bf16`, if they are.
+    pub fn as_bf16(&self) -> Option<&ArrayD<bf16>> {
+        if let Tensor::Bf16(array) = self { Some(array) } else { None }
+    }
 }
 
 impl<'a> TensorView<'a> {
     /// Element type and shape.
     pub fn ty(&self) -> TensorType {
-        let dtype = match self {
-            TensorView::Bool(_) => DType::Bool,
-            TensorView::I32(_) => DType::I32,
-            TensorView::F32(_) => DType::F32,
-            TensorView::F64(_) => DType::F64,
-        };
-        let shape: Shape = for_each_dtype!(self, TensorView, array => array.shape().into());
-        TensorType { dtype, shape }
+        fn ty<T: Element>(array: &ArrayViewD<'_, T>) -> TensorType {
+            TensorType { dtype: T::DTYPE, shape: array.shape().into() }
+        }
+        for_each_dtype!(self, TensorView, array => ty(array))
     }
 
-    /// The elements as numbers, in row-major order.
+    /// The elements as numbers, in row-major order. 64-bit integers beyond 2⁵³ are rounded.
     pub fn numbers(&self) -> Vec<f64> {
-        match self {
-            TensorView::Bool(array) => array.iter().map(|&element| f64::from(u8::from(element))).collect(),
-            TensorView::I32(array) => array.iter().map(|&element| f64::from(element)).collect(),
-            TensorView::F32(array) => array.iter().map(|&element| f64::from(element)).collect(),
-            TensorView::F64(array) => array.iter().copied().collect(),
-        }
+        for_each_dtype!(self, TensorView, array => array.iter().map(|element| element.number()).collect())
     }
 
     /// The same view, borrowed for a shorter time.
     pub fn view(&self) -> TensorView<'_> {
-        match self {
-            TensorView::Bool(array) => TensorView::Bool(array.view()),
-            TensorView::I32(array) => TensorView::I32(array.view()),
-            TensorView::F32(array) => TensorView::F32(array.view()),
-            TensorView::F64(array) => TensorView::F64(array.view()),
-        }
+        keep_dtype!(self, TensorView, array => TensorView(array.view()))
     }
 
     /// A copy that owns its elements, in row-major order.
     pub fn to_owned(&self) -> Tensor {
-        match self {
-            TensorView::Bool(array) => Tensor::Bool(array.as_standard_layout().into_owned()),
-            TensorView::I32(array) => Tensor::I32(array.as_standard_layout().into_owned()),
-            TensorView::F32(array) => Tensor::F32(array.as_standard_layout().into_owned()),
-            TensorView::F64(array) => Tensor::F64(array.as_standard_layout().into_owned()),
-        }
+        keep_dtype!(self, TensorView, array => Tensor(array.as_standard_layout().into_owned()))
     }
 
     /// The part from `start` to `end` along the first axis.
@@ -169,12 +234,7 @@ impl<'a> TensorView<'a> {
     /// Where the tensor has no axis or the range is not within it.
     pub fn rows(&self, start: usize, end: usize) -> TensorView<'_> {
         let slice = Slice::from(start..end);
-        match self {
-            TensorView::Bool(array) => TensorView::Bool(array.slice_axis(Axis(0), slice)),
-            TensorView::I32(array) => TensorView::I32(array.slice_axis(Axis(0), slice)),
-            TensorView::F32(array) => TensorView::F32(array.slice_axis(Axis(0), slice)),
-            TensorView::F64(array) => TensorView::F64(array.slice_axis(Axis(0), slice)),
-        }
+        keep_dtype!(self, TensorView, array => TensorView(array.slice_axis(Axis(0), slice)))
     }
 }
 
@@ -200,7 +260,9 @@ macro_rules! conversions {
     )*};
 }
 
-conversions!(bool => Bool, i32 => I32, f32 => F32, f64 => F64);
+conversions!(
+    bool => Bool, u8 => U8, i32 => I32, i64 => I64, f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64
+);
 
 impl<'a> From<&'a Tensor> for TensorView<'a> {
     fn from(tensor: &'a Tensor) -> TensorView<'a> {
@@ -228,5 +290,20 @@ mod tests {
         let tensor = Tensor::from_numbers(&ty, [1.9, -1.9]).expect("two numbers for two elements");
         assert_eq!(tensor.numbers(), [1.0, -1.0]);
         assert_eq!(Tensor::from_numbers(&ty, [1.0]), None);
+        let rounded = |dtype, number| Tensor::filled(&TensorType::new(dtype, [2]), number).numbers();
+        assert_eq!(rounded(DType::Bf16, 1.003), [1.0, 1.0]);
+        assert_eq!(rounded(DType::F16, 65520.0), [f64::INFINITY; 2]);
+        assert_eq!(rounded(DType::U8, 257.0), [1.0, 1.0]);
+        assert_eq!(rounded(DType::I64, -1.5), [-1.0, -1.0]);
+    }
+
+    #[test]
+    fn every_element_type_has_a_view_of_its_own() {
+        for dtype in DType::ALL {
+            let ty = TensorType::new(dtype, [2, 3]);
+            let tensor = Tensor::from_numbers(&ty, [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]).expect("six numbers");
+            assert_eq!(tensor.ty(), ty);
+            assert_eq!(tensor.view().rows(1, 2).to_owned().numbers(), [1.0, 1.0, 0.0]);
+        }
     }
 }

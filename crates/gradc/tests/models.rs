@@ -32,8 +32,8 @@ impl Leaves {
             let (name, ty) = (graph.value_name(leaf).expect("an input has a name"), graph.ty(leaf));
             let mut draw = || match ty.dtype {
                 DType::Bool => f64::from(u8::from(random.chance(0.5))),
-                DType::I32 => random.below(bounds.get(&**name).copied().unwrap_or(4)) as f64,
-                DType::F32 | DType::F64 => single(random.unit() * 3.0 - 1.5),
+                dtype if dtype.is_integer() => random.below(bounds.get(&**name).copied().unwrap_or(4)) as f64,
+                _ => single(random.unit() * 3.0 - 1.5),
             };
             numbers.insert(name.to_string(), (0..ty.shape.elements()).map(|_| draw()).collect());
         }

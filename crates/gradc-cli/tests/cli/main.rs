@@ -14,6 +14,7 @@ mod graphs;
 mod terminal;
 mod text;
 mod training;
+mod types;
 
 /// A classifier of digits that trains in a moment.
 const SMALL: &str = "

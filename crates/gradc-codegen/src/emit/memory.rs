@@ -55,8 +55,19 @@ impl Emitter<'_, '_> {
         let dtype = self.kernel.buffers[buffer].dtype;
         let width = self.width;
         match (dtype, width.lanes) {
+            (DType::F16 | DType::Bf16, _) => self.store_halves(buffer, place, value),
+            (DType::U8, 1) => self.store_byte(place, value),
             (_, 1) => self.store_raw(place, value),
-            (DType::Bool, 4) if width.active >= 2 => self.store_masks(buffer, place, value),
+            (DType::Bool, 4) if width.active >= 2 => {
+                let one = self.code.constant(width, DType::I32, 1.0);
+                let bytes = self.code.builder.ins().band(value, one);
+                self.store_bytes(buffer, place, bytes);
+            }
+            (DType::U8, _) if width.active >= 2 => self.store_bytes(buffer, place, value),
+            (DType::U8, _) => {
+                let byte = self.code.extract(width, dtype, value, 0);
+                self.store_byte(place, byte);
+            }
             (DType::I32 | DType::F32 | DType::F64, _) if width.is_full() => self.store_raw(place, value),
             (DType::I32 | DType::F32, _) if width.active >= 2 => {
                 let pair = self.code.bits_as(types::F64X2, value);
@@ -143,14 +154,23 @@ impl Emitter<'_, '_> {
         if width.is_scalar() {
             return self.load_scalar(buffer, place);
         }
+        let is_byte = matches!(dtype, DType::Bool | DType::U8);
         match lane_stride {
+            1 if dtype.is_half() => self.load_halves(buffer, place),
             0 => {
                 let scalar = self.load_scalar(buffer, place);
                 self.code.splat(width, dtype, scalar)
             }
-            1 if width.is_full() && dtype != DType::Bool => self.load_raw(buffer, width.ty(dtype), place),
-            1 if dtype == DType::Bool && width.lanes == 4 && width.active >= 2 => self.load_masks(buffer, place),
-            1 if width.lanes == 4 && width.active >= 2 => {
+            1 if width.is_full() && !is_byte => self.load_raw(buffer, width.ty(dtype), place),
+            1 if is_byte && width.lanes == 4 && width.active >= 2 => {
+                let words = self.load_bytes(buffer, place);
+                if dtype == DType::U8 {
+                    return words;
+                }
+                let zero = self.code.constant(width, DType::I32, 0.0);
+                self.code.builder.ins().icmp(IntCC::NotEqual, words, zero)
+            }
+            1 if !is_byte && width.lanes == 4 && width.active >= 2 => {
                 // Two elements at once, and the third.
                 let pair = self.load_raw(buffer, types::F64, place);
                 let pair = self.code.builder.ins().scalar_to_vector(types::F64X2, pair);
@@ -176,6 +196,13 @@ impl Emitter<'_, '_> {
     /// One element; any byte but 0 is true.
     fn load_scalar(&mut self, buffer: usize, place: Place) -> Value {
         let dtype = self.kernel.buffers[buffer].dtype;
+        if dtype.is_half() {
+            let bits = self.load_word(buffer, place);
+            return self.code.half_from_bits(Width::SCALAR, dtype, bits);
+        }
+        if dtype == DType::U8 {
+            return self.load_word(buffer, place);
+        }
         let value = self.load_raw(buffer, Width::SCALAR.ty(dtype), place);
         if dtype != DType::Bool {
             return value;
@@ -195,8 +222,61 @@ impl Emitter<'_, '_> {
         self.code.builder.ins().store(store_flags(), value, pointer, offset);
     }
 
-    /// Bytes as masks: four, or the first two or three.
-    fn load_masks(&mut self, buffer: usize, place: Place) -> Value {
+    /// An element of one or two bytes as an `i32`, with zeros before it.
+    fn load_word(&mut self, buffer: usize, place: Place) -> Value {
+        let (pointer, offset) = self.operand_of(place);
+        let param = &self.kernel.buffers[buffer];
+        let (flags, ins) = (load_flags(param.access), self.code.builder.ins());
+        match param.dtype.size() {
+            1 => ins.uload8(types::I32, flags, pointer, offset),
+            _ => ins.uload16(types::I32, flags, pointer, offset),
+        }
+    }
+
+    fn store_byte(&mut self, place: Place, word: Value) {
+        let (pointer, offset) = self.operand_of(place);
+        self.code.builder.ins().istore8(store_flags(), word, pointer, offset);
+    }
+
+    /// Consecutive floats of 16 bits.
+    fn load_halves(&mut self, buffer: usize, place: Place) -> Value {
+        let width = self.width;
+        let dtype = self.kernel.buffers[buffer].dtype;
+        let bits = if width.is_full() {
+            let (pointer, offset) = self.operand_of(place);
+            let flags = load_flags(self.kernel.buffers[buffer].access);
+            self.code.builder.ins().uload16x4(flags, pointer, offset)
+        } else {
+            let first = self.load_word(buffer, place);
+            let mut vector = self.code.first_lane(width, DType::I32, first);
+            for lane in 1..width.active {
+                let bits = self.load_word(buffer, self.moved(buffer, place, 1, lane));
+                vector = self.code.insert(width, DType::I32, vector, bits, lane);
+            }
+            vector
+        };
+        self.code.half_from_bits(width, dtype, bits)
+    }
+
+    /// The active lanes to consecutive floats of 16 bits.
+    fn store_halves(&mut self, buffer: usize, place: Place, value: Value) {
+        let width = self.width;
+        let bits = self.code.half_to_bits(width, self.kernel.buffers[buffer].dtype, value);
+        if width.lanes == 4 && width.is_full() {
+            let halves = self.code.builder.ins().unarrow(bits, bits);
+            let halves = self.code.bits_as(types::F64X2, halves);
+            let halves = self.code.builder.ins().extractlane(halves, 0);
+            return self.store_raw(place, halves);
+        }
+        for lane in 0..width.active {
+            let bits = self.code.extract(width, DType::I32, bits, lane);
+            let (pointer, offset) = self.operand_of(self.moved(buffer, place, 1, lane));
+            self.code.builder.ins().istore16(store_flags(), bits, pointer, offset);
+        }
+    }
+
+    /// Bytes as words: four, or the first two or three.
+    fn load_bytes(&mut self, buffer: usize, place: Place) -> Value {
         let bytes = if self.width.is_full() {
             self.load_raw(buffer, types::I32, place)
         } else {
@@ -214,17 +294,13 @@ impl Emitter<'_, '_> {
         let bytes = self.code.builder.ins().scalar_to_vector(types::I32X4, bytes);
         let bytes = self.code.bits_as(types::I8X16, bytes);
         let halves = self.code.builder.ins().uwiden_low(bytes);
-        let words = self.code.builder.ins().uwiden_low(halves);
-        let zero = self.code.constant(self.width, DType::I32, 0.0);
-        self.code.builder.ins().icmp(IntCC::NotEqual, words, zero)
+        self.code.builder.ins().uwiden_low(halves)
     }
 
-    /// Masks as bytes: four, or the first two or three.
-    fn store_masks(&mut self, buffer: usize, place: Place, masks: Value) {
-        let one = self.code.constant(self.width, DType::I32, 1.0);
-        let bits = self.code.builder.ins().band(masks, one);
-        let halves = self.code.builder.ins().snarrow(bits, bits);
-        let bytes = self.code.builder.ins().snarrow(halves, halves);
+    /// Words from 0 to 255 as bytes: four, or the first two or three.
+    fn store_bytes(&mut self, buffer: usize, place: Place, words: Value) {
+        let halves = self.code.builder.ins().snarrow(words, words);
+        let bytes = self.code.builder.ins().unarrow(halves, halves);
         let bytes = self.code.bits_as(types::I32X4, bytes);
         let bytes = self.code.builder.ins().extractlane(bytes, 0);
         if self.width.is_full() {

@@ -4,6 +4,7 @@
 //! a kernel one to one; [`loops`] decides how loops run; [`memory`] makes addresses, loads and stores; [`op`] makes
 //! arithmetic, with the functions of [`crate::math`].
 
+mod half;
 mod loops;
 mod memory;
 mod op;

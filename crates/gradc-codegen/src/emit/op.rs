@@ -97,10 +97,10 @@ impl Code<'_> {
     /// 1, −1, or the operand itself where it is ±0 or NaN.
     fn sign(&mut self, width: Width, dtype: DType, a: Value) -> Value {
         let zero = self.constant(width, dtype, 0.0);
-        if dtype == DType::I32 {
+        if dtype.is_integer() {
             let negative = self.builder.ins().icmp(IntCC::SignedLessThan, a, zero);
             let positive = self.builder.ins().icmp(IntCC::SignedGreaterThan, a, zero);
-            let (negative, positive) = (self.mask_bits(width, negative), self.mask_bits(width, positive));
+            let (negative, positive) = (self.mask_bits(width, dtype, negative), self.mask_bits(width, dtype, positive));
             return self.builder.ins().isub(negative, positive);
         }
         let (one, minus_one) = (self.constant(width, dtype, 1.0), self.constant(width, dtype, -1.0));
@@ -110,9 +110,9 @@ impl Code<'_> {
         self.select(width, dtype, positive, one, not_positive)
     }
 
-    /// A truth value as an `i32` of all ones or zeros.
-    fn mask_bits(&mut self, width: Width, mask: Value) -> Value {
-        if width.is_scalar() { self.builder.ins().bmask(types::I32, mask) } else { mask }
+    /// A truth value as an integer of all ones or zeros.
+    fn mask_bits(&mut self, width: Width, dtype: DType, mask: Value) -> Value {
+        if width.is_scalar() { self.builder.ins().bmask(width.ty(dtype), mask) } else { mask }
     }
 
     /// The greater or the lesser. Where one is a constant, NaN can come from one side only.
@@ -210,18 +210,19 @@ impl Code<'_> {
         let dtype = a.dtype;
         let (a, b) = (a.value, b.value);
         match (dtype, comparison) {
-            (DType::F32 | DType::F64, _) => self.builder.ins().fcmp(comparison.float(), a, b),
-            (DType::I32, _) => self.builder.ins().icmp(comparison.integer(), a, b),
-            (DType::Bool, Comparison::NotEqual) => self.builder.ins().bxor(a, b),
-            (DType::Bool, Comparison::Equal) => {
+            _ if dtype.is_float() => self.builder.ins().fcmp(comparison.float(), a, b),
+            // An `u8` is held as an `i32` from 0 to 255.
+            _ if dtype.is_integer() => self.builder.ins().icmp(comparison.integer(), a, b),
+            (_, Comparison::NotEqual) => self.builder.ins().bxor(a, b),
+            (_, Comparison::Equal) => {
                 let differ = self.builder.ins().bxor(a, b);
                 self.not(width, differ)
             }
-            (DType::Bool, Comparison::Less) => {
+            (_, Comparison::Less) => {
                 let not_a = self.not(width, a);
                 self.builder.ins().band(not_a, b)
             }
-            (DType::Bool, Comparison::LessOrEqual) => {
+            (_, Comparison::LessOrEqual) => {
                 let not_a = self.not(width, a);
                 self.builder.ins().bor(not_a, b)
             }
@@ -250,16 +251,26 @@ impl Code<'_> {
                 let zero = self.constant(width, to, 0.0);
                 self.select(width, to, a, one, zero)
             }
-            (DType::I32, _) => {
+            (DType::F32, DType::F16 | DType::Bf16) => self.round_to_half(width, to, a),
+            // An element of a storage type is in its register as the type of its arithmetic.
+            (DType::F16 | DType::Bf16, _) | (DType::U8, _) => a,
+            (_, DType::U8) => {
+                let byte = self.word(width, 0xff);
+                self.builder.ins().band(a, byte)
+            }
+            (DType::I32, DType::I64) => self.builder.ins().sextend(types::I64, a),
+            (DType::I64, DType::I32) => self.builder.ins().ireduce(types::I32, a),
+            (DType::I32 | DType::I64, _) => {
                 let ty = width.ty(to);
                 self.builder.ins().fcvt_from_sint(ty, a)
             }
+            (_, DType::I64) => self.builder.ins().fcvt_to_sint_sat(types::I64, a),
             (_, DType::I32) => self.per_lane(width, &[(a, from)], to, |code, scalars| {
                 let wide = code.builder.ins().fcvt_to_sint_sat(types::I64, scalars[0]);
                 code.builder.ins().ireduce(types::I32, wide)
             }),
             (_, DType::F64) => self.builder.ins().fpromote(types::F64, a),
-            (_, DType::F32) => self.builder.ins().fdemote(types::F32, a),
+            _ => self.builder.ins().fdemote(types::F32, a),
         }
     }
 }

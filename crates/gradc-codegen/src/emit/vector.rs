@@ -89,11 +89,14 @@ impl<'k> Emitter<'k, '_> {
     /// How many lanes the statements have together, or `None` where they cannot run in vectors.
     fn lanes_for(&self, body: &[&Stmt]) -> Option<u8> {
         let mut dtypes: FxHashMap<Reg, DType> = FxHashMap::default();
+        let mut alone = false;
         let mut wide = false;
         let mut narrow = false;
         let mut note = |dtype: DType| {
+            // The instruction sets lack much for vectors of 64-bit integers, and nothing needs it.
+            alone |= dtype == DType::I64;
             wide |= dtype == DType::F64;
-            narrow |= matches!(dtype, DType::I32 | DType::F32);
+            narrow |= dtype.arithmetic().size() == 4;
         };
         let of = |dtypes: &FxHashMap<Reg, DType>, reg: Reg| {
             dtypes.get(&reg).copied().or_else(|| self.registers.get(&reg).map(|register| register.dtype))
@@ -125,6 +128,7 @@ impl<'k> Emitter<'k, '_> {
             }
         }
         match (wide, narrow) {
+            _ if alone => None,
             (true, true) => None,
             (true, false) => Some(2),
             _ => Some(4),

@@ -23,7 +23,9 @@ fn operand(dtype: DType, position: usize, extent: usize) -> Vec<f64> {
     let edges: &[f64] = match dtype {
         DType::Bool => &[0.0, 1.0],
         DType::I32 => &[0.0, 1.0, -1.0, 7.0, -13.0, i32::MAX as f64, i32::MIN as f64, 65_537.0],
-        DType::F32 | DType::F64 => &[
+        DType::U8 => &[0.0, 1.0, 2.0, 127.0, 128.0, 254.0, 255.0],
+        DType::I64 => &[0.0, 1.0, -1.0, 7.0, -13.0, 65_537.0, 4_294_967_296.0, -2_147_483_649.0],
+        DType::F16 | DType::Bf16 | DType::F32 | DType::F64 => &[
             0.5,
             -0.0,
             0.0,
@@ -70,7 +72,7 @@ fn battery(op: ScalarOp, operands: &[DType], result: DType, ulps: f64) {
 }
 
 const FLOATS: [DType; 2] = [DType::F32, DType::F64];
-const NUMBERS: [DType; 3] = [DType::I32, DType::F32, DType::F64];
+const NUMBERS: [DType; 4] = [DType::I32, DType::I64, DType::F32, DType::F64];
 
 #[test]
 fn arithmetic_is_exact() {
@@ -85,6 +87,21 @@ fn arithmetic_is_exact() {
     for dtype in FLOATS {
         battery(ScalarOp::Div, &[dtype, dtype], dtype, 0.0);
         battery(ScalarOp::Sqrt, &[dtype], dtype, 0.0);
+    }
+}
+
+/// Of storage types, what rounds nothing.
+#[test]
+fn storage_types_are_chosen_from() {
+    for dtype in [DType::U8, DType::F16, DType::Bf16] {
+        for op in [ScalarOp::Min, ScalarOp::Max] {
+            battery(op, &[dtype, dtype], dtype, 0.0);
+        }
+    }
+    for dtype in [DType::F16, DType::Bf16] {
+        for op in [ScalarOp::Neg, ScalarOp::Abs, ScalarOp::Sign] {
+            battery(op, &[dtype], dtype, 0.0);
+        }
     }
 }
 
@@ -114,7 +131,11 @@ fn operations_on_bits_are_exact() {
 fn conversions_are_exact() {
     for from in DType::ALL {
         for to in DType::ALL {
-            battery(ScalarOp::Cast(to), &[from], to, 0.0);
+            let computed = |dtype: DType| dtype.arithmetic() == dtype;
+            let direct = from == to || from.arithmetic() == to || from == to.arithmetic();
+            if direct || computed(from) && computed(to) {
+                battery(ScalarOp::Cast(to), &[from], to, 0.0);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod accuracy;
 mod elementwise;
 mod graphs;
+mod halves;
 mod listings;
 mod loops;
 mod refusals;

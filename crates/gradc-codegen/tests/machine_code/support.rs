@@ -6,12 +6,16 @@ use gradc_schedule::kernel::{
     Access, Affine, BufferParam, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt, Storage, evaluate,
 };
 use gradc_schedule::plan::{Buffer, BufferId, Location, Plan, Slot, SlotId, SlotKind, Step};
+use half::{bf16, f16};
 
 /// A tensor in the memory of the machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Memory {
-    Bool(Vec<u8>),
+    Byte(Vec<u8>),
     I32(Vec<i32>),
+    I64(Vec<i64>),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
@@ -19,7 +23,11 @@ pub(crate) enum Memory {
 impl Memory {
     pub(crate) fn new(dtype: DType, values: &[f64]) -> Memory {
         match dtype {
-            DType::Bool => Memory::Bool(values.iter().map(|&value| u8::from(value != 0.0)).collect()),
+            DType::Bool => Memory::Byte(values.iter().map(|&value| u8::from(value != 0.0)).collect()),
+            DType::U8 => Memory::Byte(values.iter().map(|&value| value as u8).collect()),
+            DType::I64 => Memory::I64(values.iter().map(|&value| value as i64).collect()),
+            DType::F16 => Memory::F16(values.iter().map(|&value| f16::from_f64(value)).collect()),
+            DType::Bf16 => Memory::Bf16(values.iter().map(|&value| bf16::from_f64(value)).collect()),
             DType::I32 => Memory::I32(values.iter().map(|&value| value as i32).collect()),
             DType::F32 => Memory::F32(values.iter().map(|&value| value as f32).collect()),
             DType::F64 => Memory::F64(values.to_vec()),
@@ -28,8 +36,11 @@ impl Memory {
 
     pub(crate) fn bind(&mut self) -> Binding<'_> {
         match self {
-            Memory::Bool(values) => Binding::write(values),
+            Memory::Byte(values) => Binding::write(values),
             Memory::I32(values) => Binding::write(values),
+            Memory::I64(values) => Binding::write(values),
+            Memory::F16(values) => Binding::write(values),
+            Memory::Bf16(values) => Binding::write(values),
             Memory::F32(values) => Binding::write(values),
             Memory::F64(values) => Binding::write(values),
         }
@@ -37,7 +48,10 @@ impl Memory {
 
     pub(crate) fn values(&self) -> Storage {
         match self {
-            Memory::Bool(values) => values.iter().map(|&value| value.into()).collect(),
+            Memory::Byte(values) => values.iter().map(|&value| value.into()).collect(),
+            Memory::I64(values) => values.iter().map(|&value| value as f64).collect(),
+            Memory::F16(values) => values.iter().map(|&value| value.into()).collect(),
+            Memory::Bf16(values) => values.iter().map(|&value| value.into()).collect(),
             Memory::I32(values) => values.iter().map(|&value| value.into()).collect(),
             Memory::F32(values) => values.iter().map(|&value| value.into()).collect(),
             Memory::F64(values) => values.clone(),
@@ -130,6 +144,8 @@ pub(crate) fn ulp_error(dtype: DType, expected: f64, actual: f64) -> f64 {
     }
     let (digits, least, greatest) = match dtype {
         DType::F64 => (52, -1074, f64::MAX),
+        DType::F16 => (10, -24, dtype.greatest_finite()),
+        DType::Bf16 => (7, -133, dtype.greatest_finite()),
         _ => (23, -149, f64::from(f32::MAX)),
     };
     // What lies beyond the greatest number is counted in units of that.

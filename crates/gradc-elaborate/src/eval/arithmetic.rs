@@ -243,10 +243,9 @@ impl<'a> Evaluator<'a> {
             return None;
         };
         let fits = match dtype {
-            DType::F64 => true,
-            DType::F32 => (number as f32).is_finite() || number.is_infinite(),
-            DType::I32 => number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number),
             DType::Bool => false,
+            _ if dtype.is_float() => dtype.round(number).is_finite() || number.is_infinite(),
+            _ => dtype.represents(number),
         };
         if fits {
             return Some(number);
@@ -254,8 +253,12 @@ impl<'a> Evaluator<'a> {
         let label = format!("`{value}` is no `{dtype}`");
         let diagnostic = error_at(codes::LITERAL_DOES_NOT_FIT, "a number does not fit the element type", at, label);
         self.report(match dtype {
+            DType::F16 => diagnostic.help("the largest f16 is 65504"),
+            DType::Bf16 => diagnostic.help("the largest bf16 is about 3.4e38"),
             DType::F32 => diagnostic.help("the largest f32 is about 3.4e38"),
-            DType::I32 => diagnostic.help("convert the tensor first: `cast(…, f32)`"),
+            DType::U8 if number.fract() == 0.0 => diagnostic.help("a u8 is from 0 to 255"),
+            DType::I64 if number.fract() == 0.0 => diagnostic.help("constants are from -2^53 to 2^53"),
+            DType::U8 | DType::I32 | DType::I64 => diagnostic.help("convert the tensor first: `cast(…, f32)`"),
             _ => {
                 diagnostic.help("truth values are combined with `&&`, `||` and `!`; `cast(…, f32)` makes them 0 and 1")
             }
@@ -273,8 +276,7 @@ impl<'a> Evaluator<'a> {
             return true;
         }
         let name = crate::intrinsic::shown_name(def);
-        let takes: Vec<&str> = DType::ALL.into_iter().filter(|dtype| fits(*dtype)).map(DType::name).collect();
-        let message = format!("`{name}` takes {}, not {dtype}", takes.join(" or "));
+        let message = format!("`{name}` takes {}, not {dtype}", admitted(fits));
         let diagnostic = error_at(codes::WRONG_DTYPE, message, at, format!("this is `{dtype}`"));
         let operand = self.quoted(at).unwrap_or("…");
         self.report(match fits(DType::F32) {
@@ -283,6 +285,15 @@ impl<'a> Evaluator<'a> {
         });
         false
     }
+}
+
+/// The types that `fits` holds for, in words.
+fn admitted(fits: impl Fn(DType) -> bool) -> String {
+    let all = |group: fn(DType) -> bool| DType::ALL.into_iter().filter(|dtype| group(*dtype)).all(&fits);
+    let floats = all(DType::is_float).then_some("floats");
+    let integers = all(DType::is_integer).then_some("integers");
+    let truths = fits(DType::Bool).then_some("truth values");
+    [floats, integers, truths].into_iter().flatten().collect::<Vec<_>>().join(" or ")
 }
 
 /// Whether two values are equal, if that is known when compiling and a sensible question. `left` counts down; at 0 the

@@ -36,6 +36,7 @@ struct Binding<'a> {
 enum Element {
     Any,
     Float,
+    Int,
     Exactly(DType),
 }
 
@@ -103,6 +104,7 @@ impl<'a> Evaluator<'a> {
             Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
                 let dtype = match (self.element(ty)?, value) {
                     (Element::Exactly(dtype), _) => dtype,
+                    (Element::Int, _) => DType::I32,
                     (_, Value::Bool(_)) => DType::Bool,
                     _ => DType::F32,
                 };
@@ -268,6 +270,9 @@ impl<'a> Evaluator<'a> {
         if word.text == "float" {
             return Some(Element::Float);
         }
+        if word.text == "int" {
+            return Some(Element::Int);
+        }
         // No item can take the place of a type's own name here.
         if let Some(dtype) = DType::from_name(&word.text) {
             return Some(Element::Exactly(dtype));
@@ -288,6 +293,7 @@ impl<'a> Evaluator<'a> {
         let (fits, wanted) = match self.element(ty)? {
             Element::Any => return Some(()),
             Element::Float => (tensor.dtype.is_float(), "floats".to_owned()),
+            Element::Int => (tensor.dtype.is_integer(), "integers".to_owned()),
             Element::Exactly(dtype) => (tensor.dtype == dtype, format!("`{dtype}`")),
         };
         if fits {
@@ -299,7 +305,8 @@ impl<'a> Evaluator<'a> {
             .secondary(at, "declared here");
         let target = match self.element(ty)? {
             Element::Exactly(dtype) => dtype,
-            _ => DType::F32,
+            Element::Int => DType::I32,
+            Element::Any | Element::Float => DType::F32,
         };
         let operand = self.quoted(span).unwrap_or("…");
         self.report(diagnostic.help(format!("convert it: `cast({operand}, {target})`")));
@@ -313,6 +320,7 @@ impl<'a> Evaluator<'a> {
         self.checked(&extents, ty.span)?;
         let dtype = match element? {
             Element::Exactly(dtype) => dtype,
+            Element::Int => DType::I32,
             Element::Any | Element::Float => DType::F32,
         };
         Some((dtype, extents))

@@ -32,10 +32,10 @@ pub(super) fn one_hot(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) 
 /// A tensor of positions.
 fn indices<'s>(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'s>, position: usize) -> Option<&'s Tensor> {
     let indices = arguments.tensor(evaluator, position)?;
-    if indices.dtype == DType::I32 {
+    if indices.dtype.is_integer() {
         return Some(indices);
     }
-    let message = format!("the indices of `{}` must be i32, not {}", arguments.intrinsic.name, indices.dtype);
+    let message = format!("the indices of `{}` must be integers, not {}", arguments.intrinsic.name, indices.dtype);
     let place = arguments.place(position);
     let operand = evaluator.quoted(place).unwrap_or("…");
     let diagnostic = error_at(codes::WRONG_DTYPE, message, place, format!("this is `{indices}`"));

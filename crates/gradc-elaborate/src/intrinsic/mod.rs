@@ -137,6 +137,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("full", &[("dims", true), ("value", true), ("type", false)], Action::Function(source::full)),
     intrinsic("gather", &[("x", true), ("indices", true), ("axis", false)], Action::Function(gather::gather)),
     intrinsic("iota", &[("n", true), ("type", false)], Action::Function(source::iota)),
+    intrinsic("is_int", UNARY, Action::Function(query::is_int)),
     intrinsic("is_list", UNARY, Action::Function(query::is_list)),
     intrinsic("is_tensor", UNARY, Action::Function(query::is_tensor)),
     intrinsic("len", &[("list", true)], Action::Function(query::len)),

@@ -41,6 +41,12 @@ pub(super) fn len(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> O
     }
 }
 
+/// `is_int(x)`: whether the elements are integers, as class ids are.
+pub(super) fn is_int(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    let x = arguments.tensor(evaluator, 0)?;
+    Some(Value::Bool(x.dtype.is_integer()))
+}
+
 /// `is_list(x)`
 pub(super) fn is_list(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
     Some(Value::Bool(matches!(arguments.value(0), Value::List(_))))

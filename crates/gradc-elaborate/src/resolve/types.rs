@@ -14,12 +14,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("float32", "f32"),
     ("float64", "f64"),
     ("double", "f64"),
-    ("f16", "f32"),
-    ("int", "i32"),
+    ("float16", "f16"),
+    ("half", "f16"),
+    ("bfloat16", "bf16"),
     ("int32", "i32"),
-    ("i64", "i32"),
+    ("int64", "i64"),
+    ("long", "i64"),
+    ("uint8", "u8"),
+    ("byte", "u8"),
     ("boolean", "bool"),
-    ("u8", "i32"),
 ];
 
 impl<'a> Resolver<'a> {
@@ -114,7 +117,7 @@ impl<'a> Resolver<'a> {
     fn element(&mut self, ty: &'a Type) {
         let Some(word) = &ty.element else { return };
         let name = word.text.as_str();
-        if name == "float" || DType::from_name(name).is_some() || self.locals.read(name) {
+        if name == "float" || name == "int" || DType::from_name(name).is_some() || self.locals.read(name) {
             return;
         }
         match self.program.meaning(self.unit, name) {
@@ -127,7 +130,7 @@ impl<'a> Resolver<'a> {
                 let meant = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name).map(|(_, here)| *here);
                 self.report(match meant.or_else(|| did_you_mean(name, known)) {
                     Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-                    None => diagnostic.help("there are `f32`, `f64`, `i32` and `bool`"),
+                    None => diagnostic.help("there are `f32`, `f64`, `bf16`, `f16`, `i32`, `i64`, `u8` and `bool`"),
                 });
             }
         }

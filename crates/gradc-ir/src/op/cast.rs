@@ -34,8 +34,9 @@ pub static CAST: OpDef = OpDef {
     algebra: Algebra::NONE,
     domain: Domain::SMOOTH,
     cases,
-    doc: "Conversion to another element type. To a float: the nearest, ties to even. From a float to `i32`: the fraction \
-          is dropped, NaN becomes 0, and what lies beyond 32 bits wraps (beyond 64 bits it saturates first). To `bool`: \
+    doc: "Conversion to another element type. To a float: the nearest, ties to even; to `f16` and `bf16` by way of `f32`. \
+          From a float to an integer: the fraction is dropped, NaN becomes 0, what lies beyond 64 bits saturates, and then \
+          what does not fit `i32` or `u8` wraps, as it does from integer to integer. To `bool`: \
           whether the number is not zero, which holds for NaN. A truth value becomes 0 or 1. The derivative is the \
           converted cotangent between floats; no derivative flows through integers and truth values.",
 };
@@ -54,14 +55,19 @@ fn cases(n: usize, float: DType) -> Vec<Case> {
     if float == DType::F32 {
         cases.push(case(DType::F32, DType::F64, &[n]));
         cases.push(case(DType::F64, DType::F32, &[n]));
+        for half in [DType::F16, DType::Bf16] {
+            cases.extend([(DType::F32, half), (half, DType::F64), (DType::F64, half)].map(|(a, b)| case(a, b, &[n, 3])));
+        }
+        cases.extend([case(DType::F16, DType::Bf16, &[n]), case(DType::Bf16, DType::F16, &[n])]);
     }
     cases.extend(shapes(n).map(|shape| case(float, float, &shape)));
-    for dtype in [DType::Bool, DType::I32] {
+    for dtype in [DType::Bool, DType::U8, DType::I32, DType::I64] {
         cases.push(case(dtype, float, &[n]));
         cases.push(case(float, dtype, &[n, 2]));
     }
-    cases.push(case(DType::Bool, DType::I32, &[n]));
-    cases.push(case(DType::I32, DType::Bool, &[n]));
+    let discrete = [DType::Bool, DType::U8, DType::I32, DType::I64];
+    let pairs = discrete.into_iter().flat_map(|from| discrete.into_iter().map(move |to| (from, to)));
+    cases.extend(pairs.filter(|(from, to)| from != to).map(|(from, to)| case(from, to, &[n])));
     cases
 }
 

@@ -18,7 +18,7 @@ pub(super) const fn real(real: fn(&[f64]) -> f64) -> Evaluate {
 }
 
 /// Evaluation by a function on floats and one on integers that wraps.
-pub(super) const fn number(real: fn(&[f64]) -> f64, int: fn(&[i32]) -> i32) -> Evaluate {
+pub(super) const fn number(real: fn(&[f64]) -> f64, int: fn(&[i64]) -> i64) -> Evaluate {
     Evaluate::Scalar { real, int: Some(int) }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn unary_cases(n: usize, float: DType) -> Vec<Case> {
 
 /// Cases of one operand of any numeric type.
 pub(super) fn unary_number_cases(n: usize, float: DType) -> Vec<Case> {
-    cases(n, 1, &[float, DType::I32])
+    cases(n, 1, &[float, DType::I32, DType::I64, DType::U8])
 }
 
 /// Cases of one operand of truth values.
@@ -44,7 +44,7 @@ pub(super) fn binary_cases(n: usize, float: DType) -> Vec<Case> {
 
 /// Cases of two operands of any numeric type.
 pub(super) fn binary_number_cases(n: usize, float: DType) -> Vec<Case> {
-    cases(n, 2, &[float, DType::I32])
+    cases(n, 2, &[float, DType::I32, DType::I64, DType::U8])
 }
 
 /// Cases of two operands of truth values.
@@ -54,7 +54,7 @@ pub(super) fn binary_bool_cases(n: usize, _: DType) -> Vec<Case> {
 
 /// Cases of two operands of any type.
 pub(super) fn comparison_cases(n: usize, float: DType) -> Vec<Case> {
-    cases(n, 2, &[float, DType::I32, DType::Bool])
+    cases(n, 2, &[float, DType::I32, DType::I64, DType::U8, DType::Bool])
 }
 
 /// Cases of `arity` operands of one type, in every small rank for the first element type and in one for the others.

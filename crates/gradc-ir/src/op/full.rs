@@ -25,6 +25,8 @@ pub static FULL: OpDef = OpDef {
         vec![
             Case { attrs: attrs(0.5, &TensorType::new(float, [n])), operands: vec![] },
             Case { attrs: attrs(-3.0, &TensorType::new(DType::I32, [n, 2])), operands: vec![] },
+            Case { attrs: attrs(-3.0, &TensorType::new(DType::I64, [n])), operands: vec![] },
+            Case { attrs: attrs(200.0, &TensorType::new(DType::U8, [n])), operands: vec![] },
             Case { attrs: attrs(1.0, &TensorType::new(DType::Bool, [2, n])), operands: vec![] },
         ]
     },

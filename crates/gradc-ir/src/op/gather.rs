@@ -36,10 +36,11 @@ pub static GATHER: OpDef = OpDef {
     algebra: Algebra::NONE,
     domain: Domain { smooth: &[(-2.0, 2.0), (0.0, 2.0)], ..Domain::SMOOTH },
     cases: |n, float| {
-        let case = |dtype: DType, x: &[usize], indices: &[usize], axis: usize| Case {
+        let at = |index: DType, dtype: DType, x: &[usize], indices: &[usize], axis: usize| Case {
             attrs: attrs(axis),
-            operands: vec![TensorType::new(dtype, x), TensorType::new(DType::I32, indices)],
+            operands: vec![TensorType::new(dtype, x), TensorType::new(index, indices)],
         };
+        let case = |dtype: DType, x: &[usize], indices: &[usize], axis: usize| at(DType::I32, dtype, x, indices, axis);
         vec![
             case(float, &[3], &[n], 0),
             case(float, &[n + 3, 2], &[4], 0),
@@ -47,17 +48,20 @@ pub static GATHER: OpDef = OpDef {
             case(float, &[2, 3, n], &[n, 2], 1),
             case(float, &[n + 3], &[], 0),
             case(DType::I32, &[3, 2], &[n], 0),
+            case(DType::U8, &[3, 2], &[n], 0),
+            at(DType::I64, float, &[3, 2], &[n], 0),
+            at(DType::U8, DType::I64, &[2, 3], &[n], 1),
         ]
     },
-    doc: "The elements at the positions `indices` (an `i32` of any rank, 0 for the first element) along `axis`: the axes \
+    doc: "The elements at the positions `indices` (integers of any rank, 0 for the first element) along `axis`: the axes \
           of the indices take the place of that axis. An index out of range reads NaN, or 0 where the elements are not \
           floats. The derivative adds each cotangent to the element that was read; an index out of range has none.",
 };
 
 fn infer_gather(attrs: &Attrs, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
     let (x, indices, axis) = (operands[0], operands[1], attrs.int("axis"));
-    if indices.dtype != DType::I32 {
-        return Err(TypeError(format!("the indices are {indices}, not i32")));
+    if !indices.dtype.is_integer() {
+        return Err(TypeError(format!("the indices are {indices}, not integers")));
     }
     if axis >= x.shape.rank() {
         return Err(TypeError(format!("{x} has no axis {axis}")));

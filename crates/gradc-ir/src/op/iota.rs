@@ -40,6 +40,8 @@ pub static IOTA: OpDef = OpDef {
             case(DType::I32, &[n], 0),
             case(DType::I32, &[n, 3], 0),
             case(DType::I32, &[2, n, 2], 1),
+            case(DType::I64, &[n, 2], 0),
+            case(DType::U8, &[2, n], 1),
             case(float, &[3, n], 1),
         ]
     },

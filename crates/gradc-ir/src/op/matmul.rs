@@ -56,8 +56,8 @@ pub static MATMUL: OpDef = OpDef {
     domain: Domain::SMOOTH,
     cases,
     doc: "Matrix multiplication of the last two axes, for each index of the leading ones, which both operands share. \
-          `a^T @ b` and `a @ b^T` multiply by a transposed operand without moving it. Over an inner extent of 0 the \
-          result is 0.",
+          `a^T @ b` and `a @ b^T` multiply by a transposed operand without moving it. Products of \
+          floats of 16 bits are added up in `f32` and rounded once. Over an inner extent of 0 the result is 0.",
 };
 
 /// `(m, n, k)`: rows and columns of the result, and the extent that is summed over.

@@ -146,12 +146,12 @@ impl std::error::Error for TypeError {}
 #[derive(Clone, Copy)]
 pub enum Evaluate {
     /// One element from the operands' elements; truth values are 0 and 1. The caller rounds the result to its element
-    /// type. `int` replaces `real` where the result is `i32` and exact arithmetic in `f64` does not wrap as it must.
+    /// type. `int` replaces `real` where the result is an integer and exact arithmetic in `f64` does not wrap as it must.
     Scalar {
         /// On numbers.
         real: fn(&[f64]) -> f64,
-        /// On 32-bit integers.
-        int: Option<fn(&[i32]) -> i32>,
+        /// On integers, before the caller wraps the result to fewer bits.
+        int: Option<fn(&[i64]) -> i64>,
     },
     /// All elements in row-major order, from attributes, operands and the type of the result.
     Tensor(fn(&Attrs, &[&Tensor], &TensorType) -> Vec<f64>),
@@ -334,7 +334,7 @@ impl Op {
     }
 
     /// The reference evaluation: the operator applied to tensors, whose types fit it. Every element is computed in `f64`
-    /// (32-bit arithmetic for integers) and rounded once to the element type of the result.
+    /// (64-bit arithmetic for integers) and rounded once to the element type of the result.
     ///
     /// # Errors
     /// Where the operands do not fit.
@@ -342,8 +342,8 @@ impl Op {
         let types: SmallVec<[&TensorType; 4]> = operands.iter().map(|operand| operand.ty()).collect();
         let ty = self.infer(&types)?;
         let data = match self.def.evaluate {
-            Evaluate::Scalar { int: Some(int), .. } if ty.dtype == DType::I32 => {
-                element_by_element(operands, ty.shape.elements(), |x| x as i32, |x| f64::from(int(x)))
+            Evaluate::Scalar { int: Some(int), .. } if ty.dtype.is_integer() => {
+                element_by_element(operands, ty.shape.elements(), |x| x as i64, |x| ty.dtype.wrap(int(x)))
             }
             Evaluate::Scalar { real, .. } => element_by_element(operands, ty.shape.elements(), |x| x, real),
             Evaluate::Tensor(evaluate) => evaluate(&self.attrs, operands, &ty),

@@ -17,8 +17,8 @@ pub static ONE_HOT: OpDef = OpDef {
     notation: Notation::Call,
     infer: |attrs, operands| {
         let indices = operands[0];
-        if indices.dtype != DType::I32 {
-            return Err(TypeError(format!("the indices are {indices}, not i32")));
+        if !indices.dtype.is_integer() {
+            return Err(TypeError(format!("the indices are {indices}, not integers")));
         }
         let shape: Shape = indices.shape.iter().copied().chain([attrs.int("depth")]).collect();
         Ok(TensorType::new(attrs.dtype("dtype"), shape))
@@ -33,12 +33,14 @@ pub static ONE_HOT: OpDef = OpDef {
     // From out of range below to out of range above.
     domain: Domain { smooth: &[(-1.0, 4.0)], ..Domain::SMOOTH },
     cases: |n, float| {
-        let case = |shape: &[usize], depth: usize, dtype: DType| Case {
+        let of = |index: DType, shape: &[usize], depth: usize, dtype: DType| Case {
             attrs: attrs(depth, dtype),
-            operands: vec![TensorType::new(DType::I32, shape)],
+            operands: vec![TensorType::new(index, shape)],
         };
+        let case = |shape: &[usize], depth: usize, dtype: DType| of(DType::I32, shape, depth, dtype);
         let mut cases: Vec<Case> = shapes(n).map(|shape| case(&shape, 4, float)).collect();
         cases.extend([case(&[3], n, float), case(&[n], 3, DType::I32), case(&[n], 3, DType::Bool)]);
+        cases.extend([of(DType::I64, &[n], 3, float), of(DType::U8, &[n], 3, DType::U8)]);
         cases
     },
     doc: "Along a new last axis of extent `depth`: 1 at the position that the index says, 0 elsewhere. An index out of \

@@ -30,12 +30,12 @@ pub static REDUCE_MAX: OpDef = OpDef {
     domain: Domain { kink_at_ties: true, ..Domain::SMOOTH },
     cases: reduce_cases,
     doc: "The greatest element along `axes`, which the result does not have; NaN where one is NaN. Over no elements it is \
-          −inf, or the least `i32`. Elements that are equally great share the derivative evenly.",
+          −inf, or the least integer of the type. Elements that are equally great share the derivative evenly.",
 };
 
 /// What no number of the type is less than.
 fn least(dtype: DType) -> f64 {
-    if dtype.is_float() { f64::NEG_INFINITY } else { f64::from(i32::MIN) }
+    dtype.least()
 }
 
 /// Which elements of `x` are those that the reduction over `axes` chose, and how many it had to choose from.

@@ -31,12 +31,12 @@ pub static REDUCE_MIN: OpDef = OpDef {
     domain: Domain { kink_at_ties: true, ..Domain::SMOOTH },
     cases: reduce_cases,
     doc: "The least element along `axes`, which the result does not have; NaN where one is NaN. Over no elements it is \
-          +inf, or the greatest `i32`. Elements that are equally little share the derivative evenly.",
+          +inf, or the greatest integer of the type. Elements that are equally little share the derivative evenly.",
 };
 
 /// What no number of the type is greater than.
 fn greatest(dtype: DType) -> f64 {
-    if dtype.is_float() { f64::INFINITY } else { f64::from(i32::MAX) }
+    dtype.greatest()
 }
 
 impl Graph {

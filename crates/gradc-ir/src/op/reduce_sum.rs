@@ -31,7 +31,8 @@ pub static REDUCE_SUM: OpDef = OpDef {
     algebra: Algebra::NONE,
     domain: Domain::SMOOTH,
     cases: reduce_cases,
-    doc: "The sum over `axes`, which the result does not have. Over no elements it is 0.",
+    doc: "The sum over `axes`, which the result does not have. Floats of 16 bits are added up in `f32`, and the sum is rounded once. Over no \
+          elements it is 0.",
 };
 
 /// Folds the elements of `x` along the attribute `axes`, in row-major order, starting from `empty`.
@@ -63,6 +64,8 @@ pub(super) fn reduce_cases(n: usize, float: DType) -> Vec<Case> {
         case(&[2, 3, n], &[1]),
         case(&[2, n, 2], &[0, 1, 2]),
         of(DType::I32, &[3, n], &[1]),
+        of(DType::I64, &[3, n], &[1]),
+        of(DType::U8, &[3, n], &[0]),
     ]
 }
 

@@ -35,9 +35,12 @@ pub static SCATTER_ADD: OpDef = OpDef {
     algebra: Algebra::NONE,
     domain: Domain { smooth: &[(-1.0, 4.0), (-2.0, 2.0)], ..Domain::SMOOTH },
     cases: |n, float| {
-        let case = |dtype: DType, indices: &[usize], updates: &[usize], axis: usize, extent: usize| Case {
+        let at = |index: DType, dtype: DType, indices: &[usize], updates: &[usize], axis: usize, extent: usize| Case {
             attrs: attrs(axis, extent),
-            operands: vec![TensorType::new(DType::I32, indices), TensorType::new(dtype, updates)],
+            operands: vec![TensorType::new(index, indices), TensorType::new(dtype, updates)],
+        };
+        let case = |dtype: DType, indices: &[usize], updates: &[usize], axis: usize, extent: usize| {
+            at(DType::I32, dtype, indices, updates, axis, extent)
         };
         vec![
             case(float, &[n], &[n], 0, 3),
@@ -46,6 +49,8 @@ pub static SCATTER_ADD: OpDef = OpDef {
             case(float, &[n, 2], &[2, n, 2, 3], 1, 3),
             case(float, &[], &[n], 0, 3),
             case(DType::I32, &[n], &[n], 0, 3),
+            at(DType::I64, float, &[n], &[n, 2], 0, 3),
+            at(DType::U8, DType::U8, &[n], &[n], 0, 3),
         ]
     },
     doc: "Zeros of extent `extent` along `axis`, to which each of the `updates` is added at the position that its index \
@@ -56,7 +61,7 @@ pub static SCATTER_ADD: OpDef = OpDef {
 fn infer_scatter_add(attrs: &Attrs, operands: &[&TensorType]) -> Result<TensorType, TypeError> {
     let (indices, updates) = (operands[0], operands[1]);
     let (axis, extent) = (attrs.int("axis"), attrs.int("extent"));
-    if indices.dtype != DType::I32 || updates.dtype == DType::Bool {
+    if !indices.dtype.is_integer() || updates.dtype == DType::Bool {
         return Err(TypeError(format!("cannot add up {updates} at the indices {indices}")));
     }
     let end = axis.checked_add(indices.shape.rank());
@@ -81,7 +86,7 @@ fn gather_in_range(
     extent: usize,
 ) -> ValueId {
     let read = graph.gather(g, indices, axis);
-    let last = (extent as f64 - 1.0).min(f64::from(i32::MAX));
+    let last = (extent as f64 - 1.0).min(graph.dtype(indices).greatest());
     let (first, last) = (graph.full_like(indices, 0.0), graph.full_like(indices, last));
     let from_first = graph.ge(indices, first);
     let to_last = graph.le(indices, last);

@@ -49,7 +49,7 @@ fn cases(n: usize, float: DType) -> Vec<Case> {
         let ty = TensorType::new(dtype, shape);
         case(vec![ty.with_dtype(DType::Bool), ty.clone(), ty])
     };
-    let others = [DType::I32, DType::Bool].into_iter().map(|dtype| of(dtype, &[2, n]));
+    let others = [DType::I32, DType::I64, DType::U8, DType::Bool].into_iter().map(|dtype| of(dtype, &[2, n]));
     shapes(n).map(|shape| of(float, &shape)).chain(others).collect()
 }
 

@@ -125,7 +125,11 @@ impl Combine {
 fn scalar(op: ScalarOp, dtype: DType, [a, b, c]: [f64; 3]) -> f64 {
     let truth = |value: bool| f64::from(u8::from(value));
     match op {
-        ScalarOp::Mul if dtype == DType::I32 => f64::from((a as i32).wrapping_mul(b as i32)),
+        ScalarOp::Add if dtype.is_integer() => dtype.wrap((a as i64).wrapping_add(b as i64)),
+        ScalarOp::Sub if dtype.is_integer() => dtype.wrap((a as i64).wrapping_sub(b as i64)),
+        ScalarOp::Mul if dtype.is_integer() => dtype.wrap((a as i64).wrapping_mul(b as i64)),
+        ScalarOp::Neg if dtype.is_integer() => dtype.wrap((a as i64).wrapping_neg()),
+        ScalarOp::Abs if dtype.is_integer() => dtype.wrap((a as i64).wrapping_abs()),
         ScalarOp::Add => a + b,
         ScalarOp::Sub => a - b,
         ScalarOp::Mul => a * b,

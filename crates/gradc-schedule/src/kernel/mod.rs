@@ -20,6 +20,8 @@
 //!   first, then lane by lane.
 //! - A reduction over axes that are not innermost has its accumulators in memory: a loop stores the start to each
 //!   element, and the inner loop loads, combines and stores.
+//! - Registers of a storage type (`bf16`, `f16`, `u8`; see [`DType::arithmetic`]) are loaded, stored, chosen, compared and
+//!   converted from and to the type of their arithmetic; converting to one rounds, or wraps.
 //! - Addresses are affine in loop indices ([`Affine`]), counted in elements, and within the buffer's bounds in every
 //!   iteration that runs; the index of an indexed address is clamped so that it is.
 //! - A kernel's buffers do not overlap.

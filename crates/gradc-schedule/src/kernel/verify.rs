@@ -4,6 +4,7 @@
 //! - every loop has an index of its own, and functions of indices name only those of loops around them;
 //! - every register is defined once, is visible where it is read, and has the type that its expression gives;
 //! - affine addresses are within their buffers' bounds in every iteration that runs;
+//! - storage types are not computed with: see [`DType::arithmetic`];
 //! - accumulators are declared outside of the loop that combines into them;
 //! - buffers that are only read are not written;
 //! - vector loops keep their promise (see [`LoopKind::Vector`]).
@@ -85,11 +86,17 @@ impl<'k> Verifier<'k> {
             }
             Stmt::ScatterAdd { buffer, address, index, value, guard, .. } => {
                 self.written(*buffer, *value)?;
+                self.is_added_up(self.visible(*value)?.dtype)?;
                 self.typed(*index, DType::I32)?;
                 self.typed(*guard, DType::Bool)?;
                 self.address(*buffer, address)
             }
-            Stmt::Accumulator { reg, dtype, combine, .. } => self.define(*reg, *dtype, Some(*combine)),
+            Stmt::Accumulator { reg, dtype, combine, .. } => {
+                if *combine == Combine::Sum {
+                    self.is_added_up(*dtype)?;
+                }
+                self.define(*reg, *dtype, Some(*combine))
+            }
             Stmt::Accumulate { reg, combine, value } => {
                 let (dtype, depth) = match self.visible(*reg)? {
                     Visible { accumulator: Some(declared), dtype, depth, .. } if declared == combine => {
@@ -111,6 +118,10 @@ impl<'k> Verifier<'k> {
                 Ok(())
             }
         }
+    }
+
+    fn is_added_up(&self, dtype: DType) -> Check {
+        ensure(is_computed_in(dtype), || format!("{dtype} is added up"))
     }
 
     fn define(&mut self, reg: Reg, dtype: DType, accumulator: Option<Combine>) -> Check {
@@ -161,14 +172,19 @@ impl<'k> Verifier<'k> {
         use ScalarOp::*;
         let types = operands.iter().map(|&reg| Ok(self.visible(reg)?.dtype)).collect::<Check<Vec<_>>>()?;
         let result = match (op, types.as_slice()) {
-            (Add | Sub | Mul | Min | Max, &[a, b]) if a == b && a != DType::Bool => a,
-            (Div | Pow, &[a, b]) if a == b && a.is_float() => a,
-            (Neg | Abs | Sign, &[a]) if a != DType::Bool => a,
-            (Sqrt | Rsqrt | Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf, &[a]) if a.is_float() => a,
+            (Add | Sub | Mul, &[a, b]) if a == b && a != DType::Bool && is_computed_in(a) => a,
+            (Min | Max, &[a, b]) if a == b && a != DType::Bool => a,
+            (Div | Pow, &[a, b]) if a == b && a.is_float() && is_computed_in(a) => a,
+            (Neg | Abs | Sign, &[a]) if a != DType::Bool && a != DType::U8 => a,
+            (Sqrt | Rsqrt | Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf, &[a])
+                if a.is_float() && is_computed_in(a) =>
+            {
+                a
+            }
             (Eq | Ne | Lt | Le | Gt | Ge, &[a, b]) if a == b => DType::Bool,
             (And | Or, &[DType::Bool, DType::Bool]) | (Not, &[DType::Bool]) => DType::Bool,
             (Select, &[DType::Bool, a, b]) if a == b => a,
-            (Cast(to), &[_]) => to,
+            (Cast(to), &[from]) if is_conversion(from, to) => to,
             (Xor, &[DType::I32, DType::I32]) => DType::I32,
             (RotateLeft(bits) | ShiftRight(bits), &[DType::I32]) if bits < 32 => DType::I32,
             _ => return Err(format!("{op:?} is applied to {types:?}")),
@@ -232,4 +248,14 @@ impl<'k> Verifier<'k> {
         });
         ensure(!elsewhere, || format!("the vector loop of i{} depends on its own stores", inner.var.0))
     }
+}
+
+/// Whether arithmetic is done in this type.
+fn is_computed_in(dtype: DType) -> bool {
+    dtype.arithmetic() == dtype
+}
+
+/// Storage types are converted from and to the type that arithmetic on them is done in, and to themselves.
+fn is_conversion(from: DType, to: DType) -> bool {
+    from == to || (is_computed_in(from) || from.arithmetic() == to) && (is_computed_in(to) || to.arithmetic() == from)
 }

@@ -1,6 +1,7 @@
 //! A plain evaluator of plans, for tests: kernels by their evaluator, matrix products by their definition.
 
 use gradc_ir::{DType, Tensor};
+use half::{bf16, f16};
 
 use super::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use crate::kernel::{self, Storage};
@@ -129,7 +130,10 @@ impl Memory<'_> {
 
 fn decode(dtype: DType, bytes: &[u8]) -> f64 {
     match (dtype, bytes) {
-        (DType::Bool, &[byte]) => f64::from(byte),
+        (DType::Bool | DType::U8, &[byte]) => f64::from(byte),
+        (DType::I64, bytes) => bytes.try_into().map_or(0.0, |bytes| i64::from_le_bytes(bytes) as f64),
+        (DType::F16, &[a, b]) => f16::from_le_bytes([a, b]).to_f64(),
+        (DType::Bf16, &[a, b]) => bf16::from_le_bytes([a, b]).to_f64(),
         (DType::I32, &[a, b, c, d]) => f64::from(i32::from_le_bytes([a, b, c, d])),
         (DType::F32, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
         (_, bytes) => f64::from_le_bytes(bytes.try_into().unwrap_or_default()),
@@ -138,7 +142,10 @@ fn decode(dtype: DType, bytes: &[u8]) -> f64 {
 
 fn encode(dtype: DType, element: f64, bytes: &mut [u8]) {
     match dtype {
-        DType::Bool => bytes.copy_from_slice(&[element as u8]),
+        DType::Bool | DType::U8 => bytes.copy_from_slice(&[element as u8]),
+        DType::F16 => bytes.copy_from_slice(&f16::from_f64(element).to_le_bytes()),
+        DType::Bf16 => bytes.copy_from_slice(&bf16::from_f64(element).to_le_bytes()),
+        DType::I64 => bytes.copy_from_slice(&(element as i64).to_le_bytes()),
         DType::I32 => bytes.copy_from_slice(&(element as i32).to_le_bytes()),
         DType::F32 => bytes.copy_from_slice(&(element as f32).to_le_bytes()),
         DType::F64 => bytes.copy_from_slice(&element.to_le_bytes()),

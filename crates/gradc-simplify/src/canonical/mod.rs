@@ -167,6 +167,6 @@ pub(crate) fn import<'r>(graph: &Graph, rules: &'r RuleSet, options: &Options) -
 
 fn leaf_facts(graph: &Graph, value: ValueId, kind: LeafKind, options: &Options) -> Facts {
     let ty = graph.ty(value).clone();
-    let trusted_index = options.trust_indices && kind == LeafKind::Input && ty.dtype == gradc_ir::DType::I32;
+    let trusted_index = options.trust_indices && kind == LeafKind::Input && ty.dtype.is_integer();
     Facts { trusted_index, ..Facts::of_type(ty) }
 }

@@ -30,9 +30,8 @@ impl Facts {
     /// A value of which only the type is known.
     pub fn of_type(ty: TensorType) -> Facts {
         let range = match ty.dtype {
-            gradc_ir::DType::Bool => Range::between(0.0, 1.0),
-            gradc_ir::DType::I32 => Range::between(f64::from(i32::MIN), f64::from(i32::MAX)),
-            _ => Range::ANY,
+            dtype if dtype.is_float() => Range::ANY,
+            dtype => Range::between(dtype.least(), dtype.greatest()),
         };
         Facts {
             ty,

@@ -25,7 +25,7 @@ pub(super) fn facts(op: &Op, operands: &[&Facts], ty: TensorType) -> Facts {
 
 /// Bounds as the element type rounds them. Rounding keeps order, so what lay between them still does.
 fn rounded(range: Range, dtype: DType) -> Range {
-    if dtype == DType::F32 { range.mapped(|bound| dtype.round(bound)) } else { range }
+    if dtype.is_float() && dtype != DType::F64 { range.mapped(|bound| dtype.round(bound)) } else { range }
 }
 
 /// The number that the result holds everywhere, evaluated by the operator itself.
@@ -33,7 +33,10 @@ fn constant(op: &Op, operands: &[&Facts], ty: &TensorType) -> Option<f64> {
     let constants = || operands.iter().map(|facts| facts.constant).collect::<Option<Vec<f64>>>();
     match (op.def.class, op.def.evaluate) {
         (Class::Source, _) if op.is(&op::full::FULL) => Some(op.attrs.float("value")),
-        (Class::Elementwise, Evaluate::Scalar { real, int }) => Some(evaluate(real, int, &constants()?, ty.dtype)),
+        (Class::Elementwise, Evaluate::Scalar { real, int }) => {
+            // What has more digits than a constant holds is left to the machine.
+            Some(evaluate(real, int, &constants()?, ty.dtype)).filter(|value| ty.dtype.represents(*value))
+        }
         (Class::Movement, _) => {
             let constants = constants()?;
             let fill = op.attrs.get("value").map(|_| op.attrs.float("value"));
@@ -46,11 +49,11 @@ fn constant(op: &Op, operands: &[&Facts], ty: &TensorType) -> Option<f64> {
 }
 
 /// One element, rounded to its type.
-fn evaluate(real: fn(&[f64]) -> f64, int: Option<fn(&[i32]) -> i32>, operands: &[f64], dtype: DType) -> f64 {
+fn evaluate(real: fn(&[f64]) -> f64, int: Option<fn(&[i64]) -> i64>, operands: &[f64], dtype: DType) -> f64 {
     match int {
-        Some(int) if dtype == DType::I32 => {
-            let operands: Vec<i32> = operands.iter().map(|&value| value as i32).collect();
-            f64::from(int(&operands))
+        Some(int) if dtype.is_integer() => {
+            let operands: Vec<i64> = operands.iter().map(|&value| value as i64).collect();
+            dtype.wrap(int(&operands))
         }
         _ => {
             let value = dtype.round(real(operands));
@@ -81,7 +84,7 @@ fn range(op: &Op, operands: &[&Facts], ty: &TensorType) -> Range {
     if ty.dtype == DType::Bool && op.def.class != Class::Movement {
         return Range::between(0.0, 1.0);
     }
-    if ty.dtype == DType::I32 && op.def.class != Class::Movement {
+    if ty.dtype.is_integer() && op.def.class != Class::Movement {
         // Integers wrap; only what cannot leave the operands' range is known.
         return if is(&op::max::MAX) || is(&op::min::MIN) { x.union(y) } else { integer_source(op, ty) };
     }

@@ -129,7 +129,9 @@ fn by_exact_reciprocal(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
 fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64) -> Option<Id> {
     let factor = combine(found.number(terms, "#a")?, found.number(terms, "#b")?);
     let rounded = found.ty.dtype.round(factor);
-    let is_ordinary = found.ty.dtype.is_float() && (2f64.powi(-100)..2f64.powi(100)).contains(&rounded.abs());
+    let dtype = found.ty.dtype;
+    let ordinary = dtype.least_normal().max(2f64.powi(-100))..dtype.greatest_finite().min(2f64.powi(100));
+    let is_ordinary = dtype.is_float() && ordinary.contains(&rounded.abs());
     let x = found.value("x")?;
     if !is_ordinary || found.root.is_some_and(|root| is_multiple(terms, root, rounded, x)) {
         return None;

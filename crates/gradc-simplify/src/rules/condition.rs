@@ -10,7 +10,8 @@ use crate::facts::{Facts, mask};
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fact {
-    /// Every element is above 2⁻¹⁶, so that quotients by it do not overflow.
+    /// Every element is above 2⁻¹⁶, so that quotients by it do not overflow. Not known of `f16`, whose range is not much
+    /// wider.
     NotTiny,
     /// No element is below zero.
     NonNegative,
@@ -39,7 +40,7 @@ impl Fact {
     pub(crate) fn holds<'a>(self, facts: &Facts, axes: impl Fn(&str) -> Option<&'a [usize]>) -> bool {
         let range = facts.range;
         match self {
-            Fact::NotTiny => range.low >= 1.0 / 65536.0,
+            Fact::NotTiny => range.low >= 1.0 / 65536.0 && facts.ty.dtype != DType::F16,
             Fact::NonNegative => range.low >= 0.0,
             Fact::Finite => range.is_finite(),
             Fact::Moderate => range.magnitude() <= f64::from(1 << 20),
@@ -51,7 +52,8 @@ impl Fact {
             }
             Fact::Shifted(along) => axes(along).is_some_and(|axes| facts.is_shifted_along(axes)),
             Fact::NotShifted(along) => !Fact::Shifted(along).holds(facts, axes),
-            Fact::Unbounded => range.high > 80.0,
+            // About the logarithm of the greatest number.
+            Fact::Unbounded => range.high > if facts.ty.dtype == DType::F16 { 10.0 } else { 80.0 },
             Fact::Truth => facts.ty.dtype == DType::Bool,
             Fact::Float => facts.ty.dtype.is_float(),
         }

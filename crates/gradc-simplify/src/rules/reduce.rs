@@ -2,7 +2,7 @@
 
 use egg::Id;
 use gradc_ir::op::{self, broadcast::BROADCAST, reduce_sum::REDUCE_SUM, transpose::TRANSPOSE};
-use gradc_ir::{Class, Op, OpDef, Shape};
+use gradc_ir::{Class, DType, Op, OpDef, Shape};
 
 use super::Fact::{Moderate, NotTiny, SumsToOne, SumsToZero};
 use super::FpClass::{Accurate, Fast, Strict};
@@ -53,16 +53,25 @@ fn count(terms: &dyn Terms, operand: Id, axes: &[usize]) -> usize {
 fn mean_as_sum(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (x, axes) = (found.value("x")?, found.attrs("A")?.ints("axes"));
     let count = count(terms, x, axes);
+    // A sum of floats of 16 bits has more digits than they until it is divided.
+    let wide = found.ty.with_dtype(found.ty.dtype.arithmetic());
+    let x = converted(terms, x, wide.dtype)?;
     let sum = terms.apply(ops::reduce(&REDUCE_SUM, axes), &[x])?;
-    let count = terms.literal(count as f64, found.ty)?;
-    terms.apply(op::div::DIV.op(), &[sum, count])
+    let count = terms.literal(count as f64, &wide)?;
+    let mean = terms.apply(op::div::DIV.op(), &[sum, count])?;
+    converted(terms, mean, found.ty.dtype)
+}
+
+fn converted(terms: &mut dyn Terms, x: Id, dtype: DType) -> Option<Id> {
+    if terms.facts(x).ty.dtype == dtype { Some(x) } else { terms.apply(ops::cast(dtype), &[x]) }
 }
 
 fn sum_of_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let operand = found.value("#c")?;
     let count = count(terms, operand, found.attrs("A")?.ints("axes"));
     let sum = found.number(terms, "#c")? * count as f64;
-    if found.ty.dtype.is_float() || sum.abs() < f64::from(i32::MAX) { terms.literal(sum, found.ty) } else { None }
+    let fits = found.ty.dtype.is_float() || found.ty.dtype.represents(sum);
+    if fits { terms.literal(sum, found.ty) } else { None }
 }
 
 fn extreme_of_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
@@ -109,6 +118,10 @@ fn sum_of_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     }
     let reduced = reduced_source(terms, &REDUCE_SUM, found.value("x")?, &parts)?;
     let ty = terms.facts(reduced).ty.clone();
+    // A sum of floats of 16 bits is rounded once. So must the product be.
+    if ty.dtype.is_half() && (!parts.inner.is_empty() || !ty.dtype.represents(parts.times as f64)) {
+        return None;
+    }
     let times = terms.literal(parts.times as f64, &ty)?;
     let sum = terms.apply(op::mul::MUL.op(), &[times, reduced])?;
     spread_to(terms, sum, &parts.kept, &found.ty.shape)

@@ -12,7 +12,7 @@ mod samples;
 use gradc_ir::{DType, Tensor};
 
 use super::compiled::{Compiled, Outcome, RuleSet, all};
-use super::{Flaw, FpClass, Rule, table};
+use super::{Flaw, FpClass, Lhs, Rule, table};
 use crate::canonical::Arena;
 use crate::facts::Facts;
 use crate::pattern::build;
@@ -28,7 +28,7 @@ struct Sides<'r> {
 }
 
 /// Applies a rule to its own left side at a sample.
-fn sides<'r>(compiled: &Compiled, sample: &Sample, none: &'r RuleSet) -> Sides<'r> {
+fn sides<'r>(compiled: &Compiled, sample: &Sample, none: &'r RuleSet) -> Option<Sides<'r>> {
     let mut arena = Arena::new(none);
     let bindings = sample.bind(&mut arena);
     let left = build(&mut arena, &sample.left, &bindings, Some(&sample.vector()));
@@ -37,15 +37,18 @@ fn sides<'r>(compiled: &Compiled, sample: &Sample, none: &'r RuleSet) -> Sides<'
     let (term, facts) = (node.term.clone(), node.facts.clone());
     let matches = compiled.matches(&arena, &term);
     let outcome = matches.iter().find_map(|bindings| compiled.apply(&mut arena, &term, None, &facts, bindings));
-    let outcome = outcome.unwrap_or_else(|| panic!("{} does not apply at {}", compiled.rule.name, sample.text));
-    Sides { arena, left, outcome }
+    Some(Sides { arena, left, outcome: outcome? })
 }
 
 fn check(compiled: &Compiled) {
     let none = RuleSet::new(|_| false);
-    for dtype in [DType::F32, DType::F64] {
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::Bf16] {
         for sample in samples::of(compiled, dtype) {
-            let sides = sides(compiled, &sample, &none);
+            let Some(sides) = sides(compiled, &sample, &none) else {
+                // Some rules are not for floats of 16 bits.
+                assert!(dtype.is_half(), "{} does not apply at {}", compiled.rule.name, sample.text);
+                continue;
+            };
             match &sides.outcome {
                 Outcome::Learnt(facts) => check_facts(compiled.rule, &sides, facts, &sample),
                 Outcome::Equal(right) => check_values(compiled.rule, &sides, *right, &sample, dtype),
@@ -58,31 +61,37 @@ fn check_values(rule: &Rule, sides: &Sides<'_>, right: egg::Id, sample: &Sample,
     let both = |leaves: &[Tensor], precision| {
         (evaluate(&sides.arena, sides.left, leaves, precision), evaluate(&sides.arena, right, leaves, precision))
     };
-    let mut errors = Errors::default();
+    let mut errors = Errors { dtype, left: Vec::new(), right: Vec::new() };
     for round in 0..samples::ROUNDS {
         let leaves = sample.draw(Draw::Anything, round);
         let (left, found) = both(&leaves, Precision::AsTyped);
         if rule.class == FpClass::Strict {
-            assert_same_bits(rule, sample, &left, &found);
+            assert_same_bits(rule, sample, dtype, &left, &found);
         }
         let finite = leaves.iter().all(|tensor| tensor.data().iter().all(|x| x.is_finite()));
-        if rule.class == FpClass::Accurate && dtype == DType::F32 {
+        if rule.class == FpClass::Accurate && dtype != DType::F64 {
             let leaves = if finite { leaves } else { sample.draw(Draw::Finite, round) };
             let (left, found) = both(&leaves, Precision::AsTyped);
             let (exact_left, exact_right) = both(&leaves, Precision::Double);
             let exact = if rule.flaw.is_some() { exact_right } else { exact_left };
             errors.compare(rule, sample, [&left, &found, &exact]);
         }
-        let leaves = sample.draw(Draw::Ordinary, round);
-        let (left, found) = both(&leaves, Precision::Double);
-        assert_close(rule, sample, &left, &found);
+        // Constants of 16 bits are too far from the real ones.
+        if !dtype.is_half() {
+            let leaves = sample.draw(Draw::Ordinary, round);
+            let (left, found) = both(&leaves, Precision::Double);
+            assert_close(rule, sample, &left, &found);
+        }
     }
     errors.assert_not_worse(rule, sample);
 }
 
-fn assert_same_bits(rule: &Rule, sample: &Sample, left: &Tensor, right: &Tensor) {
+fn assert_same_bits(rule: &Rule, sample: &Sample, dtype: DType, left: &Tensor, right: &Tensor) {
+    // A product of matrices may add up from −0 or from +0; of 16 bits, many a small number is 0.
+    let product = matches!(rule.lhs, Lhs::Formula(formula) if formula.contains("matmul"));
+    let signless = dtype.is_half() && product;
     for (a, b) in left.data().iter().zip(right.data()) {
-        let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) || signless && a == b;
         assert!(same, "{} is not strict at {}: {a:e} becomes {b:e}", rule.name, sample.text);
     }
 }
@@ -97,8 +106,8 @@ fn assert_close(rule: &Rule, sample: &Sample, left: &Tensor, right: &Tensor) {
 }
 
 /// The errors of both sides in units in the last place.
-#[derive(Default)]
 struct Errors {
+    dtype: DType,
     left: Vec<f64>,
     right: Vec<f64>,
 }
@@ -106,12 +115,14 @@ struct Errors {
 impl Errors {
     fn compare(&mut self, rule: &Rule, sample: &Sample, [left, right, exact]: [&Tensor; 3]) {
         for ((&left, &right), &exact) in left.data().iter().zip(right.data()).zip(exact.data()) {
-            if left.is_finite() && !right.is_finite() && exact.abs() < f64::from(f32::MAX) {
+            if left.is_finite() && !right.is_finite() && exact.abs() < self.dtype.greatest_finite() {
                 panic!("{} is {right} where it was {left:e} at {}", rule.name, sample.text);
             }
             if left.is_finite() && right.is_finite() && exact.is_finite() {
-                self.left.push(ulps(left, exact));
-                self.right.push(ulps(right, exact));
+                // What is stable adds the greatest element again, which may cancel: of few digits, few are left.
+                let least = if self.dtype.is_half() && rule.flaw == Some(Flaw::Breaks) { 1.0 } else { 0.0 };
+                self.left.push(ulps(self.dtype, left, exact, least));
+                self.right.push(ulps(self.dtype, right, exact, least));
             }
         }
     }
@@ -125,8 +136,10 @@ impl Errors {
         for share in shares {
             let at = |errors: &[f64]| errors.get(((errors.len() as f64 * share) as usize).saturating_sub(1)).copied();
             let (Some(left), Some(right)) = (at(&self.left), at(&self.right)) else { return };
+            // The difference that stability takes is itself rounded to 16 bits.
+            let more = if self.dtype.is_half() && rule.flaw == Some(Flaw::Breaks) { 2.0 } else { 1.0 };
             assert!(
-                right <= left + 1.0,
+                right <= left + more,
                 "{} loses accuracy at {}: {left} ulps become {right} ({share})",
                 rule.name,
                 sample.text
@@ -135,10 +148,11 @@ impl Errors {
     }
 }
 
-/// The distance in units in the last place of the nearest f32.
-fn ulps(value: f64, exact: f64) -> f64 {
-    let magnitude = (exact.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX / 2.0);
-    let unit = f64::from(f32::from_bits(magnitude.to_bits() + 1)) - f64::from(magnitude);
+/// The distance in units in the last place of the nearest number of a type that is at least `least`.
+fn ulps(dtype: DType, value: f64, exact: f64, least: f64) -> f64 {
+    let magnitude = dtype.round(exact).abs().clamp(dtype.least_normal().max(least), dtype.greatest_finite());
+    // The power of two that is not above it.
+    let unit = f64::from_bits(magnitude.to_bits() >> 52 << 52) * dtype.epsilon();
     (value - exact).abs() / unit
 }
 

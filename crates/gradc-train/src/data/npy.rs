@@ -312,10 +312,21 @@ impl Parser<'_> {
     }
 }
 
-/// Writes an array in version 1 of the format, in C order.
+/// Writes an array in version 1 of the format, in C order. NumPy has no `bf16`: such an array is written as the `f32` that
+/// its elements are.
 pub(super) fn write(mut writer: impl Write, array: &Array) -> io::Result<()> {
+    let widened;
+    let array = match array.elements() {
+        Elements::Bf16(values) => {
+            let elements: Vec<f32> = values.iter().map(|value| value.to_f32()).collect();
+            widened = Array::new(array.shape().to_vec(), elements).map_err(io::Error::other)?;
+            &widened
+        }
+        _ => array,
+    };
     let descr = match array.dtype() {
-        ElementType::F32 => "<f4",
+        ElementType::F16 => "<f2",
+        ElementType::Bf16 | ElementType::F32 => "<f4",
         ElementType::F64 => "<f8",
         ElementType::I32 => "<i4",
         ElementType::I64 => "<i8",

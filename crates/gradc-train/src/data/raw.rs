@@ -153,7 +153,7 @@ fn first_out_of_range(elements: &Elements, below: u64) -> Option<(usize, i64)> {
         Elements::I32(values) => values.iter().map(|&value| value.into()).enumerate().find_map(check),
         Elements::I64(values) => values.iter().copied().enumerate().find_map(check),
         Elements::U8(values) => values.iter().map(|&value| value.into()).enumerate().find_map(check),
-        Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) => None,
+        Elements::F16(_) | Elements::Bf16(_) | Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) => None,
     }
 }
 

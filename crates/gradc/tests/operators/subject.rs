@@ -89,8 +89,8 @@ fn build(def: &'static OpDef, sample: &Sample, order: Order) -> (Graph, Inputs) 
         let leaf = graph.input(name.clone(), tensor.ty().clone());
         operands.push(match tensor.ty().dtype {
             // An index that is an input must be in range; one that is computed need not be.
-            DType::I32 => {
-                numbers.iter_mut().for_each(|number| *number = DType::I32.round(*number + 1.0));
+            dtype if dtype.is_integer() => {
+                numbers.iter_mut().for_each(|number| *number = dtype.round(*number + 1.0));
                 let one = graph.full_like(leaf, 1.0);
                 graph.sub(leaf, one)
             }

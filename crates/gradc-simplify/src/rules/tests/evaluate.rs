@@ -42,8 +42,8 @@ fn apply(op: &Op, operands: &[Tensor], ty: TensorType) -> Tensor {
             let element = |i: usize| {
                 let operands: Vec<f64> = operands.iter().map(|operand| operand.data()[i]).collect();
                 match int {
-                    Some(int) if ty.dtype == DType::I32 => {
-                        f64::from(int(&operands.iter().map(|&x| x as i32).collect::<Vec<_>>()))
+                    Some(int) if ty.dtype.is_integer() => {
+                        ty.dtype.wrap(int(&operands.iter().map(|&x| x as i64).collect::<Vec<_>>()))
                     }
                     _ => real(&operands),
                 }
@@ -58,6 +58,7 @@ impl Facts {
     /// Whether what is known is true of a tensor, up to rounding.
     pub(crate) fn hold_for(&self, value: &Tensor) -> bool {
         let elements = value.data();
+        let precision = if value.ty().dtype.is_half() { 4.0 * value.ty().dtype.epsilon() } else { 1e-5 };
         let in_range = |&x: &f64| {
             if x.is_nan() { self.range.nan } else { x >= self.range.low && x <= self.range.high }
         };
@@ -81,7 +82,7 @@ impl Facts {
                 .filter(ordinary)
                 .all(|x| x == 0.0 || x == f64::NEG_INFINITY);
         let sums = self.sums_to_one.is_none_or(|axis| {
-            along(&[axis], 0.0, |a, b| a + b).into_iter().filter(ordinary).all(|sum| (sum - 1.0).abs() < 1e-5)
+            along(&[axis], 0.0, |a, b| a + b).into_iter().filter(ordinary).all(|sum| (sum - 1.0).abs() < precision)
         });
         // What adds up to zero does so up to rounding.
         let zero = self.sums_to_zero_along == 0 || {
@@ -90,7 +91,7 @@ impl Facts {
             along(&axes, 0.0, |a, b| a + b)
                 .iter()
                 .zip(magnitudes)
-                .all(|(sum, of)| sum.is_nan() || sum.abs() <= 1e-5 * of)
+                .all(|(sum, of)| sum.is_nan() || sum.abs() <= precision * of)
         };
         let constant = self
             .constant

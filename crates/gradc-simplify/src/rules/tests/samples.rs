@@ -249,15 +249,19 @@ const NOT_FINITE: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
 fn element(dtype: DType, range: Range, draw: Draw, random: &mut Random) -> f64 {
     match dtype {
         DType::Bool => return f64::from(u8::from(random.chance(0.5))),
-        DType::I32 => return random.below(7) as f64 - 3.0,
-        DType::F32 | DType::F64 => {}
+        DType::U8 => return random.below(7) as f64,
+        DType::I32 | DType::I64 => return random.below(7) as f64 - 3.0,
+        DType::F16 | DType::Bf16 | DType::F32 | DType::F64 => {}
     }
     let bounded = range.is_finite();
     let value = match random.below(10) {
         0..3 if draw == Draw::Anything && !bounded => *random.pick(&NOT_FINITE),
         0..6 if draw == Draw::Anything => *random.pick(&SPECIAL),
         // The class of accurate rules does not look at what is next to the largest number.
-        0..6 if draw == Draw::Finite => random.pick(&SPECIAL).clamp(-1e33, 1e33),
+        0..6 if draw == Draw::Finite => {
+            let limit = dtype.greatest_finite() * 1e-5;
+            random.pick(&SPECIAL).clamp(-limit.max(1e3), limit.max(1e3))
+        }
         _ => random.unit() * 6.0 - 3.0,
     };
     let value = dtype.round(value);

@@ -1,0 +1,260 @@
+//! Element types from end to end: what goes in and comes out of compiled programs, how conversions round, and how
+//! parameters of 16 bits are trained.
+
+use gradc::ir::{DType, Role, TensorType};
+use gradc::{Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16};
+use ndarray::{Array1, arr1, arr2};
+
+/// The outputs of a model by name, for these inputs.
+fn run(source: &str, inputs: &[(&str, TensorView<'_>)], options: &Options) -> Vec<(String, Tensor)> {
+    let program = Program::from_source("types.net", source).unwrap_or_else(|error| panic!("{error}"));
+    let model = program.only_model().unwrap_or_else(|error| panic!("{error}"));
+    let mut executable = model.compile(&Goal::Forward, options).unwrap_or_else(|error| panic!("{error}"));
+    let mut state = executable.initial_state(0);
+    executable.run(&mut state, inputs).unwrap_or_else(|error| panic!("{error}"));
+    let outputs = executable.graph().outputs_of(Role::Output).map(|output| output.name.to_string());
+    let outputs: Vec<String> = outputs.collect();
+    let tensor = |name: String| {
+        let tensor = executable.result(Role::Output, &name).expect("an output is there after a run").to_owned();
+        (name, tensor)
+    };
+    outputs.into_iter().map(tensor).collect()
+}
+
+const LEVELS: [Level; 2] = [Level::None, Level::Full];
+
+/// Numbers at which conversions differ: halfway between neighbours, subnormal, at the ends of ranges and beyond, no numbers.
+const EDGES: [f64; 34] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.75,
+    2.9,
+    -2.9,
+    1.00390625,
+    1.01171875,
+    1.00048828125,
+    1.00146484375,
+    255.0,
+    256.0,
+    -129.0,
+    300.7,
+    2048.0,
+    2049.0,
+    65504.0,
+    65519.996,
+    65520.0,
+    -7e4,
+    5.960464477539063e-8,
+    2.9802322387695312e-8,
+    8.940696716308594e-8,
+    1e-40,
+    3e9,
+    -3e9,
+    3.3961e38,
+    1e19,
+    -1e19,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+];
+
+/// What a conversion means, step by step, on the host's types.
+fn convert(number: f64, to: DType) -> f64 {
+    let whole = |number: f64| number as i64;
+    match to {
+        DType::Bool => f64::from(u8::from(number != 0.0)),
+        DType::U8 => f64::from(whole(number) as u8),
+        DType::I32 => f64::from(whole(number) as i32),
+        DType::I64 => whole(number) as f64,
+        DType::F16 => f16::from_f32(number as f32).to_f64(),
+        DType::Bf16 => bf16::from_f32(number as f32).to_f64(),
+        DType::F32 => f64::from(number as f32),
+        DType::F64 => number,
+    }
+}
+
+#[test]
+fn every_type_converts_to_every_other() {
+    for from in DType::ALL {
+        let numbers: Vec<f64> = EDGES.iter().map(|&number| convert(number, from)).collect();
+        let ty = TensorType::new(from, [EDGES.len()]);
+        let tensor = Tensor::from_numbers(&ty, numbers.iter().copied()).expect("as many numbers as elements");
+        for to in DType::ALL {
+            let source = format!("model m {{\n input x: {from}[{}]\n output y = cast(x, {to})\n}}", EDGES.len());
+            for level in LEVELS {
+                let options = Options { level, mode: Mode::Strict, ..Options::default() };
+                let results = run(&source, &[("x", tensor.view())], &options);
+                assert_eq!(results[0].1.ty(), TensorType::new(to, [EDGES.len()]));
+                for (number, found) in numbers.iter().zip(results[0].1.numbers()) {
+                    let expected = convert(*number, to);
+                    let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+                    assert!(same, "{number:e} from {from} to {to} is {found:e}, not {expected:e}");
+                }
+            }
+        }
+    }
+}
+
+/// A half stays one through a wider type; a wider number does not through a half.
+#[test]
+fn only_conversions_that_lose_nothing_are_left_out() {
+    let source = "model m {
+        input x: f32[3]
+        output narrow = cast(cast(x, bf16), f32)
+        output wide = cast(cast(cast(x, f16), f64), f16)
+    }";
+    for mode in [Mode::Strict, Mode::Accurate, Mode::Fast] {
+        let x = arr1(&[1.001f32, -0.1, 1e-3]);
+        let results = run(source, &[("x", (&x).into())], &Options { mode, ..Options::default() });
+        let narrow: Vec<f64> = x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect();
+        let wide: Vec<f64> = x.iter().map(|&x| f16::from_f32(x).to_f64()).collect();
+        assert_eq!((results[0].1.numbers(), results[1].1.numbers()), (narrow, wide), "{mode}");
+    }
+}
+
+/// A fused chain rounds at each value, as the same chain on the host does.
+#[test]
+fn each_value_of_a_chain_is_rounded() {
+    let source = "model m {
+        input a: bf16[1001]
+        input b: bf16[1001]
+        output y = (a * b + a) / b - 0.3
+    }";
+    let numbers = |step: usize| -> Array1<bf16> {
+        (0..1001).map(|i| bf16::from_f32((i * step % 1009) as f32 / 100.0 - 4.97)).collect()
+    };
+    let (a, b) = (numbers(7), numbers(11));
+    let options = Options { mode: Mode::Strict, ..Options::default() };
+    let results = run(source, &[("a", (&a).into()), ("b", (&b).into())], &options);
+    let found = results[0].1.as_bf16().expect("the output is bf16");
+    let round = |number: f32| bf16::from_f32(number).to_f32();
+    for ((&a, &b), found) in a.iter().zip(&b).zip(found) {
+        let (a, b) = (a.to_f32(), b.to_f32());
+        let expected = bf16::from_f32(round(round(round(a * b) + a) / b) - bf16::from_f32(0.3).to_f32());
+        assert_eq!(found.to_bits(), expected.to_bits(), "{a} and {b}");
+    }
+}
+
+/// 2000 ones are 2000, though counting them in `bf16` ends at 256, and their mean is 1, though their sum is beyond `f16`.
+#[test]
+fn sums_products_and_means_are_rounded_once() {
+    let source = "model m {
+        input x: bf16[3, 2000]
+        input h: f16[2000]
+        output sums = sum(x, axis = 1)
+        output columns = sum(x, axis = 0)
+        output products = x @ x.T
+        output average = mean(h)
+        loss mean(h)
+    }";
+    for (mode, level) in [(Mode::Strict, Level::None), (Mode::Accurate, Level::Full), (Mode::Fast, Level::Full)] {
+        let x = ndarray::Array2::from_elem((3, 2000), bf16::ONE);
+        let h = Array1::from_elem(2000, f16::from_f32(100.0));
+        let options = Options { mode, level, ..Options::default() };
+        let results = run(source, &[("x", (&x).into()), ("h", (&h).into())], &options);
+        let numbers = |at: usize| results[at].1.numbers();
+        assert_eq!(numbers(0), [2000.0; 3]);
+        assert_eq!(numbers(1), [3.0; 2000]);
+        assert_eq!(numbers(2), [2000.0; 9]);
+        assert_eq!(numbers(3), [100.0]);
+    }
+}
+
+/// Machine code has all 64 bits.
+#[test]
+fn long_integers_are_exact() {
+    let source = "model m {
+        input k: i64[4]
+        output square = k * k
+        output next = k + 1
+        output equal = k == 9007199254740992
+        output back = cast(cast(k, i32), i64)
+    }";
+    let k = arr1(&[i64::MAX, (1 << 53) + 1, -3_000_000_019, i64::MIN]);
+    for level in LEVELS {
+        let results = run(source, &[("k", (&k).into())], &Options { level, ..Options::default() });
+        let of = |at: usize| results[at].1.as_i64().expect("the output is i64").iter().copied().collect::<Vec<i64>>();
+        assert_eq!(of(0), k.iter().map(|k| k.wrapping_mul(*k)).collect::<Vec<_>>());
+        assert_eq!(of(1), k.iter().map(|k| k.wrapping_add(1)).collect::<Vec<_>>());
+        assert_eq!(results[2].1.numbers(), [0.0; 4]);
+        assert_eq!(of(3), k.iter().map(|&k| i64::from(k as i32)).collect::<Vec<_>>());
+    }
+}
+
+/// Parameters of 16 bits are trained, with moments of 32.
+#[test]
+fn parameters_of_16_bits_are_trained() {
+    for dtype in ["bf16", "f16"] {
+        let source = format!(
+            "dim batch = 4
+            model line {{
+                input x: {dtype}[batch, 1]
+                input y: {dtype}[batch, 1]
+                param w: {dtype}[1, 1] = constant(0.5)
+                param b: f32[1] = zeros
+                loss mse(cast(x @ w, f32) + b, cast(y, f32))
+            }}
+            // A step of the usual 0.001 would be lost between neighbours.
+            train {{ optimizer adam(lr = 0.02) }}"
+        );
+        let model = Program::from_source("line.net", &source).and_then(|program| program.only_model());
+        let model = model.unwrap_or_else(|error| panic!("{error}"));
+        let mut step = model.compile_training(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let kept: Vec<String> =
+            step.state().optimizer().map(|(name, tensor)| format!("{name}: {}", tensor.ty())).collect();
+        assert!(kept.iter().all(|kept| kept.contains(": f32")) && kept.len() == 4, "{kept:?}");
+        let number = |value: f32| if dtype == "f16" { f64::from(f16::from_f32(value)) } else { f64::from(value) };
+        let array = |values: [f32; 4]| {
+            let ty = TensorType::new(DType::from_name(dtype).expect("it is a type"), [4, 1]);
+            Tensor::from_numbers(&ty, values.map(number)).expect("four numbers")
+        };
+        let (x, y) = (array([0.0, 1.0, 2.0, 3.0]), array([1.0, 3.0, 5.0, 7.0]));
+        let mut losses = Vec::new();
+        for _ in 0..3000 {
+            losses.push(step.run(&[("x", x.view()), ("y", y.view())]).unwrap_or_else(|error| panic!("{error}")));
+        }
+        assert!(losses[0] > 5.0 && losses[2999] < 0.05, "{dtype}: {} to {}", losses[0], losses[2999]);
+        let weight = step.state().get("w").expect("the parameter is there").ty();
+        assert_eq!(weight.dtype.name(), dtype);
+    }
+}
+
+/// Inputs are views of the caller's memory in every type, whatever the layout.
+#[test]
+fn views_of_every_type_go_in() {
+    let source = "model m {
+        input a: u8[2, 3]
+        input b: i64[2, 3]
+        input c: f16[2, 3]
+        output y = cast(a, f32) + cast(b, f32) + cast(c, f32)
+    }";
+    let a = arr2(&[[1u8, 3], [200, 5], [0, 255]]);
+    let b = arr2(&[[1i64, -3], [200, 5], [0, 255]]);
+    let c = arr2(&[[0.5f32, -3.25], [2.0, 0.0], [1.0, 6e4]]).mapv(f16::from_f32);
+    let inputs = [("a", a.t().into()), ("b", b.t().into()), ("c", c.t().into())];
+    let results = run(source, &inputs, &Options::default());
+    assert_eq!(results[0].1.numbers(), [2.5, 402.0, 1.0, -3.25, 10.0, 60510.0]);
+}
+
+#[test]
+fn indices_of_every_integer_type_must_be_in_range() {
+    for dtype in [DType::U8, DType::I32, DType::I64] {
+        let source = format!("model m {{\n input x: f32[4]\n input at: {dtype}[2]\n output y = gather(x, at)\n}}");
+        let model = Program::from_source("types.net", &source).and_then(|program| program.only_model());
+        let model = model.unwrap_or_else(|error| panic!("{error}"));
+        let mut executable =
+            model.compile(&Goal::Forward, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let mut state = executable.initial_state(0);
+        let x = arr1(&[1.0f32, 2.0, 3.0, 4.0]);
+        let mut run = |at: [f64; 2]| {
+            let at = Tensor::from_numbers(&TensorType::new(dtype, [2]), at).expect("two numbers");
+            executable.run(&mut state, &[("x", (&x).into()), ("at", at.view())]).map_err(|error| error.to_string())
+        };
+        assert_eq!(run([3.0, 0.0]), Ok(()));
+        let error = run([0.0, 4.0]).expect_err("4 is out of range");
+        assert!(error.contains("element 1 of the input `at` is 4"), "{error}");
+    }
+}
