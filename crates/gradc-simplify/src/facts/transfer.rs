@@ -130,7 +130,14 @@ fn quotient(x: Range, y: Range) -> Range {
     if y.contains_zero() {
         return Range::ANY;
     }
-    x.times(y.reciprocal()).or_nan(both_infinite(x) && both_infinite(y))
+    let range = x.times(y.reciprocal()).or_nan(both_infinite(x) && both_infinite(y));
+    let quotients = [x.low / y.low, x.low / y.high, x.high / y.low, x.high / y.high];
+    if quotients.iter().any(|quotient| !quotient.is_finite()) {
+        return range;
+    }
+    // A product with a reciprocal is rounded twice, and may be off by more than the quotient that it is to bound.
+    let (low, high) = quotients.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), q| (l.min(*q), h.max(*q)));
+    Range { low, high, ..range }
 }
 
 fn integer_source(op: &Op, ty: &TensorType) -> Range {
