@@ -16,6 +16,8 @@ use crate::width::Width;
 pub(crate) struct Facts {
     /// Whether a fused multiply-add is one instruction.
     pub(crate) has_fma: bool,
+    /// Whether rounding to whole numbers is one instruction.
+    pub(crate) has_rounding: bool,
     /// Whether the machine's minimum and maximum are those of x86.
     pub(crate) is_x86: bool,
     /// Whether products and sums of the program may be fused.

@@ -25,8 +25,12 @@ use crate::target::Target;
 pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> {
     check::plan(plan)?;
     let target = Target::new(options)?;
-    let facts =
-        Facts { has_fma: target.has_fma, is_x86: target.is_x86, contract: options.contraction == Contraction::Fuse };
+    let facts = Facts {
+        has_fma: target.has_fma,
+        has_rounding: target.has_rounding,
+        is_x86: target.is_x86,
+        contract: options.contraction == Contraction::Fuse,
+    };
     let mut module = new_module(&target, plan)?;
     let mut compiler = Compiler {
         facts,

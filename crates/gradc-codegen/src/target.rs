@@ -16,6 +16,8 @@ pub(crate) struct Target {
     pub(crate) isa: Arc<dyn TargetIsa>,
     /// Whether a fused multiply-add is one instruction.
     pub(crate) has_fma: bool,
+    /// Whether rounding to whole numbers is one instruction.
+    pub(crate) has_rounding: bool,
     /// Whether NaN and signed zeros must be mended around the machine's minimum and maximum.
     pub(crate) is_x86: bool,
 }
@@ -52,8 +54,10 @@ impl Target {
             return Err(target("it does not have 64-bit addresses with the lowest byte first".to_owned()));
         }
         let is_x86 = isa.name() == "x64";
-        let has_fma =
-            !is_x86 || isa.isa_flags().iter().any(|flag| flag.name == "has_fma" && flag.as_bool() == Some(true));
-        Ok(Target { isa, has_fma, is_x86 })
+        let has = |feature: &str| {
+            !is_x86 || isa.isa_flags().iter().any(|flag| flag.name == feature && flag.as_bool() == Some(true))
+        };
+        let (has_fma, has_rounding) = (has("has_fma"), has("has_sse41"));
+        Ok(Target { isa, has_fma, has_rounding, is_x86 })
     }
 }

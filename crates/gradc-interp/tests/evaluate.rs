@@ -155,6 +155,22 @@ fn signs_and_magnitudes() {
 }
 
 #[test]
+fn whole_numbers() {
+    let halves = [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 4_503_599_627_370_495.5];
+    check_plain("round", &[f64s(&halves)], &[-2.0, -2.0, -0.0, 0.0, 2.0, 2.0, 4.0, 4_503_599_627_370_496.0]);
+    check_plain("floor", &[f64s(&halves)], &[-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4_503_599_627_370_495.0]);
+    check_plain("ceil", &[f64s(&halves)], &[-2.0, -1.0, -0.0, 1.0, 2.0, 3.0, 4.0, 4_503_599_627_370_496.0]);
+    let small = [1e-310, -1e-310, 0.5_f64.next_down(), 1.0_f64.next_down(), (-1.0_f64).next_up()];
+    check_plain("round", &[f64s(&small)], &[0.0, -0.0, 0.0, 1.0, -1.0]);
+    check_plain("floor", &[f64s(&small)], &[0.0, -1.0, 0.0, 0.0, -1.0]);
+    check_plain("ceil", &[f64s(&small)], &[1.0, -0.0, 1.0, 1.0, -0.0]);
+    let whole = [0.0, -0.0, -7.0, 9_007_199_254_740_993.0, 1e300, INF, -INF, NAN];
+    for name in ["round", "floor", "ceil"] {
+        check_plain(name, &[f64s(&whole)], &whole);
+    }
+}
+
+#[test]
 fn integers_wrap() {
     let (least, greatest) = (f64::from(i32::MIN), f64::from(i32::MAX));
     check_plain("add", &[i32s(&[greatest]), i32s(&[1.0])], &[least]);

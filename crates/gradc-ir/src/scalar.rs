@@ -19,6 +19,10 @@ pub enum ScalarOp {
     Neg,
     Abs,
     Sign,
+    Floor,
+    Ceil,
+    /// To the nearest whole number, of two the even one.
+    Round,
     Sqrt,
     Rsqrt,
     Exp,

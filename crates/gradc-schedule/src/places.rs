@@ -301,6 +301,7 @@ impl ScalarBuilder for Counter {
             Eq | Ne | Lt | Le | Gt | Ge | And | Or | Not | Select | Cast(_) => 1,
             Xor | ShiftRight(_) => 1,
             RotateLeft(_) => 3,
+            Floor | Ceil | Round => 1,
             Div | Sqrt | Rsqrt => 4,
             Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf => 20,
             Pow => 40,

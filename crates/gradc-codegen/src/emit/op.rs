@@ -41,6 +41,12 @@ impl Code<'_> {
             ScalarOp::Abs if float => self.builder.ins().fabs(a),
             ScalarOp::Abs => self.builder.ins().iabs(a),
             ScalarOp::Sign => self.sign(width, dtype, a),
+            ScalarOp::Floor if self.facts.has_rounding => self.builder.ins().floor(a),
+            ScalarOp::Floor => self.function(width, dtype, Function::Floor, a),
+            ScalarOp::Ceil if self.facts.has_rounding => self.builder.ins().ceil(a),
+            ScalarOp::Ceil => self.function(width, dtype, Function::Ceil, a),
+            ScalarOp::Round if self.facts.has_rounding => self.builder.ins().nearest(a),
+            ScalarOp::Round => self.function(width, dtype, Function::Round, a),
             ScalarOp::Min | ScalarOp::Max => self.extremum(width, op == ScalarOp::Max, first, second),
             ScalarOp::Sqrt => self.builder.ins().sqrt(a),
             ScalarOp::Rsqrt => {

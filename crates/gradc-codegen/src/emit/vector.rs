@@ -341,6 +341,8 @@ fn weight(stmt: &Stmt, lanes: u8) -> u32 {
             ScalarOp::Exp | ScalarOp::Expm1 | ScalarOp::Sigmoid => 24,
             ScalarOp::Tanh | ScalarOp::Erf | ScalarOp::Log | ScalarOp::Log1p => 32,
             ScalarOp::Pow => 40,
+            // Where it is not an instruction.
+            ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round => 8,
             ScalarOp::RotateLeft(_) => 3,
             _ => 1,
         },

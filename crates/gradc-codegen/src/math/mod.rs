@@ -17,13 +17,14 @@
 //! | erf       | 1.1   | 1.2                        | –     |
 //!
 //! In `f64` they are counted in whole units against a reference that is rounded as well, and erf is the runtime's. Powers
-//! in `f32` are within 0.51 units; in `f64` they are the runtime's, to one.
+//! in `f32` are within 0.51 units; in `f64` they are the runtime's, to one. Rounding to whole numbers is exact.
 
 mod erf;
 mod exp;
 mod log;
 mod pow;
 mod tables;
+mod whole;
 
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -50,6 +51,12 @@ pub(crate) enum Function {
     Sigmoid,
     /// The error function; in `f32` only.
     Erf,
+    /// The greatest whole number that is not greater.
+    Floor,
+    /// The least whole number that is not less.
+    Ceil,
+    /// The nearest whole number, of two the even one.
+    Round,
 }
 
 /// Emission of functions on whole vectors of one float type.
@@ -77,6 +84,9 @@ impl<'c, 'f> Math<'c, 'f> {
             Function::Tanh => self.tanh(x),
             Function::Sigmoid => self.sigmoid(x),
             Function::Erf => self.erf(x),
+            Function::Floor => self.floor(x),
+            Function::Ceil => self.ceil(x),
+            Function::Round => self.nearest_whole(x),
         }
     }
 

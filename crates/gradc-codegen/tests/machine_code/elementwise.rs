@@ -86,7 +86,9 @@ fn arithmetic_is_exact() {
     }
     for dtype in FLOATS {
         battery(ScalarOp::Div, &[dtype, dtype], dtype, 0.0);
-        battery(ScalarOp::Sqrt, &[dtype], dtype, 0.0);
+        for op in [ScalarOp::Sqrt, ScalarOp::Floor, ScalarOp::Ceil, ScalarOp::Round] {
+            battery(op, &[dtype], dtype, 0.0);
+        }
     }
 }
 

@@ -30,12 +30,14 @@ operators! {
     and
     broadcast
     cast
+    ceil
     concat
     div
     eq
     erf
     exp
     expm1
+    floor
     full
     gather
     ge
@@ -63,6 +65,7 @@ operators! {
     reduce_min
     reduce_sum
     reshape
+    round
     rsqrt
     scan
     scatter_add

@@ -64,12 +64,15 @@ fn evaluate(real: fn(&[f64]) -> f64, int: Option<fn(&[i64]) -> i64>, operands: &
 }
 
 /// Operators whose value grows with their one operand and that are NaN only where it is.
-static GROWING: [&OpDef; 6] = [
+static GROWING: [&OpDef; 9] = [
     &op::exp::EXP,
     &op::expm1::EXPM1,
     &op::tanh::TANH,
     &op::sigmoid::SIGMOID,
     &op::erf::ERF,
+    &op::floor::FLOOR,
+    &op::ceil::CEIL,
+    &op::round::ROUND,
     &op::stop_gradient::STOP_GRADIENT,
 ];
 
