@@ -4,8 +4,8 @@
 //! to a copy of the graph: forward and derivative are one graph, in which later passes see across both. The values of the
 //! original keep their numbers.
 //!
-//! This crate names no operator but addition, which sums cotangents that meet, and the loop, whose derivative is a loop
-//! around the derivative of its body. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]), unless other
+//! This crate names no operator but addition, which sums cotangents that meet, the loop, whose derivative is a loop
+//! around the derivative of its body, and the value with a rule of the program's own. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]), unless other
 //! [`Rules`] are given, and is closed over the operators, so what comes out can be differentiated again, to any order.
 //!
 //! "No gradient" is an absence, not a tensor of zeros: a value that the loss does not depend on smoothly has `None`.
@@ -26,8 +26,10 @@
 
 use std::sync::Arc;
 
-use gradc_ir::{Graph, ValueId};
+use gradc_ir::op::custom::Custom;
+use gradc_ir::{Body, Graph, ValueId};
 
+mod custom;
 mod mask;
 mod residuals;
 mod rules;
@@ -122,6 +124,13 @@ impl Rules<'_> {
         Tangents { graph: result, inputs: seeds.into_iter().map(|(_, input)| input).collect(), tangents }
     }
 
+    /// The transpose of a program's own rule as a function of the inputs that the rule has and of a tangent for each operand
+    /// that it gives a cotangent; none where the rule does not depend on its cotangent. Its one result is the tangent of the
+    /// value.
+    pub fn transpose(&self, custom: &Custom) -> Option<Body> {
+        custom::transposed(self, custom, &(0..custom.wrt).collect::<Vec<_>>())
+    }
+
     /// As [`hvp`](fn@hvp), by these rules.
     pub fn hvp(&self, graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Tangents {
         let first = self.gradient(graph, loss, wrt);
@@ -140,7 +149,7 @@ pub fn reached(graph: &Graph, loss: ValueId, wrt: &[ValueId]) -> Vec<bool> {
     flows[loss.index()] = graph.dtype(loss).is_float();
     for value in graph.values().rev().filter(|value| graph.dtype(*value).is_float()) {
         if flows[value.index()] && sweep::passes(graph, value) {
-            graph.operands(value).iter().for_each(|operand| flows[operand.index()] = true);
+            graph.differentiable_operands(value).iter().for_each(|operand| flows[operand.index()] = true);
         }
     }
     wrt.iter().map(|&value| flows[value.index()] && graph.dtype(value).is_float()).collect()

@@ -9,7 +9,7 @@
 //! This holds along chains of elementwise operators, which keep elements in their places, and is only written where an
 //! operator of the chain can leave the finite numbers ([`Domain::unbounded`](gradc_ir::Domain)).
 
-use gradc_ir::{Class, Graph, ValueId};
+use gradc_ir::{Body, Class, Graph, ValueId};
 use smallvec::SmallVec;
 
 /// A truth value, and whether it is where it holds or where it does not that a cotangent is not zero.
@@ -77,11 +77,30 @@ fn alike(graph: &Graph, a: ValueId, b: ValueId, depth: usize) -> bool {
 pub(crate) fn may_be_infinite(graph: &Graph) -> Vec<bool> {
     let mut suspect = vec![false; graph.len()];
     for value in graph.values() {
-        let Some(op) = graph.op(value).filter(|op| op.def.class == Class::Elementwise) else { continue };
+        let Some(op) = graph.op(value).filter(|_| is_elementwise(graph, value)) else { continue };
         let operands = graph.operands(value).iter().any(|operand| suspect[operand.index()]);
-        suspect[value.index()] = graph.dtype(value).is_float() && (op.def.domain.unbounded || operands);
+        let own = op.def.domain.unbounded || graph.as_custom(value).is_some_and(|custom| is_unbounded(&custom.rule));
+        suspect[value.index()] = graph.dtype(value).is_float() && (own || operands);
     }
     suspect
+}
+
+/// Whether an operator keeps elements in their places, and so does its derivative.
+fn is_elementwise(graph: &Graph, value: ValueId) -> bool {
+    match graph.as_custom(value) {
+        Some(custom) => custom
+            .rule
+            .graph()
+            .values()
+            .filter_map(|value| custom.rule.graph().op(value))
+            .all(|op| matches!(op.def.class, Class::Elementwise | Class::Source)),
+        None => graph.op(value).is_some_and(|op| op.def.class == Class::Elementwise),
+    }
+}
+
+/// Whether a rule can leave the finite numbers.
+fn is_unbounded(rule: &Body) -> bool {
+    rule.graph().values().filter_map(|value| rule.graph().op(value)).any(|op| op.def.domain.unbounded)
 }
 
 /// What operand number `operand` of `value` receives, and its mask: `contribution`, which the rule of the operator has made
@@ -94,8 +113,7 @@ pub(crate) fn carried(
     contribution: ValueId,
 ) -> (ValueId, Mask) {
     let own = Mask::of(graph, contribution);
-    let elementwise = graph.op(value).is_some_and(|op| op.def.class == Class::Elementwise);
-    if !elementwise || mask.0.is_empty() {
+    if !is_elementwise(graph, value) || mask.0.is_empty() {
         return (contribution, own);
     }
     let contribution = if suspect[value.index()] { mask.apply(graph, contribution) } else { contribution };

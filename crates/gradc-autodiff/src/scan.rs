@@ -145,7 +145,7 @@ fn active(scan: &Scan, given: &[bool]) -> Vec<bool> {
             active[input.index()] = graph.dtype(input).is_float();
         }
         for value in graph.values().filter(|&value| sweep::passes(graph, value)) {
-            active[value.index()] = graph.operands(value).iter().any(|operand| active[operand.index()]);
+            active[value.index()] = graph.differentiable_operands(value).iter().any(|operand| active[operand.index()]);
         }
         let mut settled = true;
         for (i, result) in scan.body.results().take(scan.carries).enumerate() {
@@ -169,7 +169,7 @@ fn useful(scan: &Scan, given: &[bool]) -> Vec<bool> {
         scan.body.results().zip(&given).for_each(|(result, given)| useful[result.index()] |= given);
         for value in graph.values().rev().filter(|&value| sweep::passes(graph, value)) {
             if useful[value.index()] {
-                graph.operands(value).iter().for_each(|operand| useful[operand.index()] = true);
+                graph.differentiable_operands(value).iter().for_each(|operand| useful[operand.index()] = true);
             }
         }
         let mut settled = true;

@@ -4,7 +4,7 @@ use gradc_ir::{Derivative, Graph, Jvp, Origin, ValueId, Vjp};
 
 use crate::mask::{Mask, carried, may_be_infinite};
 use crate::rules::Rules;
-use crate::scan;
+use crate::{custom, scan};
 
 /// Appends the reverse-mode derivative: given cotangents of some values, those of each of `wrt`, or none.
 ///
@@ -43,6 +43,17 @@ pub(crate) fn pull_back(
         }
         let Some((cotangent, mask)) = cotangents[value.index()].clone() else { continue };
         name_after(graph, value, cotangent, "d_");
+        if let Some(own) = graph.as_custom(value) {
+            graph.set_origin(graph.node(value).origin);
+            let contributions = custom::pull_back(graph, value, &own, cotangent, &wanted);
+            for (position, contribution) in contributions.into_iter().enumerate() {
+                let Some(contribution) = contribution else { continue };
+                let operand = graph.operands(value)[position];
+                let (contribution, mask) = carried(graph, value, &suspect, &mask, contribution);
+                receive(graph, &mut cotangents[operand.index()], contribution, mask);
+            }
+            continue;
+        }
         let Some(Derivative::Rules { vjp, .. }) = rules.of(graph, value) else { continue };
         graph.set_origin(graph.node(value).origin);
         let mut rule = Vjp::new(graph, value, cotangent, &wanted);
@@ -103,10 +114,17 @@ pub(crate) fn push_forward(
                     }
                 }
             }
-            Derivative::Rules { jvp, .. } if operands.iter().any(Option::is_some) => {
-                let mut rule = Jvp::new(graph, value, &operands);
-                jvp(&mut rule);
-                let Some(tangent) = rule.finish() else { continue };
+            Derivative::Body | Derivative::Rules { .. } if operands.iter().any(Option::is_some) => {
+                let found = match (derivative, graph.as_custom(value)) {
+                    (_, Some(own)) => custom::push_forward(graph, rules, value, &own, &operands),
+                    (Derivative::Rules { jvp, .. }, None) => {
+                        let mut rule = Jvp::new(graph, value, &operands);
+                        jvp(&mut rule);
+                        rule.finish()
+                    }
+                    _ => None,
+                };
+                let Some(tangent) = found else { continue };
                 meet(graph, &mut tangents[value.index()], tangent);
                 if let Some(tangent) = tangents[value.index()] {
                     name_after(graph, value, tangent, "t_");

@@ -7,6 +7,7 @@ use gradc::ir::{DType, Graph, Role, Tensor, ValueId};
 use gradc::pipeline::{Unobserved, lower_by};
 use gradc::{Error, Goal};
 
+use crate::custom;
 use crate::difference::{Slope, compare, jumps, relative_error};
 use crate::evaluate::{Bindings, Compiled, interpreted, values};
 use crate::finding::Finding;
@@ -156,7 +157,12 @@ fn dot_test(
     let (onward, backward) = (inner(&tangents, &weights), inner(&cotangents, &along));
     let error = relative_error(onward.value, backward.value, onward.scale.max(backward.scale), 0.0, EXACT);
     let name = "forward mode against reverse mode";
-    Ok(IdentityReport { name, error, tolerance: EXACT, verdict: verdict(error, EXACT), of: None })
+    // A rule that is not linear has no transpose.
+    let verdict = match custom::is_nonlinear(&subject.graph, &leaves, &subject.results) {
+        true => Verdict::Skipped,
+        false => verdict(error, EXACT),
+    };
+    Ok(IdentityReport { name, error, tolerance: EXACT, verdict, of: None })
 }
 
 /// The inner product of derivatives, where they are not absent, and directions.

@@ -60,6 +60,31 @@ pub enum Finding {
         /// How many it has.
         of: usize,
     },
+    /// A derivative rule of the program's own is not the derivative of what its function computes.
+    OtherRule {
+        /// The function.
+        function: String,
+        /// Where it is called.
+        span: Option<Span>,
+        /// In what way.
+        reason: Reason,
+        /// Whether that is a failure.
+        fails: bool,
+    },
+}
+
+/// Why a rule is not the derivative of what its function computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// It is not linear in the cotangent, and a derivative is.
+    NotLinear,
+    /// It differs from finite differences.
+    Differs {
+        /// The argument by which it does.
+        by: String,
+        /// The relative error.
+        error: f64,
+    },
 }
 
 /// One of an operator's derivative rules.
@@ -76,7 +101,7 @@ pub enum Rule {
 impl Finding {
     /// Whether it is an error, and not only worth knowing.
     pub fn is_error(&self) -> bool {
-        !matches!(self, Finding::Kink { .. })
+        !matches!(self, Finding::Kink { .. } | Finding::OtherRule { fails: false, .. })
     }
 
     /// The operator that it is about.
@@ -87,6 +112,7 @@ impl Finding {
             | Finding::WrongRewrite { operator, .. }
             | Finding::NotFinite { operator, .. }
             | Finding::Kink { operator, .. } => operator,
+            Finding::OtherRule { .. } => gradc::ir::op::custom::CUSTOM.name,
         }
     }
 
@@ -97,7 +123,8 @@ impl Finding {
             | Finding::WrongCode { span, .. }
             | Finding::WrongRewrite { span, .. }
             | Finding::NotFinite { span, .. }
-            | Finding::Kink { span, .. } => *span,
+            | Finding::Kink { span, .. }
+            | Finding::OtherRule { span, .. } => *span,
         }
     }
 
@@ -138,12 +165,34 @@ impl Finding {
                     "the gradient is between the slopes of the two sides; there is no derivative for it to equal";
                 (Diagnostic::warning(codes::KINK, message).note(note), label)
             }
+            Finding::OtherRule { function, reason, fails, .. } => other_rule(function, reason, *fails),
         };
         match self.span() {
             Some(span) => diagnostic.primary(span, label),
             None => diagnostic.note(label),
         }
     }
+}
+
+fn other_rule(function: &str, reason: &Reason, fails: bool) -> (Diagnostic, String) {
+    let message = format!("the rule of `{function}` is not the derivative of what it computes");
+    let (label, note) = match reason {
+        Reason::NotLinear => (
+            "the rule of this function is not linear in its cotangent".to_owned(),
+            "what comes before it is not compared with finite differences, nor forward mode with reverse mode",
+        ),
+        Reason::Differs { by, error } => (
+            format!("by `{by}`, the relative error of the rule is {error:.1e}"),
+            "the model is compared with finite differences as if the rule were right",
+        ),
+    };
+    let diagnostic = match fails {
+        true => Diagnostic::error(codes::WRONG_RULE, message),
+        false => Diagnostic::warning(codes::OTHER_DERIVATIVE, message)
+            .note(note)
+            .help("`--check-custom` makes this an error"),
+    };
+    (diagnostic, label)
 }
 
 fn wrong_rule(operator: &str, rule: Rule, operands: &[usize]) -> (Diagnostic, String) {

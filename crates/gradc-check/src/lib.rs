@@ -14,7 +14,9 @@
 //! backwards, and the first that is wrong is named with its place in the source. Where a difference does not converge
 //! because the loss has a kink there, the operator and its place are named too; that is no failure.
 //!
-//! A model's `stop_gradient` is taken at its word: differences hold still what it marks.
+//! A model's `stop_gradient` is taken at its word: differences hold still what it marks. So is a derivative rule of its own
+//! (`vjp`): the model is compared as if the rule were right, and that it is another derivative than that of what is computed
+//! is worth a warning.
 //!
 //! The check is a function of the model and its [`Options`]: the same ones give the same [`Report`].
 //!
@@ -37,6 +39,7 @@
 //! ```
 
 mod consistency;
+mod custom;
 mod difference;
 mod evaluate;
 mod finding;
@@ -46,10 +49,11 @@ mod options;
 mod point;
 mod report;
 mod run;
+mod steps;
 mod subject;
 mod table;
 
-pub use finding::{Finding, Rule};
+pub use finding::{Finding, Reason, Rule};
 pub use options::Options;
 pub use point::Point;
 pub use report::{Compared, IdentityReport, Report, TargetReport, Verdict};

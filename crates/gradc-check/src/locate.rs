@@ -9,6 +9,7 @@ use crate::finding::{Finding, Rule};
 use crate::options::Options;
 use crate::point::Random;
 use crate::report::Verdict;
+use crate::steps::steps;
 use crate::subject::Subject;
 
 /// The application closest to the loss whose rule disagrees with finite differences of the operator alone.
@@ -19,10 +20,28 @@ pub(crate) fn wrong_rule(
     options: &Options,
     rule: Rule,
 ) -> Option<Finding> {
-    let graph = &subject.graph;
     let between = between(subject);
-    let candidates = graph.values().rev().filter(|value| between[value.index()]);
-    candidates.filter(|&value| differentiable(graph, value)).find_map(|value| {
+    wrong_rule_in(rules, &subject.graph, &|value| between[value.index()], point, options, rule)
+}
+
+/// The last application of a graph, of those that count, whose rule is wrong; those of a loop in its body, in some of its
+/// steps.
+fn wrong_rule_in(
+    rules: &Rules<'_>,
+    graph: &Graph,
+    counts: &dyn Fn(ValueId) -> bool,
+    point: &Bindings,
+    options: &Options,
+    rule: Rule,
+) -> Option<Finding> {
+    graph.values().rev().filter(|&value| counts(value)).find_map(|value| {
+        if graph.as_scan(value).is_some() {
+            let mut steps = steps(graph, point, value).into_iter().rev();
+            return steps.find_map(|(body, point)| wrong_rule_in(rules, &body, &|_| true, &point, options, rule));
+        }
+        if !differentiable(graph, value) {
+            return None;
+        }
         let op = graph.op(value)?;
         let tensors = values(graph, point, graph.operands(value));
         let mut random = Random::new(options.seed, &format!("operator {}", value.index()));
@@ -193,7 +212,7 @@ fn slope(graph: &Graph, point: &Bindings, cotangents: &[Option<ValueId>], along:
 }
 
 /// A tensor moved by `t` along a direction.
-fn displaced(tensor: &Tensor, direction: &[f64], t: f64) -> Tensor {
+pub(crate) fn displaced(tensor: &Tensor, direction: &[f64], t: f64) -> Tensor {
     let moved = tensor.data().iter().zip(direction).map(|(x, v)| x + t * v);
     Tensor::new(tensor.ty().clone(), moved.collect())
 }

@@ -17,6 +17,8 @@ pub struct Options {
     pub wrt: Vec<String>,
     /// Whether second derivatives are checked.
     pub second_order: bool,
+    /// Whether it is a failure that a derivative rule of the program's own is not the derivative of what is computed.
+    pub check_custom: bool,
     /// How the optimised gradient is compiled. The element type is always `f64`.
     pub compile: gradc::Options,
 }
@@ -31,6 +33,7 @@ impl Default for Options {
             small: 32,
             wrt: Vec::new(),
             second_order: false,
+            check_custom: false,
             compile: gradc::Options::default(),
         }
     }

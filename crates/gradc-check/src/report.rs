@@ -76,6 +76,8 @@ pub enum Verdict {
     /// There is no derivative to agree with: the loss has a kink here. What the gradient says lies between the slopes of
     /// the two sides.
     Kink,
+    /// They were not compared: a derivative rule of the program's own is not meant to agree.
+    Skipped,
     /// They disagree.
     Fail,
 }
@@ -86,6 +88,7 @@ impl Verdict {
         match self {
             Verdict::Ok => "ok",
             Verdict::Kink => "kink",
+            Verdict::Skipped => "skip",
             Verdict::Fail => "FAIL",
         }
     }

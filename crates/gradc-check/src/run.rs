@@ -5,6 +5,7 @@ use gradc::ir::{Graph, LeafKind, Role};
 use gradc::{Error, Model, ensure_state_fits};
 
 use crate::consistency;
+use crate::custom;
 use crate::difference::{Comparison, Slope, compare};
 use crate::evaluate::{Bindings, Compiled, interpreted};
 use crate::finding::{Finding, Rule};
@@ -47,7 +48,8 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
             return Ok(report);
         }
     }
-    let (held, held_point) = subject.held_still(&point);
+    report.findings.extend(custom::others(&subject.graph, &point, options));
+    let (held, held_point) = subject.as_declared(rules).held_still(&point);
     let mut function = Compiled::plainly(held.graph.clone(), &held, &held_point)?;
     for number in 0..subject.targets.len() {
         let checked = check_target(&subject, number, &gradient, &mut function, &held_point, options)?;
@@ -59,7 +61,12 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
     }
     report.identities = consistency::identities(rules, &subject, &point, &gradient, loss, options)?;
     if options.second_order {
-        report.identities.extend(consistency::second_order(rules, &subject, &point, options)?);
+        let mut identities = consistency::second_order(rules, &subject, &point, options)?;
+        // The second derivative of a function whose first derivative is that of another is none of either.
+        if report.findings.iter().any(|finding| matches!(finding, Finding::OtherRule { .. })) {
+            identities.iter_mut().for_each(|identity| identity.verdict = Verdict::Skipped);
+        }
+        report.identities.extend(identities);
     }
     if report.count(Verdict::Fail) > 0 && report.findings.iter().all(|finding| !finding.is_error()) {
         report.findings.extend(first_disagreement(rules, &subject, &point, &gradient, options)?);
@@ -137,6 +144,8 @@ fn check_target(
     function.set(&leaf, at.iter().copied());
     let nothing = Comparison { error: 0.0, verdict: Verdict::Ok, step: options.step };
     let (comparison, direction) = worst.unwrap_or((nothing, Vec::new()));
+    // A rule that is not linear is the derivative of no function.
+    let skipped = custom::is_nonlinear(&subject.graph, &[target.leaf], &[subject.loss]);
     let square_mean = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>() / elements.max(1) as f64;
     let report = TargetReport {
         name: target.name.clone(),
@@ -145,7 +154,7 @@ fn check_target(
         gradient: claimed.map(|g| square_mean(g).sqrt()),
         error: comparison.error,
         tolerance: options.tolerance,
-        verdict: comparison.verdict,
+        verdict: if skipped { Verdict::Skipped } else { comparison.verdict },
     };
     Ok(CheckedTarget { report, direction, step: comparison.step })
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use gradc::autodiff::Rules;
 use gradc::ir::{DType, Graph, LeafKind, Role, Tensor, TensorType, ValueId};
 use gradc::pipeline::find_value;
 use gradc::{Error, GoalError, index_bounds};
 
+use crate::custom;
 use crate::evaluate::{Bindings, values};
 use crate::held::Opened;
 
@@ -127,6 +129,17 @@ impl Subject {
     /// The leaves that are moved.
     pub(crate) fn leaves(&self) -> Vec<ValueId> {
         self.targets.iter().map(|target| target.leaf).collect()
+    }
+
+    /// The subject in which each value with a rule of the program's own moves as the rule says.
+    pub(crate) fn as_declared(&self, rules: &Rules<'_>) -> Subject {
+        let (graph, renumbered) = custom::as_declared(rules, &self.graph);
+        let mut result = Subject { graph, ..self.clone() };
+        let renumber = |value: &mut ValueId| *value = renumbered[value.index()];
+        renumber(&mut result.loss);
+        result.results.iter_mut().for_each(renumber);
+        result.targets.iter_mut().for_each(|target| renumber(&mut target.leaf));
+        result
     }
 
     /// The subject with what every `stop_gradient` gives held at what it is at `point`: the function whose derivative the

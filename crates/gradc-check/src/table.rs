@@ -57,8 +57,12 @@ impl Report {
             count => format!("{count} gradients"),
         };
         let identities = self.identities.len();
+        let skipped = match count(Verdict::Skipped) {
+            0 => String::new(),
+            skipped => format!(", {skipped} not compared"),
+        };
         format!(
-            "check result: {outcome}. {gradients} and {identities} identities: {} ok, {} at a kink, {} failed",
+            "check result: {outcome}. {gradients} and {identities} identities: {} ok, {} at a kink{skipped}, {} failed",
             count(Verdict::Ok),
             count(Verdict::Kink),
             count(Verdict::Fail)

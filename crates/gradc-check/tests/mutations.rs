@@ -334,6 +334,42 @@ const MUTANTS: &[Mutant] = &[
         program: "param w: [3] = he_normal
                   output y = «tanh(w)»",
     },
+    Mutant {
+        what: "forgets a factor in the steps of a loop",
+        operator: "sigmoid",
+        rule: Rule::Reverse,
+        derivative: |def| {
+            reverse(def, |cx| {
+                let (y, g) = (cx.result(), cx.cotangent());
+                cx.contribute(0, |graph| graph.mul(g, y));
+            })
+        },
+        program: "input x: f32[5, 3]
+                  param w: [3] = he_normal
+                  let h = tanh(w)
+                  output y = scan x_t in x {
+                      h = tanh(«sigmoid(h * x_t)» - w)
+                      h * h
+                  }",
+    },
+    Mutant {
+        what: "is wrong in forward mode alone, in a loop within a loop",
+        operator: "exp",
+        rule: Rule::Forward,
+        derivative: |def| match def.derivative {
+            Derivative::Rules { vjp, .. } => {
+                Derivative::Rules { vjp, jvp: |cx| cx.contribute(0, |graph, t| graph.scale(t, 1.0)) }
+            }
+            none => none,
+        },
+        program: "input x: f32[4, 3]
+                  param w: [3] = he_normal
+                  output y = scan x_t in x, reverse = true {
+                      let s = w
+                      scan n in iota(3) { s = s - «exp(-s * s)» * x_t * cast(n, f32) }
+                      s
+                  }",
+    },
 ];
 
 /// The report on a program whose marks have been taken out, with the place that they were around.

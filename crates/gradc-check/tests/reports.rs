@@ -135,6 +135,72 @@ fn what_is_stopped_within_loops_is_held_still() {
     }
 }
 
+/// Rules of the program's own, in every place where they can stand.
+const WITH_RULES: &str = "
+fn rounded(x: [..]) -> [..] { round(x) } vjp(g) { g }
+fn log1pexp(x: [..]) -> [..] { max(x, 0) + log1p(exp(-abs(x))) } vjp(g) { g * sigmoid(x) }
+layer quantised(x: [.., d]) -> [.., d] {
+    param w: [d, d] = he_normal
+    rounded(4 * x @ w) / 4
+}
+model m {
+    input x: f32[5, 3]
+    param w: [3] = he_normal
+    let h = tanh(w)
+    let hs = scan x_t in x, truncate = 2 {
+        h = tanh(rounded(3 * h) + w * x_t)
+        log1pexp(h)
+    }
+    let y = quantised(hs)
+    loss sum(log1pexp(y * y * w))
+}
+";
+
+/// A rule is taken at its word, so that everything around it is compared; that it is another derivative is a warning.
+#[test]
+fn a_rule_of_the_programs_own_is_taken_at_its_word() {
+    let at_word = report(WITH_RULES, &Options::default());
+    assert!(at_word.passed() && at_word.count(Verdict::Ok) == 2 + 3, "{}", at_word.table());
+    let rules = |report: &Report| -> Vec<(String, bool)> {
+        let of_rule = |finding: &Finding| match finding {
+            Finding::OtherRule { function, fails, .. } => (function.clone(), *fails),
+            other => panic!("{other:?}"),
+        };
+        report.findings.iter().map(of_rule).collect()
+    };
+    // One for each call; `log1pexp` is right.
+    assert_eq!(rules(&at_word), [("rounded".to_owned(), false), ("rounded".to_owned(), false)]);
+    let strict = report(WITH_RULES, &Options { check_custom: true, ..Options::default() });
+    assert!(!strict.passed());
+    assert_eq!(rules(&strict), [("rounded".to_owned(), true), ("rounded".to_owned(), true)]);
+    assert_eq!(strict.table().replace("FAILED", "ok"), at_word.table());
+}
+
+#[test]
+fn second_derivatives_are_compared_where_rules_are_derivatives() {
+    let options = Options { second_order: true, ..Options::default() };
+    let skipped = report(WITH_RULES, &options);
+    assert!(skipped.passed() && skipped.count(Verdict::Skipped) == 2, "{}", skipped.table());
+    let right =
+        report(&WITH_RULES.replace("round(x) } vjp(g) { g }", "tanh(x) } vjp(g, y) { g * (1 - y * y) }"), &options);
+    assert!(right.passed() && right.count(Verdict::Ok) == 2 + 5 && right.findings.is_empty(), "{}", right.table());
+}
+
+#[test]
+fn what_lies_before_a_rule_that_is_not_linear_is_not_compared() {
+    let text = shown(
+        "fn clipped(x: [..]) -> [..] { x } vjp(g) { max(min(g, 0.1), -0.1) }
+model m {
+    param before: [4] = he_normal
+    param after: [4] = he_normal
+    loss sum(square(clipped(tanh(before)) * after))
+}
+",
+        &Options::default(),
+    );
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn a_parameter_without_a_gradient_agrees_where_differences_are_zero() {
     let text = "model m {
@@ -189,5 +255,13 @@ fn the_examples_of_the_explanations_do_what_they_say() {
         let found: Vec<_> = first.findings.iter().map(|finding| finding.diagnostic().code()).collect();
         assert_eq!(found, [code]);
         assert!(second.passed() && second.findings.is_empty(), "{code}: {}", second.table());
+    }
+    for (code, check_custom) in [(codes::OTHER_DERIVATIVE, false), (codes::WRONG_RULE, true)] {
+        let options = Options { check_custom, ..Options::default() };
+        let programs = code.explanation().split("```net\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let reports: Vec<Report> = programs.map(|program| report(program, &options)).collect();
+        let found: Vec<_> = reports[0].findings.iter().map(|finding| finding.diagnostic().code()).collect();
+        assert_eq!((found, reports[0].passed()), (vec![code], !check_custom));
+        assert!(reports[1..].iter().all(|report| report.passed() && report.findings.is_empty()), "{code}");
     }
 }

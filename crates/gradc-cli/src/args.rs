@@ -355,6 +355,10 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) second_order: bool,
 
+    /// Fail where a rule of the program's own (`vjp`) is not the derivative of what its function computes
+    #[arg(long)]
+    pub(crate) check_custom: bool,
+
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
 

@@ -51,6 +51,7 @@ fn check_options(args: &CheckArgs) -> Options {
         directions: usize::from(args.directions),
         wrt: args.wrt.clone(),
         second_order: args.second_order,
+        check_custom: args.check_custom,
         compile: options(&args.compile, None),
         ..Options::default()
     }

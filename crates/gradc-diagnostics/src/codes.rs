@@ -66,6 +66,7 @@ codes! {
     E0129 NO_TUPLES                 "there are no tuples";
     E0130 STRAY_HOLE                "`_` is used outside of a call";
     E0131 SETTING_WITH_SIGN         "a setting is written with `=` or `:`";
+    E0132 MISPLACED_RULE            "a derivative rule is not that of a `fn`";
 
     // Names and calls.
     E0201 UNKNOWN_NAME              "a name is not known";
@@ -113,6 +114,8 @@ codes! {
     E0323 BAD_EINSUM                "an equation of `einsum` does not fit its operands";
     E0324 EINSUM_EXTENTS            "an axis of `einsum` has two extents";
     E0325 CARRY_CHANGES             "a step of a `scan` changes the type of what it carries";
+    E0326 COTANGENT_COUNT           "a derivative rule gives too many cotangents or too few";
+    E0327 COTANGENT_TYPE            "a cotangent has another type than its argument";
 
     // Types and values.
     E0401 WRONG_KIND                "a value is of the wrong kind";
@@ -127,6 +130,8 @@ codes! {
     E0410 BAD_RECIPE                "an initializer has impossible arguments";
     E0411 PARAM_NOT_FLOAT           "a parameter does not hold floats";
     E0412 FAILED                    "a function does not take these arguments";
+    E0413 RULE_WITHOUT_FLOATS       "a derivative rule has nothing to differentiate";
+    E0414 HIDDEN_DEPENDENCE         "a derivative rule leaves out what its function depends on";
 
     // Models, training blocks and imports.
     E0501 NOT_SCALAR                "a loss or metric is not a single float";
@@ -162,12 +167,14 @@ codes! {
     W0705 UNUSED_DIM                "a dim or const is not used";
     W0706 UNREACHED_PARAMETER       "the loss does not depend on a parameter";
     W0707 KINK                      "the loss has a kink at the point of a gradient check";
+    W0708 OTHER_DERIVATIVE          "a derivative rule is not the derivative of its function";
 
     // Checks of gradients.
     E0801 WRONG_DERIVATIVE          "a derivative does not agree with finite differences";
     E0802 NOT_FINITE                "a loss or gradient is not finite";
     E0803 WRONG_MACHINE_CODE        "machine code and interpreter disagree";
     E0804 WRONG_REWRITE             "optimised and unoptimised code disagree";
+    E0805 WRONG_RULE                "a derivative rule of a program is wrong";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.

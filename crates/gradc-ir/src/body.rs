@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHasher;
 
 use crate::op::TypeError;
-use crate::{Attr, Graph, LeafKind, NodeKind, Role, Tensor, TensorType, ValueId, verify};
+use crate::{Attr, Graph, LeafKind, NodeKind, Origin, Role, Tensor, TensorType, ValueId, verify};
 
 /// A verified graph that stands for a function of tensors: its leaves are inputs, its results are outputs, both in order.
 /// Nothing in it is dead but inputs. Cheap to clone; compared, ordered and hashed by its structure, so that names and
@@ -111,6 +111,36 @@ impl Body {
         let result = |value: ValueId| given.get(&value).copied().or(computed[value.index()].as_ref()).cloned();
         let results: Option<Vec<Tensor>> = self.results().map(result).collect();
         results.ok_or_else(|| TypeError("a result is not there".into()))
+    }
+}
+
+impl Graph {
+    /// Writes the values of a body to this graph, with the inputs as given: its results. Values keep names and places.
+    pub fn instantiate(&mut self, body: &Body, inputs: &[ValueId]) -> Vec<ValueId> {
+        let (graph, origin) = (body.graph(), self.origin());
+        let mut copies: Vec<ValueId> = Vec::with_capacity(graph.len());
+        let mut given = inputs.iter().copied();
+        for value in graph.values() {
+            let copy = match graph.op(value) {
+                // Leaves are inputs, in order.
+                None => given.next().unwrap_or_else(|| unreachable!("gradc has a bug: a body lacks an input")),
+                Some(op) => {
+                    let operands: Vec<ValueId> =
+                        graph.operands(value).iter().map(|operand| copies[operand.index()]).collect();
+                    let span = graph.node(value).origin.span.or(origin.span);
+                    self.set_origin(Origin { span, ..origin });
+                    // Constants are made anew in places of their own.
+                    let copy = self.emit(op.clone(), &operands);
+                    if let Some(name) = graph.value_name(value) {
+                        self.set_value_name(copy, name.clone());
+                    }
+                    copy
+                }
+            };
+            copies.push(copy);
+        }
+        self.set_origin(origin);
+        body.results().map(|result| copies[result.index()]).collect()
     }
 }
 

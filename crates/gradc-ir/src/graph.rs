@@ -456,17 +456,18 @@ impl Graph {
                 let dtype = convert(node.ty.dtype);
                 if let NodeKind::Op(op) = &mut node.kind {
                     // The packed results of a loop have one type, whatever their elements'.
-                    if op.is(&crate::op::scan::SCAN) {
-                        op.attrs = in_types_of_body(&op.attrs, convert);
-                        return node;
-                    }
+                    let packed = op.is(&crate::op::scan::SCAN);
                     let attrs = op.attrs.iter().map(|(name, value)| match value {
                         Attr::DType(dtype) => (*name, Attr::DType(convert(*dtype))),
                         Attr::Float(number) if number.get().is_nan() => (*name, Attr::from(f64::NAN)),
                         Attr::Float(number) => (*name, Attr::from(dtype.round(number.get()))),
+                        Attr::Body(body) => (*name, Attr::Body(body_in_types(body, convert))),
                         other => (*name, other.clone()),
                     });
                     op.attrs = Attrs::new(attrs.collect::<Vec<_>>());
+                    if packed {
+                        return node;
+                    }
                 }
                 node.ty.dtype = dtype;
                 node
@@ -493,15 +494,8 @@ impl Graph {
     }
 }
 
-/// The attributes of a loop with a body in other types.
-fn in_types_of_body(attrs: &Attrs, convert: impl Fn(DType) -> DType + Copy) -> Attrs {
-    let attrs = attrs.iter().map(|(name, value)| match value {
-        Attr::Body(body) => {
-            let converted = Body::new(&body.graph().in_types(convert));
-            // The type rules of operators make no difference between floats.
-            (*name, Attr::Body(converted.unwrap_or_else(|error| panic!("gradc has a bug: {error}"))))
-        }
-        other => (*name, other.clone()),
-    });
-    Attrs::new(attrs.collect::<Vec<_>>())
+/// A body in other types.
+fn body_in_types(body: &Body, convert: impl Fn(DType) -> DType + Copy) -> Body {
+    // The type rules of operators make no difference between floats.
+    Body::new(&body.graph().in_types(convert)).unwrap_or_else(|error| panic!("gradc has a bug: {error}"))
 }

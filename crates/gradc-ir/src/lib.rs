@@ -9,6 +9,8 @@
 //! - **Broadcasting is an operator.** Elementwise operators take operands of one and the same shape.
 //! - **Constants are typed.** `full` fills a whole shape with one number; the text form writes it as a literal.
 //! - **A loop is an operator.** [`scan`](op::scan) holds the graph of one step as an attribute; a value stays one tensor.
+//! - **A derivative may be a program's own.** [`custom`](op::custom) holds the graph of the rule that a value is to be
+//!   differentiated by.
 //! - **Results have roles.** What a graph is for is the list of its [`Output`]s: outputs, the loss, metrics,
 //!   gradients, and the updates a training step makes to its parameters and state.
 //!
@@ -27,6 +29,7 @@ pub mod body;
 pub mod dtype;
 pub mod graph;
 pub mod init;
+pub mod linear;
 pub mod op;
 mod part;
 
@@ -41,6 +44,7 @@ pub use body::Body;
 pub use dtype::DType;
 pub use graph::{Graph, LeafKind, Node, NodeKind, Origin, Output, Role, ScopeId, ValueId};
 pub use init::Init;
+pub use linear::Linear;
 pub use op::{Arity, Case, Class, Derivative, Domain, Jvp, Notation, Op, OpDef, TypeError, Vjp};
 pub use scalar::{ScalarBuilder, ScalarOp, ScalarValue};
 pub use shape::{Shape, TensorType};

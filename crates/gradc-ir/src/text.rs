@@ -29,10 +29,27 @@
 //!     } : f32[3], f32[8, 3]
 //! ```
 //!
+//! A value with a derivative rule of its own has a line and a block for the rule. Its inputs are what the rule gives a
+//! cotangent, what it reads besides, the value itself, and the cotangent of that.
+//!
+//! ```text
+//!     y = custom scaled(t1) {
+//!         wrt x : f32[3] = x
+//!         const k : f32[3] = k
+//!         result y : f32[3]
+//!         cotangent g : f32[3]
+//!
+//!         t1 = g * k : f32[3]
+//!
+//!         gives x = t1
+//!     } : f32[3]
+//! ```
+//!
 //! One line is one operator. Elementwise operators write constants as literals; a literal has the type of its
 //! neighbour. Values are named after the source, under the path of their layer; values without a name are `t1`, `t2`…
 //! within their layer.
 
+mod custom;
 mod loops;
 mod names;
 mod print;

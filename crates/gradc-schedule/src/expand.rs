@@ -82,7 +82,7 @@ fn is_expanded(graph: &Graph, value: ValueId, op: &Op) -> bool {
             !exact && (narrow(result) || operands.any(narrow))
         }
         Class::Source => op.is(&op::iota::IOTA) && narrow(graph.dtype(value)),
-        Class::Movement | Class::Indexed | Class::Scan => false,
+        Class::Movement | Class::Indexed | Class::Scan | Class::Custom => false,
     }
 }
 

@@ -135,6 +135,9 @@ impl<'g> Places<'g> {
                 true
             }
             Class::Source | Class::Elementwise => false,
+            Class::Custom => {
+                unreachable!("gradc has a bug: a derivative rule is left where there is nothing to differentiate")
+            }
         };
         if self.repeats_too_much(value, op) {
             self.require_memory(operands[0]);

@@ -45,7 +45,7 @@ fn per_element(op: &Op) -> u64 {
             Class::Reduce | Class::Accumulate => 32,
             Class::Contract => 16,
             Class::Indexed => 64,
-            Class::Scan => 1,
+            Class::Scan | Class::Custom => 1,
         },
         |(_, weight)| *weight,
     )
@@ -67,8 +67,8 @@ pub(crate) fn cost(op: &Op, operands: &[&TensorType], result: &TensorType) -> u6
         }
         Class::Indexed => operands.iter().map(|ty| elements(ty)).max().unwrap_or(0).max(elements(result)),
         Class::Source | Class::Elementwise | Class::Movement => elements(result),
-        // No rule makes a loop or does without one.
-        Class::Scan => 0,
+        // No rule makes a loop or a note for differentiation, or does without one.
+        Class::Scan | Class::Custom => 0,
     };
     work.saturating_mul(per_element(op)).saturating_add(PER_VALUE)
 }

@@ -146,11 +146,26 @@ pub struct Function {
     pub result: Option<Type>,
     /// The statements and the value.
     pub body: Block,
+    /// How it is differentiated, if that is said.
+    pub rule: Option<Box<DerivativeRule>>,
     /// From the first attribute or the keyword up to the name, the parameters and the result: what
     /// a diagnostic about the declaration points at.
     pub signature: Span,
     /// The whole item.
     pub span: Span,
+}
+
+/// `vjp(g) { … }` after the body of a `fn`: what the arguments receive when the result receives `g`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DerivativeRule {
+    /// The name of the cotangent of the result.
+    pub cotangent: Name,
+    /// The name of the result, if it has one here: `vjp(g, y)`.
+    pub result: Option<Name>,
+    /// The statements, and the cotangents as the value.
+    pub body: Block,
+    /// `vjp` and its parameters: what a diagnostic about the rule points at.
+    pub header: Span,
 }
 
 /// A formal parameter: `name`, `name: type`, `name = default` or `name: type = default`.

@@ -110,6 +110,17 @@ impl Printer {
                 p.nest("result ", |p| p.ty(result));
             }
             p.body(&function.body);
+            if let Some(rule) = &function.rule {
+                p.line();
+                p.nest("vjp ", |p| {
+                    p.word(&rule.cotangent.text);
+                    if let Some(result) = &rule.result {
+                        p.word(" ");
+                        p.word(&result.text);
+                    }
+                    p.body(&rule.body);
+                });
+            }
         });
     }
 

@@ -139,7 +139,7 @@ impl Garden {
             Class::Reduce => self.grow_reduce(def),
             Class::Contract => self.grow_contract(),
             Class::Source | Class::Movement | Class::Accumulate | Class::Indexed => self.rearrange(def),
-            Class::Scan => None,
+            Class::Scan | Class::Custom => None,
         }
     }
 

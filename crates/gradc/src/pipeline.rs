@@ -261,7 +261,8 @@ pub fn lower_by(
         }
     }
     pass(Stage::Simplify, &mut graph, &mut |graph| {
-        *graph = gradc_simplify::simplify(graph, &simplify).graph;
+        // The derivative is written: from here on, a value with a rule of its own is what it is computed as.
+        *graph = gradc_simplify::simplify(&graph.without_rules(), &simplify).graph;
         Ok(())
     })?;
     Ok(graph)
@@ -283,7 +284,11 @@ pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) ->
 
 fn schedule(graph: &Graph, options: &Options) -> Plan {
     let fuse = options.level != Level::None;
-    gradc_schedule::schedule(graph, &gradc_schedule::Options { fuse, scratch_bytes: gradc_codegen::scratch_bytes })
+    // A graph that was not lowered may have rules left.
+    gradc_schedule::schedule(
+        &graph.without_rules(),
+        &gradc_schedule::Options { fuse, scratch_bytes: gradc_codegen::scratch_bytes },
+    )
 }
 
 fn codegen_options(options: &Options) -> gradc_codegen::Options {

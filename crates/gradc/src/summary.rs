@@ -40,7 +40,7 @@ fn work(graph: &Graph) -> (usize, u64) {
         let operand = |i: usize| graph.ty(graph.operands(value)[i]);
         let elements = graph.shape(value).elements() as u64;
         let flops = match op.def.class {
-            Class::Source => continue,
+            Class::Source | Class::Custom => continue,
             Class::Elementwise => elements,
             Class::Reduce | Class::Accumulate => operand(0).shape.elements() as u64,
             Class::Contract => 2 * elements * matmul::sizes(&op.attrs, operand(0), operand(1)).2 as u64,

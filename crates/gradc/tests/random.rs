@@ -70,6 +70,51 @@ fn an_element_depends_on_seed_place_step_and_position_alone() {
     }
 }
 
+/// The steps of a loop draw what a tensor with the time axis in front holds, in loops within each other with both axes.
+#[test]
+fn each_step_of_a_loop_draws_its_part_of_one_tensor() {
+    let whole = model("model m {\n output y = random([5, 4, 3])\n}\n");
+    let [expected, _] = both(&whole, &Options::default(), |_| {});
+    let over = |body: &str| model(&format!("model m {{\n output y = {body}\n}}\n"));
+    let plain = over("scan _ in iota(5) { random([4, 3]) }");
+    let nested = over("scan _ in iota(5) { scan _ in iota(4) { random([3]) } }");
+    let backwards = over("scan _ in iota(5), reverse = true { random([4, 3]) }");
+    for model in [plain, nested, backwards] {
+        for options in every_option() {
+            for numbers in both(&model, &options, |_| {}) {
+                assert_eq!(numbers, expected, "{options:?}");
+            }
+        }
+    }
+}
+
+/// Backwards, a step drops what it dropped forwards, whether it is kept or drawn again.
+#[test]
+fn dropout_in_the_steps_of_a_loop() {
+    let source = "model m {
+        input x: f64[6, 8]
+        param w: f64[8] = ones
+        output y = scan x_t in x { dropout(w * x_t, 0.5) }
+        loss sum(y * y) / 2
+    }";
+    let model = model(source);
+    let x = Array2::from_shape_fn((6, 8), |(i, j)| 1.0 + (i * 8 + j) as f64);
+    for level in [Level::None, Level::Full] {
+        let options = Options { level, ..Options::default() };
+        let goal = Goal::Gradient { wrt: vec!["x".to_owned()] };
+        let mut executable = model.compile(&goal, &options).expect("it compiles");
+        let mut state = executable.initial_state(3);
+        executable.run(&mut state, &[("x", x.view().into())]).expect("the input fits");
+        let y = executable.result(Role::Output, "y").expect("it has this output").numbers();
+        let by_x = executable.result(Role::Gradient, "x").expect("it was asked for").numbers();
+        let rows: Vec<Vec<bool>> = y.chunks(8).map(|row| row.iter().map(|y| *y == 0.0).collect()).collect();
+        assert!((1..6).any(|row| rows[row] != rows[0]), "the same is dropped in every step: {rows:?}");
+        for ((x, y), slope) in x.iter().zip(&y).zip(by_x) {
+            assert!(*y == 0.0 && slope == 0.0 || *y == 2.0 * x && slope == 4.0 * x, "{x} {y} {slope}");
+        }
+    }
+}
+
 #[test]
 fn distributions_have_their_moments() {
     let of = |call: &str| {

@@ -85,6 +85,39 @@ fn kinks_are_pointed_at_and_failures_have_a_place_and_exit_code_one() {
     assert!(both.stdout.contains("model pole") && both.stdout.contains("model kink"), "{}", both.stdout);
 }
 
+/// A rule that is not the derivative of what it belongs to, as the page on checks has it.
+const ROUNDED: &str = "fn rounded(x: [..]) -> [..] { round(x) } vjp(g) { g }
+model m {
+    param w: [4] = he_normal
+    loss sum(square(rounded(3 * w)))
+}
+";
+
+#[test]
+fn a_rule_of_the_programs_own_is_a_warning_or_as_asked_for_an_error() {
+    let folder = Folder::new();
+    folder.write("rounded.net", ROUNDED);
+    let warned = folder.run("check rounded.net");
+    assert_eq!(warned.code, Some(0), "{}", warned.stdout);
+    assert!(
+        warned.stderr.contains("warning[W0708]") && warned.stderr.contains("rounded.net:4:21"),
+        "{}",
+        warned.stderr
+    );
+    let strict = folder.run("check rounded.net --check-custom");
+    assert_eq!(strict.code, Some(1), "{}", strict.stdout);
+    assert!(
+        strict.stderr.contains("error[E0805]") && strict.stdout.contains("check result: FAILED."),
+        "{}",
+        strict.stderr
+    );
+    // The forward graph shows the rule; the gradient, in which it is written out, is a program that runs.
+    let graph = folder.succeed("rounded.net --emit=graph");
+    assert!(graph.contains("custom rounded(") && graph.contains("gives x = g"), "{graph}");
+    let gradient = folder.succeed("rounded.net --emit=grad=rounded.grad.ir");
+    assert!(gradient.is_empty() && !folder.succeed("rounded.grad.ir --emit=graph").contains("custom"));
+}
+
 #[test]
 fn json_has_an_object_for_each_gradient_and_identity() {
     let folder = Folder::new();

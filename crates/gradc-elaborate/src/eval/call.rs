@@ -172,7 +172,7 @@ impl<'a> Evaluator<'a> {
             self.graph.set_origin(gradc_ir::Origin { scope: frame.scope, span: origin.span });
         }
         self.frames.push(frame);
-        let value = self.body(id, slots);
+        let value = self.body(id, slots, span);
         let instance = self.frames.pop().and_then(|frame| frame.application).map(|application| application.instance);
         if let (Some(instance), Value::Tensor(tensor)) = (instance, &value) {
             self.name_after_instance(tensor, &instance);
@@ -190,15 +190,19 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn body(&mut self, id: ItemId, slots: &[Slot]) -> Value {
+    fn body(&mut self, id: ItemId, slots: &[Slot], span: Span) -> Value {
         let function = self.program.function(id);
         let Some(constraints) = self.bind_parameters(function, slots) else { return Value::Error };
         if !self.check_constraints(constraints) {
             return Value::Error;
         }
         let value = self.block_value(&function.body);
-        match &function.result {
+        let value = match &function.result {
             Some(ty) => self.check_result(ty, value, function),
+            None => value,
+        };
+        match &function.rule {
+            Some(rule) => self.with_rule(function, rule, value, span),
             None => value,
         }
     }

@@ -8,6 +8,7 @@ mod arithmetic;
 mod block;
 mod broadcast;
 mod call;
+mod custom;
 mod expr;
 mod frame;
 mod index;
@@ -71,8 +72,8 @@ pub(crate) struct Evaluator<'a> {
     phase: Phase,
     /// Whether anything has depended on the phase.
     asked_phase: bool,
-    /// How many loops the evaluation is in.
-    loops: usize,
+    /// The loops that the evaluation is in, outermost first.
+    loops: Vec<random::LoopStep>,
     /// Leaves that stood in for carries and slices while bodies of loops were evaluated.
     stand_ins: Vec<ValueId>,
 }
@@ -99,7 +100,7 @@ impl<'a> Evaluator<'a> {
             sequence: random::Sequence::default(),
             phase,
             asked_phase: false,
-            loops: 0,
+            loops: Vec::new(),
             stand_ins: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@
 //! the run, the stream, the step and the position in the tensor; see the operator, [`gradc_ir::op::random`].
 
 use gradc_diagnostics::Span;
-use gradc_ir::{DType, Init, TensorType, ValueId};
+use gradc_ir::{DType, Graph, Init, TensorType, ValueId};
 
 use super::{Evaluator, Phase};
 use crate::int::{Int, shape_of};
@@ -14,6 +14,26 @@ use crate::value::Tensor;
 const SEED: &str = "random.seed";
 /// The training steps made.
 const STEP: &str = "random.step";
+
+/// A loop whose body is being evaluated.
+pub(super) struct LoopStep {
+    length: usize,
+    /// The leaf that stands in for the position of a step, once something in the body is random.
+    leaf: Option<ValueId>,
+}
+
+impl LoopStep {
+    pub(super) fn new(length: usize) -> LoopStep {
+        LoopStep { length, leaf: None }
+    }
+
+    /// The positions of all steps as a sequence of the loop, with the leaf that stands in for its slices; none where nothing
+    /// depends on them.
+    pub(super) fn sequence(self, graph: &mut Graph) -> Option<(ValueId, ValueId)> {
+        let leaf = self.leaf?;
+        Some((graph.iota(0, &TensorType::new(DType::I32, [self.length])), leaf))
+    }
+}
 
 /// What all random numbers of a model depend on.
 #[derive(Default)]
@@ -37,8 +57,43 @@ impl Evaluator<'_> {
         let [seed, stream, step] = [seed, stream, step].map(|value| self.graph.broadcast_scalar(value, &shape));
         let index = self.graph.iota(0, &TensorType::new(DType::I32, [shape.elements()]));
         let index = self.graph.reshape(index, &shape);
+        let index = match self.steps_before() {
+            Some(steps) => {
+                let count = self.graph.full(shape.elements() as f64, &scalar);
+                let first = self.graph.mul(steps, count);
+                let first = self.graph.broadcast_scalar(first, &shape);
+                self.graph.add(first, index)
+            }
+            None => index,
+        };
         let id = self.graph.random([seed, stream, step, index], dtype);
         self.tensor(id, extents.to_vec(), span)
+    }
+
+    /// In the body of a loop, the position of the step: the numbers are those of a tensor with the steps along a first axis. In
+    /// loops within each other, the axes of all of them come first.
+    fn steps_before(&mut self) -> Option<ValueId> {
+        let scalar = TensorType::scalar(DType::I32);
+        let mut steps = None;
+        for i in 0..self.loops.len() {
+            let length = self.loops[i].length;
+            let leaf = match self.loops[i].leaf {
+                Some(leaf) => leaf,
+                None => {
+                    let leaf = self.stand_in("step", scalar.clone());
+                    *self.loops[i].leaf.insert(leaf)
+                }
+            };
+            steps = Some(match steps {
+                None => leaf,
+                Some(around) => {
+                    let length = self.graph.full(length as f64, &scalar);
+                    let first = self.graph.mul(around, length);
+                    self.graph.add(first, leaf)
+                }
+            });
+        }
+        steps
     }
 
     /// A model with random numbers counts its training steps.

@@ -12,7 +12,7 @@ impl<'a> Evaluator<'a> {
     /// In training the value is a result of the graph. Elsewhere it is looked at all the same, for what is wrong with
     /// it and for the instances of layers in it, but nothing depends on it.
     pub(super) fn update(&mut self, name: &'a Name, value: &'a Expr, span: Span) {
-        if self.loops > 0 {
+        if !self.loops.is_empty() {
             let message = format!("`{}` is updated inside of a `scan`", name.text);
             let diagnostic =
                 error_at(codes::MODEL_STATEMENT, message, span, "a state has one next value, not one a step");

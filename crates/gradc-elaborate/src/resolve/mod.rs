@@ -9,13 +9,13 @@ mod train;
 mod types;
 
 use gradc_diagnostics::{Diagnostic, Span, codes};
-use gradc_syntax::ast::{AttributeKind, Definition, Function, FunctionKind, Item, Model};
+use gradc_syntax::ast::{AttributeKind, Block, Definition, DerivativeRule, Function, FunctionKind, Item, Model};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::eval::error_at;
 use crate::files::ROOT_UNIT;
 use crate::limits::MOST_DIAGNOSTICS;
-use crate::program::{ItemId, Meaning, Program};
+use crate::program::{ItemId, Meaning, Program, defined_twice};
 use scope::{LocalKind, Locals};
 
 /// Checks every item.
@@ -139,22 +139,47 @@ impl<'a> Resolver<'a> {
             }
         }
         self.parameters(function);
+        // It sees the parameters, not the variables of the body.
+        if let Some(rule) = &function.rule {
+            self.rule(rule, function);
+        }
         self.body(&function.body, true);
         if let Some(result) = &function.result {
             self.stated_type(result);
         }
         if function.body.value.is_none() && !body::is_broken(&function.body) {
-            self.no_value(function);
+            self.no_value(
+                function,
+                &function.body,
+                format!("the {} `{}`", function.kind.keyword(), function.name.text),
+            );
         }
         self.close();
     }
 
-    fn no_value(&mut self, function: &Function) {
-        let end = Span { start: function.body.span.end.saturating_sub(1), ..function.body.span };
-        let message = format!("the {} `{}` has no value", function.kind.keyword(), function.name.text);
+    /// The derivative rule of a function, whose parameters are open.
+    fn rule(&mut self, rule: &'a DerivativeRule, function: &Function) {
+        self.locals.open();
+        for name in std::iter::once(&rule.cotangent).chain(&rule.result) {
+            if let Some(first) = self.locals.in_block(&name.text, &[LocalKind::Parameter]) {
+                self.report(defined_twice(name, first));
+            }
+            self.locals.declare(&name.text, name.span, LocalKind::Parameter);
+        }
+        self.body(&rule.body, true);
+        if rule.body.value.is_none() && !body::is_broken(&rule.body) {
+            self.no_value(function, &rule.body, format!("the derivative rule of `{}`", function.name.text));
+        }
+        self.close();
+    }
+
+    /// `what` has no value: the function, or its rule, which has this body.
+    fn no_value(&mut self, function: &Function, body: &Block, what: String) {
+        let end = Span { start: body.span.end.saturating_sub(1), ..body.span };
+        let message = format!("{what} has no value");
         let diagnostic = error_at(codes::NO_VALUE, message, end, "an expression is missing before this")
             .secondary(function.name.span, "declared here");
-        let last = function.body.statements.last().map(|statement| &statement.kind);
+        let last = body.statements.last().map(|statement| &statement.kind);
         self.report(match last {
             Some(gradc_syntax::ast::StatementKind::Let { name, .. }) => {
                 diagnostic.help(format!("end the body with `{}`", name.text))

@@ -4,8 +4,8 @@
 use crate::support;
 
 /// The folders; that of syntax errors is tested with the parser.
-const FOLDERS: [&str; 10] =
-    ["calls", "imports", "layers", "limits", "models", "names", "shapes", "state", "train", "types"];
+const FOLDERS: [&str; 11] =
+    ["calls", "imports", "layers", "limits", "models", "names", "rules", "shapes", "state", "train", "types"];
 
 #[test]
 fn programs_that_are_wrong() {

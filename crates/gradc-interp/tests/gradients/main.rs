@@ -3,6 +3,7 @@
 
 mod check;
 mod conventions;
+mod linear;
 mod loops;
 mod mutations;
 mod operators;

@@ -2,7 +2,7 @@
 
 use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
-use crate::{Graph, ValueId};
+use crate::{Graph, Linear, ValueId};
 
 /// The sum of two tensors.
 pub static ADD: OpDef = OpDef {
@@ -26,7 +26,7 @@ pub static ADD: OpDef = OpDef {
     },
     lower: lower_to!(Add),
     // Adding +0 turns −0 into +0; only −0 is an identity to the bit.
-    algebra: Algebra { commutative: true, associative: true, right_identity: Some(-0.0), ..Algebra::NONE },
+    algebra: Algebra { commutative: true, associative: true, right_identity: Some(-0.0), linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: binary_number_cases,
     doc: "The sum of two tensors, element by element. Integers wrap.",

@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError, infer};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
-use crate::{Graph, Shape, TensorType, ValueId};
+use crate::{Graph, Linear, Shape, TensorType, ValueId};
 
 /// Repeats a tensor along new axes.
 pub static BROADCAST: OpDef = OpDef {
@@ -31,7 +31,7 @@ pub static BROADCAST: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |from: &[usize], axes: &[usize], to: &[usize]| Case {

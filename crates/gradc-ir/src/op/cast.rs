@@ -4,7 +4,7 @@ use super::elementwise::{real, shapes};
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Notation, OpDef};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
 use crate::scalar::ScalarOp;
-use crate::{DType, Graph, TensorType, ValueId};
+use crate::{DType, Graph, Linear, TensorType, ValueId};
 
 /// Conversion to another element type.
 pub static CAST: OpDef = OpDef {
@@ -31,7 +31,7 @@ pub static CAST: OpDef = OpDef {
         },
     },
     lower: Some(|builder, attrs, operands| builder.op(ScalarOp::Cast(attrs.dtype("dtype")), operands)),
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases,
     doc: "Conversion to another element type. To a float: the nearest, ties to even; to `f16` and `bf16` by way of `f32`. \

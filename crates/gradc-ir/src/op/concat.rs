@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// Tensors one after the other along an axis.
 pub static CONCAT: OpDef = OpDef {
@@ -41,7 +41,7 @@ pub static CONCAT: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |dtype: DType, axis: usize, shapes: &[&[usize]]| Case {

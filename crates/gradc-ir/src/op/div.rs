@@ -2,7 +2,7 @@
 
 use super::elementwise::{binary_cases, lower_to, real};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
-use crate::{Graph, ValueId};
+use crate::{Graph, Linear, ValueId};
 
 /// The quotient of two tensors.
 pub static DIV: OpDef = OpDef {
@@ -35,7 +35,7 @@ pub static DIV: OpDef = OpDef {
         },
     },
     lower: lower_to!(Div),
-    algebra: Algebra { right_identity: Some(1.0), ..Algebra::NONE },
+    algebra: Algebra { right_identity: Some(1.0), linear: Linear::In(&[0]), ..Algebra::NONE },
     domain: Domain { smooth: &[(-2.0, 2.0), (0.5, 3.0)], kinks: &[], unbounded: true, ..Domain::SMOOTH },
     cases: binary_cases,
     doc: "The quotient of two float tensors, element by element, by the rules of IEEE 754: `1 / 0` is infinite and \

@@ -3,7 +3,7 @@
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
 use crate::tensor::Tensor;
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// The elements at given positions along an axis.
 pub static GATHER: OpDef = OpDef {
@@ -33,7 +33,7 @@ pub static GATHER: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::In(&[0]), ..Algebra::NONE },
     domain: Domain { smooth: &[(-2.0, 2.0), (0.0, 2.0)], ..Domain::SMOOTH },
     cases: |n, float| {
         let at = |index: DType, dtype: DType, x: &[usize], indices: &[usize], axis: usize| Case {

@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// Matrix multiplication, batched over leading axes.
 pub static MATMUL: OpDef = OpDef {
@@ -52,7 +52,7 @@ pub static MATMUL: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Each, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases,
     doc: "Matrix multiplication of the last two axes, for each index of the leading ones, which both operands share. \

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::attr::{AttrSpec, Attrs};
 use crate::scalar::{ScalarBuilder, ScalarValue};
 use crate::tensor::Tensor;
-use crate::{DType, Graph, TensorType, ValueId};
+use crate::{DType, Graph, Linear, TensorType, ValueId};
 
 mod derivative;
 mod elementwise;
@@ -32,6 +32,7 @@ operators! {
     cast
     ceil
     concat
+    custom
     div
     eq
     erf
@@ -101,6 +102,8 @@ pub enum Class {
     Indexed,
     /// A loop around a body, and what reads its results.
     Scan,
+    /// A value with a derivative rule of the program's own: gone once the derivative is written.
+    Custom,
 }
 
 /// How many operands an operator takes.
@@ -173,7 +176,8 @@ pub enum Derivative {
         /// Forward mode: from the tangents of the operands to that of the result.
         jvp: fn(&mut Jvp<'_>),
     },
-    /// Differentiation writes another loop, around the derivative of the body.
+    /// It follows from the body that the operator holds: differentiation writes another loop, around the derivative of the
+    /// body, or the rule that the body is.
     Body,
     /// No derivative flows, for this reason: the result is piecewise constant, or that is the operator's purpose.
     None(&'static str),
@@ -196,6 +200,8 @@ pub struct Algebra {
     pub odd: bool,
     /// `f(−a) = f(a)`.
     pub even: bool,
+    /// In which operands it is linear over the reals.
+    pub linear: Linear,
 }
 
 impl Algebra {
@@ -208,6 +214,7 @@ impl Algebra {
         idempotent: false,
         odd: false,
         even: false,
+        linear: Linear::No,
     };
 }
 

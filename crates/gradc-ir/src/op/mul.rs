@@ -2,7 +2,7 @@
 
 use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
-use crate::{Graph, ValueId};
+use crate::{Graph, Linear, ValueId};
 
 /// The product of two tensors, element by element.
 pub static MUL: OpDef = OpDef {
@@ -26,7 +26,7 @@ pub static MUL: OpDef = OpDef {
         },
     },
     lower: lower_to!(Mul),
-    algebra: Algebra { commutative: true, associative: true, right_identity: Some(1.0), ..Algebra::NONE },
+    algebra: Algebra { commutative: true, associative: true, right_identity: Some(1.0), linear: Linear::Each, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: binary_number_cases,
     doc: "The product of two tensors, element by element. Integers wrap.",

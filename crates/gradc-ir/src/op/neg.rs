@@ -2,7 +2,7 @@
 
 use super::elementwise::{lower_to, number, unary_number_cases};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
-use crate::{Graph, ValueId};
+use crate::{Graph, Linear, ValueId};
 
 /// The negation of a tensor.
 pub static NEG: OpDef = OpDef {
@@ -21,7 +21,7 @@ pub static NEG: OpDef = OpDef {
         jvp: |cx| cx.contribute(0, |graph, t| graph.neg(t)),
     },
     lower: lower_to!(Neg),
-    algebra: Algebra { involution: true, odd: true, ..Algebra::NONE },
+    algebra: Algebra { involution: true, odd: true, linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: unary_number_cases,
     doc: "The negation of a tensor: the sign bit of a float is flipped, that of zero and NaN too. Integers wrap.",

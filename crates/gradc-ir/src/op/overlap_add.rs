@@ -3,7 +3,7 @@
 use super::window::Windows;
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// Adds windows up to the axis that they are windows of.
 pub static OVERLAP_ADD: OpDef = OpDef {
@@ -39,7 +39,7 @@ pub static OVERLAP_ADD: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |dtype: DType, shape: &[usize], axis: usize, extent: usize, stride: usize, dilation: usize| Case {

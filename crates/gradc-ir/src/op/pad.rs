@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// A margin of one number around a tensor, and gaps of it inside.
 pub static PAD: OpDef = OpDef {
@@ -40,7 +40,7 @@ pub static PAD: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::In(&[0]), ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |dtype: DType, shape: &[usize], low: &[usize], high: &[usize], interior: &[usize], value: f64| Case {

@@ -3,7 +3,7 @@
 use super::reduce_sum::{fold, reduce_cases};
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, infer};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, ValueId};
+use crate::{DType, Graph, Linear, Shape, ValueId};
 
 /// The mean over some axes.
 pub static REDUCE_MEAN: OpDef = OpDef {
@@ -39,7 +39,7 @@ pub static REDUCE_MEAN: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: mean_cases,
     doc: "The sum over `axes`, which the result does not have, divided by the number of elements in it; floats of 16 bits \

@@ -3,7 +3,7 @@
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, infer};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
 use crate::tensor::Tensor;
-use crate::{DType, Graph, TensorType, ValueId};
+use crate::{DType, Graph, Linear, TensorType, ValueId};
 
 /// The sum over some axes.
 pub static REDUCE_SUM: OpDef = OpDef {
@@ -28,7 +28,7 @@ pub static REDUCE_SUM: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: reduce_cases,
     doc: "The sum over `axes`, which the result does not have. Floats of 16 bits are added up in `f32`, and the sum is rounded once. Over no \

@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
-use crate::{Graph, Shape, TensorType, ValueId};
+use crate::{Graph, Linear, Shape, TensorType, ValueId};
 
 /// The same elements, in the same row-major order, in another shape.
 pub static RESHAPE: OpDef = OpDef {
@@ -37,7 +37,7 @@ pub static RESHAPE: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case =

@@ -3,7 +3,7 @@
 use super::gather::for_each_pair;
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// Adds elements up at given positions along an axis.
 pub static SCATTER_ADD: OpDef = OpDef {
@@ -32,7 +32,7 @@ pub static SCATTER_ADD: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::In(&[1]), ..Algebra::NONE },
     domain: Domain { smooth: &[(-1.0, 4.0), (-2.0, 2.0)], ..Domain::SMOOTH },
     cases: |n, float| {
         let at = |index: DType, dtype: DType, indices: &[usize], updates: &[usize], axis: usize, extent: usize| Case {

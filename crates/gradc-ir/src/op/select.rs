@@ -3,7 +3,7 @@
 use super::elementwise::{case, lower_to, number, shapes};
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Notation, OpDef, TypeError, infer};
 use crate::attr::Attrs;
-use crate::{DType, Graph, TensorType, ValueId};
+use crate::{DType, Graph, Linear, TensorType, ValueId};
 
 /// One of two tensors, element by element.
 pub static SELECT: OpDef = OpDef {
@@ -28,7 +28,7 @@ pub static SELECT: OpDef = OpDef {
         },
     },
     lower: lower_to!(Select),
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::In(&[1, 2]), ..Algebra::NONE },
     domain: Domain { smooth: &[(0.0, 1.0), (-2.0, 2.0)], ..Domain::SMOOTH },
     cases,
     doc: "`a` where the truth value `c` holds, `b` elsewhere. The branch that is not taken has no influence on the \

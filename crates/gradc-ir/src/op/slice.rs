@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// Every so many elements of a box.
 pub static SLICE: OpDef = OpDef {
@@ -34,7 +34,7 @@ pub static SLICE: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |shape: &[usize], start: &[usize], limit: &[usize], stride: &[usize]| Case {

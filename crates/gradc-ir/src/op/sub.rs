@@ -2,7 +2,7 @@
 
 use super::elementwise::{binary_number_cases, lower_to, number};
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
-use crate::{Graph, ValueId};
+use crate::{Graph, Linear, ValueId};
 
 /// The difference of two tensors.
 pub static SUB: OpDef = OpDef {
@@ -25,7 +25,7 @@ pub static SUB: OpDef = OpDef {
         },
     },
     lower: lower_to!(Sub),
-    algebra: Algebra { right_identity: Some(0.0), ..Algebra::NONE },
+    algebra: Algebra { right_identity: Some(0.0), linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: binary_number_cases,
     doc: "The difference of two tensors, element by element. Integers wrap.",

@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{Graph, Shape, TensorType, ValueId};
+use crate::{Graph, Linear, Shape, TensorType, ValueId};
 
 /// Permutes axes.
 pub static TRANSPOSE: OpDef = OpDef {
@@ -28,7 +28,7 @@ pub static TRANSPOSE: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |from: &[usize], permutation: &[usize]| Case {

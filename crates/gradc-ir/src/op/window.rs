@@ -2,7 +2,7 @@
 
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, OpDef, TypeError};
 use crate::attr::{Attr, AttrKind, AttrSpec, Attrs};
-use crate::{DType, Graph, Shape, TensorType, ValueId};
+use crate::{DType, Graph, Linear, Shape, TensorType, ValueId};
 
 /// All windows along an axis.
 pub static WINDOW: OpDef = OpDef {
@@ -40,7 +40,7 @@ pub static WINDOW: OpDef = OpDef {
         },
     },
     lower: None,
-    algebra: Algebra::NONE,
+    algebra: Algebra { linear: Linear::Together, ..Algebra::NONE },
     domain: Domain::SMOOTH,
     cases: |n, float| {
         let case = |dtype: DType, shape: &[usize], axis: usize, size: usize, stride: usize, dilation: usize| Case {

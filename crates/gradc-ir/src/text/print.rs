@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::{Names, literal_type};
 use crate::attr::{AttrSource, write_number};
+use crate::op::custom::Custom;
 use crate::op::scan::Scan;
 use crate::{Attr, DType, Graph, LeafKind, NodeKind, Notation, Op, Role, TensorType, ValueId};
 
@@ -142,6 +143,9 @@ impl<'g> Printer<'g> {
         let Some(op) = self.graph.op(value) else { return };
         if let Some(scan) = Scan::of(op) {
             return self.scan(value, &scan);
+        }
+        if let Some(custom) = Custom::of(op) {
+            return self.custom(value, &custom);
         }
         let _ = write!(self.text, "{} = ", self.names.get(value));
         let operands: SmallVec<[String; 3]> =

@@ -163,6 +163,9 @@ impl<'t> Reader<'t> {
         if self.peek() == Token::Symbol(",") || self.begins_loop() {
             return self.scan(name, start);
         }
+        if self.begins_custom() {
+            return self.custom(name, start);
+        }
         self.symbol("=")?;
         let application = self.application()?;
         self.symbol(":")?;

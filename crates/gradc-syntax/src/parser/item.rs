@@ -5,7 +5,8 @@ use gradc_diagnostics::{Diagnostic, Span, codes, did_you_mean};
 use super::statement::Body;
 use super::{Mark, Parse, Parser, Reported};
 use crate::ast::{
-    Attribute, AttributeKind, Definition, File, Function, FunctionKind, Import, Item, Model, Name, Parameter,
+    Attribute, AttributeKind, Definition, DerivativeRule, File, Function, FunctionKind, Import, Item, Model, Name,
+    Parameter,
 };
 use crate::token::TokenKind;
 
@@ -269,6 +270,7 @@ impl Parser<'_> {
         };
         let signature = self.since(start);
         let body = self.block("`{` and a body", Body::WithValue)?;
+        let rule = if self.at_rule() { self.derivative_rule(kind)? } else { None };
         Ok(Item::Function(Function {
             kind,
             attributes,
@@ -276,9 +278,49 @@ impl Parser<'_> {
             parameters,
             result,
             body,
+            rule: rule.map(Box::new),
             signature,
             span: self.since(start),
         }))
+    }
+
+    /// Whether the next tokens are `vjp(`: the word is no keyword, and no item begins with it.
+    fn at_rule(&self) -> bool {
+        let token = self.token();
+        token.kind == TokenKind::Ident
+            && self.text_of(token) == "vjp"
+            && self.token_after(1).kind == TokenKind::LeftParen
+    }
+
+    /// `vjp(g) { … }` or `vjp(g, y) { … }`; none where there can be none, which has been reported.
+    fn derivative_rule(&mut self, kind: FunctionKind) -> Parse<Option<DerivativeRule>> {
+        let start = self.span();
+        self.bump();
+        let list = self.span();
+        let (names, _) = self.list("a name", |parser| parser.name("the name of the cotangent or of the result"))?;
+        let header = self.since(start);
+        if kind != FunctionKind::Fn {
+            let message = format!("only a `fn` has a derivative rule, not a `{}`", kind.keyword());
+            self.report(|| {
+                Diagnostic::error(codes::MISPLACED_RULE, message)
+                    .primary(header, "")
+                    .help("give the rule to a `fn`, and call that with what the rule is about")
+            });
+        }
+        let body = self.block("`{` and the rule", Body::WithValue)?;
+        let mut names = names.into_iter();
+        let (cotangent, result) = match (names.next(), names.next(), names.next()) {
+            (Some(cotangent), result, None) => (cotangent, result),
+            _ => {
+                self.report(|| {
+                    Diagnostic::error(codes::UNEXPECTED_TOKEN, "a derivative rule has one or two parameters")
+                        .primary(list.to(header), "these are no names of a cotangent and a result")
+                        .help("write `vjp(g)`, with `g` for the cotangent of the result, or `vjp(g, y)`, with `y` for the result")
+                });
+                return Ok(None);
+            }
+        };
+        Ok((kind == FunctionKind::Fn).then_some(DerivativeRule { cotangent, result, body, header }))
     }
 
     /// `name`, `name: type`, `name = default` or `name: type = default`

@@ -13,6 +13,7 @@ use gradc_ir::op::scan::Scan;
 use gradc_ir::{Body, TensorType, ValueId};
 use gradc_syntax::ast::{Block, ScanOption, Sequence};
 
+use super::random::LoopStep;
 use super::report::{error_at, explain_dims};
 use super::{Evaluator, Frame, axes_text};
 use crate::int::{Int, shape_of};
@@ -47,7 +48,7 @@ impl<'a> Evaluator<'a> {
         body: &'a Block,
         span: Span,
     ) -> Value {
-        if self.loops >= Body::MAX_DEPTH {
+        if self.loops.len() >= Body::MAX_DEPTH {
             let message = format!("loops are nested more than {} deep", Body::MAX_DEPTH);
             return self.report(error_at(codes::TOO_MUCH_WORK, message, span, "in this one"));
         }
@@ -64,9 +65,13 @@ impl<'a> Evaluator<'a> {
             sources.push(boundaries);
             slices.push(leaf);
         }
-        self.loops += 1;
+        self.loops.push(LoopStep::new(header.as_ref().map_or(0, |header| header.length.extent())));
         let step = self.step(body, &carries, header.as_ref().map_or(0, |header| header.axis));
-        self.loops -= 1;
+        let counted = self.loops.pop().and_then(|step| step.sequence(&mut self.graph));
+        if let Some((positions, leaf)) = counted {
+            sources.push(positions);
+            slices.push(leaf);
+        }
         if let Some(frame) = self.frames.last_mut() {
             frame.end(mark);
         }
@@ -104,7 +109,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A leaf that stands in for something while a body is evaluated.
-    fn stand_in(&mut self, name: &str, ty: TensorType) -> ValueId {
+    pub(super) fn stand_in(&mut self, name: &str, ty: TensorType) -> ValueId {
         let leaf = self.graph.input(name, ty);
         self.stand_ins.push(leaf);
         leaf

@@ -1,0 +1,295 @@
+//! Derivative rules of functions: `fn f(x) { … } vjp(g) { … }`.
+//!
+//! The rule is evaluated where the function is called, into the graph that everything else goes to, with leaves that stand
+//! in for the result and its cotangent. What it computes is then taken out as the rule of the operator.
+
+use std::sync::Arc;
+
+use gradc_diagnostics::{Diagnostic, Span, codes};
+use gradc_ir::op::custom::Custom;
+use gradc_ir::op::stop_gradient::STOP_GRADIENT;
+use gradc_ir::{Body, Class, TensorType, ValueId};
+use gradc_syntax::ast::{DerivativeRule, Function};
+use rustc_hash::FxHashSet;
+
+use super::report::{error_at, explain_dims};
+use super::{Evaluator, Frame};
+use crate::int::shape_of;
+use crate::signature::listed;
+use crate::value::{Tensor, Value};
+
+/// An argument that the rule gives a cotangent.
+struct Differentiable<'a> {
+    name: &'a str,
+    tensor: Tensor,
+    declared: Span,
+}
+
+impl<'a> Evaluator<'a> {
+    /// The value of a call as one whose derivative is given by the function's rule. `call` is the call; the frame is that of
+    /// the function, with the arguments.
+    pub(super) fn with_rule(
+        &mut self,
+        function: &'a Function,
+        rule: &'a DerivativeRule,
+        value: Value,
+        call: Span,
+    ) -> Value {
+        let arguments = self.differentiable(function);
+        let is_float = |value: &Value| matches!(value, Value::Tensor(tensor) if tensor.dtype.is_float());
+        let entries: &[Value] = match &value {
+            Value::Error => return Value::Error,
+            Value::List(list) => list,
+            other => std::slice::from_ref(other),
+        };
+        let name = &function.name.text;
+        if arguments.is_empty() || !entries.iter().any(is_float) {
+            let what = match arguments.is_empty() {
+                true => format!("no argument of `{name}`"),
+                false => format!("nothing that `{name}` gives"),
+            };
+            let message = format!("the derivative rule of `{name}` has nothing to differentiate");
+            let diagnostic = error_at(codes::RULE_WITHOUT_FLOATS, message, rule.header, "this is a rule for floats");
+            return self.report(diagnostic.note(format!("{what} is a tensor of floats in this call")));
+        }
+        if let (Some(result), Value::List(_)) = (&rule.result, &value) {
+            let message = format!("a derivative rule cannot name the result of `{name}`, which is a list");
+            let diagnostic = error_at(codes::WRONG_KIND, message, result.span, "this would be a list");
+            return self.report(diagnostic.help("compute in the rule again what it needs of the result"));
+        }
+        for entry in entries {
+            if let Value::Tensor(result) = entry
+                && let Some(hidden) = self.hidden_dependence(result.id, &arguments)
+            {
+                return self.hides(function, rule, hidden);
+            }
+        }
+        let mut ruled = Vec::with_capacity(entries.len());
+        for (index, entry) in entries.iter().enumerate() {
+            ruled.push(match entry {
+                Value::Tensor(result) if result.dtype.is_float() => {
+                    match self.ruled(function, rule, &arguments, (&value, index), result, call) {
+                        Some(tensor) => Value::Tensor(tensor),
+                        None => return Value::Error,
+                    }
+                }
+                other => other.clone(),
+            });
+        }
+        match value {
+            Value::List(_) => self.list_of(ruled, call),
+            _ => ruled.pop().unwrap_or(Value::Error),
+        }
+    }
+
+    /// The arguments that are tensors of floats.
+    fn differentiable(&self, function: &'a Function) -> Vec<Differentiable<'a>> {
+        let Some(frame) = self.frames.last() else { return Vec::new() };
+        let argument = |parameter: &'a gradc_syntax::ast::Parameter| match frame.variable(&parameter.name.text)? {
+            Value::Tensor(tensor) if tensor.dtype.is_float() => {
+                let (name, declared) = (parameter.name.text.as_str(), parameter.span);
+                Some(Differentiable { name, tensor: tensor.clone(), declared })
+            }
+            _ => None,
+        };
+        function.parameters.iter().filter_map(argument).collect()
+    }
+
+    /// A leaf of floats that a value depends on by way of floats, but not of the arguments. That an operator on the way has no
+    /// derivative does not matter: the rule may be there to give it one.
+    fn hidden_dependence(&self, value: ValueId, arguments: &[Differentiable<'a>]) -> Option<ValueId> {
+        let graph = &self.graph;
+        let mut seen: FxHashSet<ValueId> = arguments.iter().map(|argument| argument.tensor.id).collect();
+        let mut stack = vec![value];
+        while let Some(value) = stack.pop() {
+            if !graph.dtype(value).is_float() || !seen.insert(value) {
+                continue;
+            }
+            match graph.op(value) {
+                None => return Some(value),
+                Some(op) if op.is(&STOP_GRADIENT) => {}
+                Some(_) => stack.extend(graph.differentiable_operands(value)),
+            }
+        }
+        None
+    }
+
+    fn hides(&mut self, function: &Function, rule: &DerivativeRule, hidden: ValueId) -> Value {
+        let (name, leaf) =
+            (&function.name.text, self.graph.value_name(hidden).map_or("a leaf", |name| name).to_owned());
+        let message = format!("`{name}` depends on `{leaf}`, which is none of its arguments");
+        let label = format!("by this rule, `{leaf}` would receive nothing");
+        let diagnostic = error_at(codes::HIDDEN_DEPENDENCE, message, rule.header, label);
+        let help = format!("pass `{leaf}` as an argument of its own, or hold it still with `stop_gradient`");
+        self.report(diagnostic.help(help))
+    }
+
+    /// One result as a value with its derivative rule. `entry` is the value of the function, and the place of the result in
+    /// it if it is a list.
+    fn ruled(
+        &mut self,
+        function: &'a Function,
+        rule: &'a DerivativeRule,
+        arguments: &[Differentiable<'a>],
+        entry: (&Value, usize),
+        result: &Tensor,
+        call: Span,
+    ) -> Option<Tensor> {
+        let begin = self.graph.len();
+        let mark = self.frames.last().map(Frame::begin)?;
+        let inside: Vec<ValueId> =
+            arguments.iter().map(|argument| self.declare_stand_in(argument.name, &argument.tensor)).collect();
+        let stands = match &rule.result {
+            Some(name) => self.declare_stand_in(&name.text, result),
+            None => self.stand_in("y", TensorType::new(result.dtype, shape_of(&result.extents))),
+        };
+        let cotangent = self.declare_stand_in(&rule.cotangent.text, result);
+        let given = self.cotangent_of(entry, cotangent, result);
+        self.declare(&rule.cotangent.text, given);
+        let value = self.block_value(&rule.body);
+        if let Some(frame) = self.frames.last_mut() {
+            frame.end(mark);
+        }
+        let place = rule.body.value.as_ref().map_or(rule.body.span, |value| value.span);
+        let cotangents = self.cotangents(value, place, function, arguments)?;
+        self.locate(call);
+        let mut results: Vec<(Arc<str>, ValueId)> = Vec::with_capacity(cotangents.len());
+        // What the inputs of the rule are inside of it and outside; those that it gives a cotangent come first.
+        let (mut bound, mut only_read) = (Vec::new(), Vec::new());
+        for ((argument, &leaf), cotangent) in arguments.iter().zip(&inside).zip(cotangents) {
+            match cotangent {
+                Some(cotangent) => {
+                    results.push((argument.name.into(), cotangent));
+                    bound.push((leaf, argument.tensor.id));
+                }
+                None => only_read.push((leaf, argument.tensor.id)),
+            }
+        }
+        let count = bound.len();
+        let read = self.read(begin, &results);
+        bound.extend(only_read.into_iter().filter(|(leaf, _)| read.contains(leaf)));
+        let stands_in = |value: &ValueId| inside.contains(value) || [stands, cotangent].contains(value);
+        bound.extend(read.iter().copied().filter(|value| !stands_in(value)).map(|value| (value, value)));
+        let inputs: Vec<ValueId> = bound.iter().map(|&(leaf, _)| leaf).chain([stands, cotangent]).collect();
+        let operands: Vec<ValueId> =
+            std::iter::once(result.id).chain(bound.iter().map(|&(_, outside)| outside)).collect();
+        let mut part = self.graph.part(&inputs, &results);
+        part.set_name(function.name.text.as_str());
+        let rule = match Body::new(&part) {
+            Ok(rule) => rule,
+            Err(error) => {
+                let message = format!("this cannot be made a derivative rule: {error}");
+                self.report(error_at(codes::TOO_MUCH_WORK, message, rule.header, ""));
+                return None;
+            }
+        };
+        let id = self.graph.custom(&Custom { rule, wrt: count }, &operands);
+        Some(self.tensor(id, result.extents.clone(), result.origin))
+    }
+
+    /// What the name of the cotangent stands for while the rule of one result is evaluated: of a list, the other entries
+    /// receive nothing. The sum of the rules of all of them is the rule of the list.
+    fn cotangent_of(&mut self, (value, index): (&Value, usize), cotangent: ValueId, result: &Tensor) -> Value {
+        let own = Value::Tensor(self.tensor(cotangent, result.extents.clone(), result.origin));
+        let Value::List(list) = value else { return own };
+        let entries: Vec<Value> = list.to_vec();
+        let of = |(at, entry): (usize, Value)| match entry {
+            _ if at == index => own.clone(),
+            Value::Tensor(other) if other.dtype.is_float() => {
+                let id = self.full(0.0, other.dtype, &other.extents);
+                Value::Tensor(self.tensor(id, other.extents.clone(), other.origin))
+            }
+            _ => 0.into(),
+        };
+        Value::List(entries.into_iter().enumerate().map(of).collect())
+    }
+
+    /// The cotangents that a rule gives the arguments; none for a 0.
+    fn cotangents(
+        &mut self,
+        value: Value,
+        place: Span,
+        function: &'a Function,
+        arguments: &[Differentiable<'a>],
+    ) -> Option<Vec<Option<ValueId>>> {
+        let entries: Vec<Value> = match value {
+            Value::Error => return None,
+            Value::List(list) => list.to_vec(),
+            other => vec![other],
+        };
+        if entries.len() != arguments.len() {
+            let (name, found) = (&function.name.text, entries.len());
+            let names = listed(arguments.iter().map(|argument| argument.name));
+            let counted = if found == 1 { "1 cotangent".to_owned() } else { format!("{found} cotangents") };
+            let message = format!("the derivative rule of `{name}` gives {counted} for {names}");
+            let label = if arguments.len() == 1 {
+                "a rule gives one value".to_owned()
+            } else {
+                format!("a rule gives a list of {}", arguments.len())
+            };
+            let diagnostic = error_at(codes::COTANGENT_COUNT, message, place, label)
+                .secondary(function.signature, "these are its parameters")
+                .help("give a cotangent for each argument that is a tensor of floats, and 0 for one that receives nothing");
+            self.report(diagnostic);
+            return None;
+        }
+        let cotangent = |(value, argument): (Value, &Differentiable<'a>)| self.cotangent(&value, place, argument);
+        let found: Vec<Option<Option<ValueId>>> = entries.into_iter().zip(arguments).map(cotangent).collect();
+        found.into_iter().collect()
+    }
+
+    fn cotangent(&mut self, value: &Value, place: Span, argument: &Differentiable<'a>) -> Option<Option<ValueId>> {
+        let (name, own) = (argument.name, &argument.tensor);
+        let found = match value {
+            Value::Tensor(found) => found,
+            number if number.number() == Some(0.0) => return Some(None),
+            other => {
+                self.wrong_kind(&format!("the cotangent of `{name}`"), &format!("a tensor `{own}`"), other, place);
+                return None;
+            }
+        };
+        let same = |(a, b): (&crate::int::Int, &crate::int::Int)| a.value() == b.value();
+        if found.dtype == own.dtype && found.rank() == own.rank() && found.extents.iter().zip(&*own.extents).all(same) {
+            return Some(Some(found.id));
+        }
+        let message = format!("the cotangent of `{name}` is `{found}`, and `{name}` is `{own}`");
+        let diagnostic = Diagnostic::error(codes::COTANGENT_TYPE, message)
+            .primary(place, format!("what the rule gives `{name}` here is `{found}`"))
+            .secondary(argument.declared, format!("in this call, `{name}` is `{own}`"));
+        let diagnostic = match found.rank() >= own.rank() && found.dtype == own.dtype {
+            true => diagnostic.help(format!("where `{name}` was broadcast, its cotangent is a sum over those axes")),
+            false => diagnostic,
+        };
+        self.report(explain_dims(diagnostic, &[&found.extents, &own.extents]));
+        None
+    }
+
+    /// What the results of a rule are computed from: leaves that stand in for something, and values that were there before
+    /// it was evaluated, from `begin` on. Literals are repeated.
+    fn read(&self, begin: usize, results: &[(Arc<str>, ValueId)]) -> Vec<ValueId> {
+        let mut seen: FxHashSet<ValueId> = FxHashSet::default();
+        let mut stack: Vec<ValueId> = results.iter().map(|&(_, value)| value).collect();
+        let mut read = Vec::new();
+        while let Some(value) = stack.pop() {
+            if !seen.insert(value) {
+                continue;
+            }
+            match self.graph.op(value) {
+                Some(op) if value.index() >= begin || op.def.class == Class::Source => {
+                    stack.extend(self.graph.operands(value));
+                }
+                _ => read.push(value),
+            }
+        }
+        read.sort_unstable();
+        read
+    }
+
+    /// Declares a variable as a leaf that stands in for a tensor.
+    fn declare_stand_in(&mut self, name: &'a str, tensor: &Tensor) -> ValueId {
+        let leaf = self.stand_in(name, TensorType::new(tensor.dtype, shape_of(&tensor.extents)));
+        let stands = self.tensor(leaf, tensor.extents.clone(), tensor.origin);
+        self.declare(name, Value::Tensor(stands));
+        leaf
+    }
+}
