@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gradc_ir::op::scan::Scan;
-use gradc_ir::op::{gather, one_hot, scatter_add};
+use gradc_ir::op::{gather, one_hot, scatter_add, stop_gradient};
 use gradc_ir::{Class, Graph, LeafKind, ValueId};
 
 use crate::TensorView;
@@ -57,7 +57,8 @@ fn bounded(graph: &Graph) -> Vec<(ValueId, usize)> {
             continue;
         }
         let (Some(op), operands) = (graph.op(value), graph.operands(value)) else { continue };
-        if op.def.class == Class::Movement && operands.len() == 1 {
+        let moved = op.def.class == Class::Movement && operands.len() == 1;
+        if moved || op.is(&stop_gradient::STOP_GRADIENT) {
             source[value.index()] = source[operands[0].index()];
         }
         let mut note = |indices: ValueId, bound: usize| {

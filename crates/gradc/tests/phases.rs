@@ -157,11 +157,17 @@ fn truth_values_are_kept_as_numbers_are() {
 /// The simplifier makes use of what an index may be, so out of range it would be silently wrong.
 #[test]
 fn indices_are_checked_by_the_interpreter_too() {
-    const COUNTS: &str = "model m {
-        input label: i32[3]
-        output counts = sum(one_hot(label, 4), axis = -1)
-    }";
-    let model = Program::from_source("m.net", COUNTS).and_then(|program| program.only_model()).expect("a model");
+    for label in ["label", "stop_gradient(label)"] {
+        let counts = format!(
+            "model m {{\n    input label: i32[3]\n    output counts = sum(one_hot({label}, 4), axis = -1)\n}}\n"
+        );
+        check_refused(&counts);
+    }
+}
+
+/// A model whose input `label` must be below 4.
+fn check_refused(source: &str) {
+    let model = Program::from_source("m.net", source).and_then(|program| program.only_model()).expect("a model");
     let (goal, options) = (Goal::Forward, Options::default());
     let mut executable = model.compile(&goal, &options).expect("it compiles");
     let mut state = executable.initial_state(0);
