@@ -2,7 +2,7 @@
 //! parameters of 16 bits are trained.
 
 use gradc::ir::{DType, Role, TensorType};
-use gradc::{Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16};
+use gradc::{Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16, index_bounds, interpret};
 use ndarray::{Array1, arr1, arr2};
 
 /// The outputs of a model by name, for these inputs.
@@ -256,5 +256,57 @@ fn indices_of_every_integer_type_must_be_in_range() {
         assert_eq!(run([3.0, 0.0]), Ok(()));
         let error = run([0.0, 4.0]).expect_err("4 is out of range");
         assert!(error.contains("element 1 of the input `at` is 4"), "{error}");
+    }
+}
+
+/// A whole model in 16 bits, with its gradients: the kernels of the optimised graph round where the interpreter does.
+#[test]
+fn a_model_of_16_bits_is_the_interpreters() {
+    for dtype in [DType::Bf16, DType::F16] {
+        let source = format!(
+            "dim batch = 4
+            model m {{
+                input x: {dtype}[batch, 6, 8]
+                input image: {dtype}[batch, 8, 8, 1]
+                input label: u8[batch]
+                input lengths: i64[batch]
+                let a = multi_head_attention(layer_norm(x), 2, mask = padding_mask(lengths, 6), causal = true)
+                let b = lstm(a, 5, lengths = lengths)
+                let c = max_pool2d(relu(conv2d(image, 3, 3)), 2)
+                let d = batch_norm(reshape(c, [batch, -1]))
+                let g = gelu(dense(d, 7)) + rms_norm(dense(d, 7)) + softmax(sum(b, axis = 1) @ ones([5, 7], {dtype}))
+                output logits = dense(g, 10)
+                loss cross_entropy(cast(logits, f32), label)
+            }}"
+        );
+        let model = Program::from_source("m.net", &source).and_then(|program| program.only_model());
+        let model = model.unwrap_or_else(|error| panic!("{error}"));
+        let mut executable = model
+            .compile(&Goal::Gradient { wrt: Vec::new() }, &Options::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut state = executable.initial_state(3);
+        let numbers = |count: usize, step: usize| (0..count).map(move |i| (i * step % 101) as f64 / 50.0 - 1.0);
+        let tensor = |dtype, shape: &[usize], step| {
+            let ty = TensorType::new(dtype, shape);
+            Tensor::from_numbers(&ty, numbers(ty.shape.elements(), step)).expect("as many numbers as elements")
+        };
+        let (x, image) = (tensor(dtype, &[4, 6, 8], 37), tensor(dtype, &[4, 8, 8, 1], 59));
+        let (label, lengths) = (arr1(&[1u8, 2, 3, 9]), arr1(&[6i64, 3, 1, 4]));
+        let inputs =
+            [("x", x.view()), ("image", image.view()), ("label", (&label).into()), ("lengths", (&lengths).into())];
+        let expected = interpret(executable.graph(), &index_bounds(model.graph()), &state, &inputs)
+            .unwrap_or_else(|error| panic!("{error}"));
+        executable.run(&mut state, &inputs).unwrap_or_else(|error| panic!("{error}"));
+        assert!(expected.len() > 10, "{} results", expected.len());
+        for (role, name, expected) in expected {
+            // What a training step updates is no result of its own.
+            let Some(found) = executable.result(role, &name).map(|found| found.numbers()) else { continue };
+            let expected = expected.numbers();
+            let scale = expected.iter().fold(0.0f64, |scale, number| scale.max(number.abs()));
+            for (found, expected) in found.iter().zip(&expected) {
+                let close = (found - expected).abs() <= 4.0 * dtype.epsilon() * scale;
+                assert!(close, "{dtype}: {name} is {found:e}, not {expected:e} (of up to {scale:e})");
+            }
+        }
     }
 }

@@ -245,7 +245,8 @@ impl<'a> Evaluator<'a> {
         let fits = match dtype {
             DType::Bool => false,
             _ if dtype.is_float() => dtype.round(number).is_finite() || number.is_infinite(),
-            _ => dtype.represents(number),
+            // A whole number has more digits here than a constant of the graph.
+            _ => dtype.represents(number) && !matches!(value, Value::Int(int) if number as i64 != int.value()),
         };
         if fits {
             return Some(number);

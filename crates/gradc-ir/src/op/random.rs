@@ -40,7 +40,7 @@ pub static RANDOM: OpDef = OpDef {
     },
     doc: "Uniform on [0, 1), in steps of 2⁻²⁴: the first word of Threefry2x32-20 (Salmon, Moraes, Dror and Shaw, \"Parallel \
           random numbers: as easy as 1, 2, 3\", 2011) for the key (`seed`, `stream`) and the counter (`step`, `index`), of \
-          which the 24 most significant bits are taken in every float type. The four operands are `i32` whose bits are \
+          which the 24 most significant bits are taken in every float type. Rounded to 16 bits, the greatest of them are 1. The four operands are `i32` whose bits are \
           taken as they are.",
 };
 
