@@ -10,7 +10,7 @@ use gradc::{Goal, Model, Options, Program, UpdateRule};
 
 use crate::args::{Emit, EmitStage, GoalArg, InspectArgs};
 use crate::model::{Report, options};
-use crate::output::{Failure, Outcome, Output, write_file};
+use crate::output::{Failure, Outcome, Output, counted, write_file};
 
 /// What the arguments ask for.
 pub(crate) fn requested(args: &InspectArgs) -> Vec<Emit> {
@@ -191,10 +191,11 @@ impl Observer for Timings {
     fn simplified(&mut self, _: Stage, report: &gradc::pipeline::Report) {
         let gradc::pipeline::Report { regions, distinct_regions, terms, limited_regions, .. } = report;
         if *regions > 0 {
-            self.note = format!("  {regions} regions ({distinct_regions} distinct), {terms} terms");
+            let (regions, terms) = (counted(*regions, "region"), counted(*terms, "term"));
+            self.note = format!("  {regions} ({distinct_regions} distinct), {terms}");
         }
         if *limited_regions > 0 {
-            let _ = write!(self.note, "; a limit ended the search in {limited_regions} regions");
+            let _ = write!(self.note, "; a limit ended the search in {}", counted(*limited_regions, "region"));
         }
     }
 }
