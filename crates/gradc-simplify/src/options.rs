@@ -79,7 +79,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { region_values: 96, max_region_values: 400, terms: 6_000, iterations: 20, passes: 2 }
+        Limits { region_values: 96, max_region_values: 400, terms: 6_000, iterations: 10, passes: 2 }
     }
 }
 
