@@ -211,7 +211,7 @@ fn indices_are_numbers() {
 fn clamped(from: u32, high: usize) -> Vec<Stmt> {
     vec![
         lets(from + 1, DType::I32, Expr::Const(0.0.into())),
-        lets(from + 2, DType::I32, Expr::Const(high as f64)),
+        lets(from + 2, DType::I32, Expr::Const((high as f64).into())),
         apply(from + 3, DType::I32, ScalarOp::Max, &[from, from + 1]),
         apply(from + 4, DType::I32, ScalarOp::Min, &[from + 3, from + 2]),
     ]
