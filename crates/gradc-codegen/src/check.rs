@@ -249,7 +249,7 @@ impl<'k> Indices<'k> {
     fn range(&self, expr: &Expr) -> (i64, i64) {
         let range = match expr {
             Expr::Const(value) => {
-                let value = DType::I32.round(*value) as i64;
+                let value = DType::I32.round(value.get()) as i64;
                 (value, value)
             }
             Expr::Index(affine) => self.affine(affine),

@@ -31,8 +31,8 @@ fn indices_that_nothing_clamps() {
     let gather = |checked: bool| {
         let mut row = vec![
             load(0, DType::I32, 0, affine(0, &[(0, 1)])),
-            lets(1, DType::I32, Expr::Const(4.0)),
-            lets(2, DType::I32, Expr::Const(0.0)),
+            lets(1, DType::I32, Expr::Const(4.0.into())),
+            lets(2, DType::I32, Expr::Const(0.0.into())),
             lets(3, DType::I32, Expr::Op(ScalarOp::Min, [Reg(0), Reg(1)].into_iter().collect())),
         ];
         if checked {
