@@ -58,7 +58,7 @@ fn indices_that_nothing_clamps() {
 /// A register is known by its number as long as its loop runs; after that the number may be another's.
 #[test]
 fn indices_that_are_sums() {
-    let start = Stmt::Accumulator { reg: Reg(0), dtype: DType::I32, combine: Combine::Sum, start: 0.0 };
+    let start = Stmt::Accumulator { reg: Reg(0), dtype: DType::I32, combine: Combine::Sum, start: 0.0.into() };
     let add = Stmt::Accumulate { reg: Reg(0), combine: Combine::Sum, value: Reg(1) };
     let indexed = Expr::LoadIndexed { buffer: 1, address: affine(0, &[]), index: Reg(0), stride: 1 };
     let plan = plan_of(Kernel {
@@ -69,7 +69,7 @@ fn indices_that_are_sums() {
             param("out", DType::F32, 1, Access::Write),
         ],
         body: vec![
-            looped(0, 2, LoopKind::Serial, vec![lets(0, DType::I32, Expr::Const(0.0))]),
+            looped(0, 2, LoopKind::Serial, vec![lets(0, DType::I32, Expr::Const(0.0.into()))]),
             start,
             looped(1, 3, LoopKind::Serial, vec![load(1, DType::I32, 0, affine(0, &[(1, 1)])), add]),
             lets(2, DType::F32, indexed),
