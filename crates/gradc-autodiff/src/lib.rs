@@ -4,9 +4,10 @@
 //! to a copy of the graph: forward and derivative are one graph, in which later passes see across both. The values of the
 //! original keep their numbers.
 //!
-//! This crate names no operator but addition, which sums cotangents that meet, the loop, whose derivative is a loop
-//! around the derivative of its body, and the value with a rule of the program's own. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]), unless other
-//! [`Rules`] are given, and is closed over the operators, so what comes out can be differentiated again, to any order.
+//! This crate names no operator but addition, which sums cotangents that meet, `select`, which keeps those of branches not
+//! taken at zero, the loop, whose derivative is a loop around the derivative of its body, and the value with a rule of the
+//! program's own. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]), unless other [`Rules`] are given, and is
+//! closed over the operators, so what comes out can be differentiated again, to any order.
 //!
 //! "No gradient" is an absence, not a tensor of zeros: a value that the loss does not depend on smoothly has `None`.
 //!

@@ -85,8 +85,8 @@ pub(crate) fn identities(
     let mut machine = Compiled::new(lowered.clone(), subject, &compile, point)?;
     machine.run()?;
     let optimised = gradients(&lowered, &machine);
-    let plain_reference = by_name(interpreted(&gradient.graph, point)?);
-    let optimised_reference = by_name(interpreted(&lowered, point)?);
+    let plain_reference = by_name(interpreted(&gradient.graph, subject, point)?);
+    let optimised_reference = by_name(interpreted(&lowered, subject, point)?);
     let in_code = [(&gradient.compiled, &plain_reference), (&optimised, &optimised_reference)];
     let in_code =
         in_code.map(|(machine, reference)| same("machine code against the interpreter", loss, machine, reference));

@@ -64,11 +64,15 @@ pub(crate) fn unoptimised() -> Options {
 }
 
 /// The results of a graph by the reference interpreter: role, name, numbers.
-pub(crate) fn interpreted(graph: &Graph, point: &Bindings) -> Result<Vec<(Role, String, Vec<f64>)>, Error> {
+pub(crate) fn interpreted(
+    graph: &Graph,
+    subject: &Subject,
+    point: &Bindings,
+) -> Result<Vec<(Role, String, Vec<f64>)>, Error> {
     let state = State::initial(graph, 0);
     let inputs = inputs(graph, point);
     let views: Vec<_> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-    let results = gradc::interpret(graph, &state, &views)?;
+    let results = gradc::interpret(graph, &subject.bounds, &state, &views)?;
     Ok(results.into_iter().map(|(role, name, tensor)| (role, name, tensor.numbers())).collect())
 }
 

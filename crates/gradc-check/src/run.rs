@@ -90,7 +90,7 @@ fn choose_point(model: &Graph, subject: &Subject, given: &Point, seed: u64) -> R
     let mut chosen = (Bindings::new(), f64::NAN);
     for draw in Draw::ALL {
         let point = bindings(model, subject, given, seed, draw)?;
-        let results = interpreted(&subject.graph, &point)?;
+        let results = interpreted(&subject.graph, subject, &point)?;
         let loss = results.iter().find(|(role, ..)| *role == Role::Loss).map_or(f64::NAN, |(_, _, loss)| loss[0]);
         chosen = (point, loss);
         if loss.is_finite() {

@@ -10,7 +10,7 @@ use gradc::{Goal, Model, Options, Program, UpdateRule};
 
 use crate::args::{Emit, EmitStage, GoalArg, InspectArgs};
 use crate::model::{Report, options};
-use crate::output::{Failure, Outcome, Output, write_file};
+use crate::output::{Failure, Outcome, Output, counted, write_file};
 
 /// What the arguments ask for.
 pub(crate) fn requested(args: &InspectArgs) -> Vec<Emit> {
@@ -142,7 +142,17 @@ impl Observer for Stages {
 #[derive(Clone, Default)]
 pub(crate) struct Timings {
     begun: Option<Instant>,
-    stages: Vec<(String, f64)>,
+    stages: Vec<Timing>,
+    /// What is worth saying of the stage that has begun.
+    note: String,
+}
+
+/// One stage.
+#[derive(Clone)]
+struct Timing {
+    stage: String,
+    seconds: f64,
+    note: String,
 }
 
 impl Timings {
@@ -150,15 +160,17 @@ impl Timings {
     pub(crate) fn measure<T>(&mut self, stage: &str, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let result = work();
-        self.stages.push((stage.to_owned(), begun.elapsed().as_secs_f64()));
+        let seconds = begun.elapsed().as_secs_f64();
+        self.stages.push(Timing { stage: stage.to_owned(), seconds, note: String::new() });
         result
     }
 
     /// Prints a line a stage.
     pub(crate) fn report(&self, output: &mut Output) {
-        let total: f64 = self.stages.iter().map(|(_, seconds)| seconds).sum();
-        for (stage, seconds) in self.stages.iter().chain([&("total".to_owned(), total)]) {
-            output.note(format_args!("{stage:<14} {:>10.3} ms", seconds * 1e3));
+        let seconds = self.stages.iter().map(|timing| timing.seconds).sum();
+        let total = Timing { stage: "total".to_owned(), seconds, note: String::new() };
+        for Timing { stage, seconds, note } in self.stages.iter().chain([&total]) {
+            output.note(format_args!("{stage:<14} {:>10.3} ms{note}", seconds * 1e3));
         }
     }
 }
@@ -170,7 +182,20 @@ impl Observer for Timings {
 
     fn end(&mut self, stage: Stage, _: Artefact<'_>) {
         if let Some(begun) = self.begun.take() {
-            self.stages.push((stage.to_string(), begun.elapsed().as_secs_f64()));
+            let (stage, note) = (stage.to_string(), std::mem::take(&mut self.note));
+            self.stages.push(Timing { stage, seconds: begun.elapsed().as_secs_f64(), note });
+        }
+    }
+
+    /// How much there was to do; and where the search for a better way ended before it was done.
+    fn simplified(&mut self, _: Stage, report: &gradc::pipeline::Report) {
+        let gradc::pipeline::Report { regions, distinct_regions, terms, limited_regions, .. } = report;
+        if *regions > 0 {
+            let (regions, terms) = (counted(*regions, "region"), counted(*terms, "term"));
+            self.note = format!("  {regions} ({distinct_regions} distinct), {terms}");
+        }
+        if *limited_regions > 0 {
+            let _ = write!(self.note, "; a limit ended the search in {}", counted(*limited_regions, "region"));
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use gradc::ir::attr::shortest;
 use gradc::ir::{DType, Graph, Role};
-use gradc::{Goal, Model, Options, State, Tensor, TensorView};
+use gradc::pipeline::Unobserved;
+use gradc::{Executable, Goal, Model, Options, State, Tensor, TensorView};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{Array, data, model as train_model, tensors};
 
@@ -31,23 +32,23 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
         false => Goal::Forward,
     };
     let forward = model.graph_for(&goal, &options);
-    let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut gradc::pipeline::Unobserved);
+    let bounds = gradc::index_bounds(&forward);
+    let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Unobserved);
     let graph = graph.map_err(gradc::Error::from).report(output)?;
     let mut state = state(&model, &graph, args.weights.as_deref(), args.seed, output)?;
     let inputs = inputs(&graph, arrays)?;
     let views: Vec<(&str, TensorView<'_>)> =
         inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-    let results = if args.interp {
-        gradc::interpret(&graph, &state, &views).report(output)?
+    let mut results = if args.interp {
+        gradc::interpret(&graph, &bounds, &state, &views).report(output)?
     } else {
-        let mut executable = model.compile(&goal, &options).report(output)?;
+        let mut executable = Executable::compile(graph, &bounds, &options, &mut Unobserved).report(output)?;
         executable.run(&mut state, &views).report(output)?;
         let outputs = executable.graph().outputs().iter();
-        outputs
-            .filter(|output| output.role != Role::Update)
-            .filter_map(|o| Some((o.role, o.name.to_string(), executable.result(o.role, &o.name)?)))
-            .collect()
+        outputs.filter_map(|o| Some((o.role, o.name.to_string(), executable.result(o.role, &o.name)?))).collect()
     };
+    // A run keeps no state, so it tells of none.
+    results.retain(|(role, ..)| *role != Role::Update);
     deliver(results, args.out.as_deref(), output)
 }
 

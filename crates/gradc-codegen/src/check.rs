@@ -2,8 +2,8 @@
 //!
 //! The verifier of kernels knows types, scopes and affine bounds. This adds what only the machine depends on: that
 //! indexed addresses are within bounds whatever the index was computed from, that steps give kernels buffers as large
-//! as they say, that what is written overlaps nothing else of the same step, and that all memory is where it is said
-//! to be.
+//! as they say, that what is written overlaps nothing else of the same step and is no input, and that all memory is
+//! where it is said to be.
 
 use std::ops::Range;
 
@@ -82,7 +82,7 @@ fn kernel_step(plan: &Plan, kernel: usize, buffers: &[BufferId]) -> Check {
         }
         places.push((region(plan, id), param.access != Access::Read, buffer.name.as_str()));
     }
-    apart(&places)
+    apart(plan, &places)
 }
 
 fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
@@ -111,7 +111,7 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
     } else {
         ensure(needed == 0, || format!("there is none of the {needed} bytes of scratch memory that are needed"))?;
     }
-    apart(&places)
+    apart(plan, &places)
 }
 
 /// Every slot of the body gets memory that is large enough at each step, and what the body writes is nothing else's.
@@ -153,7 +153,7 @@ fn scan_step(plan: &Plan, scan: &Scan) -> Check {
         || format!("the arena of {} is not in the arena", body.name),
     )?;
     add(scan.arena, 1, body.arena_bytes, 1, true)?;
-    apart(&places)
+    apart(plan, &places)
 }
 
 /// One more than the greatest element that a matrix of each batch reaches.
@@ -178,13 +178,15 @@ fn region(plan: &Plan, id: BufferId) -> Region {
     }
 }
 
-/// No region that is written overlaps another one.
-fn apart(places: &[(Region, bool, &str)]) -> Check {
+/// No region that is written overlaps another one, nor is it an input: whoever runs a plan lends these to be read.
+fn apart(plan: &Plan, places: &[(Region, bool, &str)]) -> Check {
+    let is_input = |slot: u32| plan.interface[slot as usize].kind == SlotKind::Leaf(LeafKind::Input);
     for (at, (a, a_written, a_name)) in places.iter().enumerate() {
         for (b, b_written, b_name) in &places[..at] {
             let overlap = a.0 == b.0 && a.1.start < b.1.end && b.1.start < a.1.end;
             ensure(!overlap || !(*a_written || *b_written), || format!("{a_name} and {b_name} overlap"))?;
         }
+        ensure(!(*a_written && a.0.is_some_and(is_input)), || format!("{a_name} is an input, and is written"))?;
     }
     Ok(())
 }
@@ -227,7 +229,12 @@ impl<'k> Indices<'k> {
                 self.extents.insert(inner.var, inner.extent);
                 self.body(&inner.body)
             }
-            Stmt::Store { .. } | Stmt::Accumulator { .. } | Stmt::Accumulate { .. } => Ok(()),
+            // The name may have been another register's, in a loop that has ended.
+            Stmt::Accumulator { reg, .. } => {
+                self.ranges.remove(reg);
+                Ok(())
+            }
+            Stmt::Store { .. } | Stmt::Accumulate { .. } => Ok(()),
         }
     }
 
@@ -242,7 +249,7 @@ impl<'k> Indices<'k> {
     fn range(&self, expr: &Expr) -> (i64, i64) {
         let range = match expr {
             Expr::Const(value) => {
-                let value = DType::I32.round(*value) as i64;
+                let value = DType::I32.round(value.get()) as i64;
                 (value, value)
             }
             Expr::Index(affine) => self.affine(affine),

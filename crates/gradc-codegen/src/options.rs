@@ -16,7 +16,7 @@ pub enum Contraction {
     /// Every operation of the program rounds, as IEEE 754 and the interpreter have it.
     #[default]
     Never,
-    /// A product that only a sum uses is fused with it, where the machine can.
+    /// A sum one of whose operands is a product is fused with it, where the machine can.
     Fuse,
 }
 

@@ -1,7 +1,11 @@
 //! Operator attributes: the compile-time arguments of an operator, as data that prints and reads back.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
 
 use crate::{Body, DType};
 
@@ -96,9 +100,17 @@ impl AttrSpec {
     }
 }
 
-/// The attributes of one application of an operator, in the order of its [`AttrSpec`]s. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Attrs(Option<Arc<[(&'static str, Attr)]>>);
+/// The attributes of one application of an operator, in the order of its [`AttrSpec`]s. Cheap to clone, to compare and to
+/// hash: passes look up operators by the thousand.
+#[derive(Clone, Debug, Default)]
+pub struct Attrs(Option<Arc<Pairs>>);
+
+/// `(name, value)` pairs and their hash, which is computed once.
+#[derive(Debug)]
+struct Pairs {
+    hash: u64,
+    pairs: Box<[(&'static str, Attr)]>,
+}
 
 impl Attrs {
     /// No attributes.
@@ -106,13 +118,18 @@ impl Attrs {
 
     /// Attributes from `(name, value)` pairs, in the order of the operator's specifications.
     pub fn new(pairs: impl IntoIterator<Item = (&'static str, Attr)>) -> Attrs {
-        let pairs: Arc<[_]> = pairs.into_iter().collect();
-        Attrs((!pairs.is_empty()).then_some(pairs))
+        let pairs: Box<[_]> = pairs.into_iter().collect();
+        let hash = FxBuildHasher.hash_one(&pairs);
+        Attrs((!pairs.is_empty()).then(|| Arc::new(Pairs { hash, pairs })))
     }
 
     /// Every `(name, value)` pair.
     pub fn iter(&self) -> impl Iterator<Item = &(&'static str, Attr)> {
-        self.0.iter().flat_map(|pairs| pairs.iter())
+        self.pairs().iter()
+    }
+
+    fn pairs(&self) -> &[(&'static str, Attr)] {
+        self.0.as_ref().map_or(&[], |known| &known.pairs)
     }
 
     /// The attribute called `name`, if there is one.
@@ -166,6 +183,36 @@ impl Attrs {
             Some(Attr::Body(value)) => value,
             other => unreachable!("attribute {name} is {other:?}, not a body"),
         }
+    }
+}
+
+impl PartialEq for Attrs {
+    fn eq(&self, other: &Attrs) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own.hash == other.hash && own.pairs == other.pairs,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Attrs {}
+
+impl Hash for Attrs {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.as_ref().map_or(0, |known| known.hash));
+    }
+}
+
+impl PartialOrd for Attrs {
+    fn partial_cmp(&self, other: &Attrs) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Attrs {
+    fn cmp(&self, other: &Attrs) -> Ordering {
+        self.pairs().cmp(other.pairs())
     }
 }
 

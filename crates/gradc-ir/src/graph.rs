@@ -52,6 +52,15 @@ pub enum NodeKind {
     Op(Op),
 }
 
+impl NodeKind {
+    fn op(&self) -> Option<&Op> {
+        match self {
+            NodeKind::Op(op) => Some(op),
+            NodeKind::Leaf { .. } => None,
+        }
+    }
+}
+
 /// A scope of a graph: the path of the layer instance that a value was made in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScopeId(u32);
@@ -165,6 +174,13 @@ impl Graph {
         Graph { scopes: self.scopes.clone(), ..Graph::new(self.name.clone()) }
     }
 
+    /// Makes room for so many more values.
+    pub fn reserve(&mut self, values: usize) {
+        self.dag.reserve_nodes(values);
+        // Most operators have one or two operands.
+        self.dag.reserve_edges(2 * values);
+    }
+
     /// The graph's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -221,10 +237,7 @@ impl Graph {
 
     /// The operator of a value that is not a leaf.
     pub fn op(&self, value: ValueId) -> Option<&Op> {
-        match &self.node(value).kind {
-            NodeKind::Op(op) => Some(op),
-            NodeKind::Leaf { .. } => None,
-        }
+        self.node(value).kind.op()
     }
 
     /// The kind of a value that is a leaf.
@@ -371,8 +384,18 @@ impl Graph {
     /// # Panics
     /// Where they do not: that is a bug of the caller.
     pub fn emit(&mut self, op: Op, operands: &[ValueId]) -> ValueId {
-        let shown = op.clone();
-        self.apply(op, operands).unwrap_or_else(|error| panic!("gradc has a bug: {}: {error}", shown.def.name))
+        let name = op.def.name;
+        self.apply(op, operands).unwrap_or_else(|error| panic!("gradc has a bug: {name}: {error}"))
+    }
+
+    /// An operator applied to operands that are known to give a value of this type, which is not inferred again.
+    pub fn emit_typed(&mut self, op: Op, operands: &[ValueId], ty: TensorType) -> ValueId {
+        let node = Node { kind: NodeKind::Op(op), operands: operands.into(), ty, name: None, origin: self.origin };
+        debug_assert_eq!(
+            node.kind.op().map(|op| op.infer(&operands.iter().map(|&v| self.ty(v)).collect::<Vec<_>>())),
+            Some(Ok(node.ty.clone())),
+        );
+        self.push(node)
     }
 
     /// Copies one value of `from` onto other operands, with its name and origin. `from` must share this graph's scopes
@@ -478,6 +501,7 @@ impl Graph {
     /// A copy of the values that `keep` holds for, each changed by `change`, with the results.
     fn rebuilt(&self, keep: impl Fn(ValueId) -> bool, change: impl Fn(&Node) -> Node) -> Graph {
         let mut graph = self.emptied();
+        graph.reserve(self.len());
         let mut renumbered: Vec<Option<ValueId>> = vec![None; self.len()];
         let map = |renumbered: &[Option<ValueId>], value: ValueId| {
             renumbered[value.index()].expect("what is kept depends only on what is kept")

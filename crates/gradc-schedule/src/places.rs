@@ -84,6 +84,7 @@ impl<'g> Places<'g> {
             }
         }
         graph.outputs().iter().for_each(|output| places.require_memory(output.value));
+        places.settle_products();
         places
     }
 
@@ -220,6 +221,22 @@ impl<'g> Places<'g> {
         let inline = |value: ValueId| self.of(value) == Place::Inline;
         let view = matrix_view(self.graph, operand, inline);
         self.require_memory(view.map_or(operand, |view| view.value));
+    }
+
+    /// What is between an operand of a product and its matrix may have become a root after the product was decided on, and
+    /// what is left of the view may be none that a product takes: then the operand is a root after all.
+    fn settle_products(&mut self) {
+        let contracts = |value: &ValueId| self.graph.op(*value).is_some_and(|op| op.def.class == Class::Contract);
+        let products: Vec<ValueId> = self.roots().filter(contracts).collect();
+        loop {
+            let before = self.roots().count();
+            for &product in &products {
+                self.graph.operands(product).iter().for_each(|&operand| self.require_matrix(operand));
+            }
+            if self.roots().count() == before {
+                return;
+            }
+        }
     }
 
     /// What reading an element of `value` is.

@@ -1,13 +1,16 @@
 //! From a graph to a plan.
 
+use std::hash::BuildHasher;
+
 use gradc_ir::{DType, Graph, TensorType, ValueId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use smallvec::SmallVec;
 
 use crate::arena::{Request, layout};
 use crate::build::{Built, build, build_copy, finish};
 use crate::expand::expand;
 use crate::groups::{Groups, Work, group};
-use crate::kernel::{Kernel, print_definition};
+use crate::kernel::Kernel;
 use crate::matrix::MatrixView;
 use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
@@ -51,19 +54,23 @@ pub fn schedule(graph: &Graph, options: &Options) -> Plan {
 #[derive(Default)]
 struct Kernels {
     kernels: Vec<Kernel>,
-    by_definition: FxHashMap<String, usize>,
+    /// The positions of kernels by the hash of what they do.
+    by_hash: FxHashMap<u64, SmallVec<[usize; 1]>>,
 }
 
 impl Kernels {
     /// The position of a kernel, which is added if there is none like it. What is added has a name of its own.
     fn intern(&mut self, mut kernel: Kernel) -> usize {
-        let next = self.kernels.len();
-        let at = *self.by_definition.entry(print_definition(&kernel)).or_insert(next);
-        if at == next {
-            kernel.name = format!("{}.{next}", kernel.name);
-            self.kernels.push(kernel);
+        let alike = self.by_hash.entry(FxBuildHasher.hash_one((&kernel.buffers, &kernel.body))).or_default();
+        let does_the_same = |other: &Kernel| other.buffers == kernel.buffers && other.body == kernel.body;
+        if let Some(&known) = alike.iter().find(|&&at| does_the_same(&self.kernels[at])) {
+            return known;
         }
-        at
+        let next = self.kernels.len();
+        alike.push(next);
+        kernel.name = format!("{}.{next}", kernel.name);
+        self.kernels.push(kernel);
+        next
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::check;
 use gradc_ir::op::ALL;
 use gradc_ir::{Class, DType, Graph, LeafKind, Role, Tensor, TensorType};
-use gradc_testing::{Random, random_bindings, random_graph, random_operands};
+use gradc_testing::{Random, random_bindings, random_graph, random_loop, random_operands};
 
 fn tolerance(float: DType) -> f64 {
     match float {
@@ -101,6 +101,56 @@ fn training_steps_agree_with_the_interpreter() {
         let graph = training_step(&random_graph(seed, size, DType::F64));
         check(&graph, &random_bindings(&graph, seed), 1e-8);
     }
+}
+
+/// Any value a result, inner ones and leaves among them, some twice; the next value of each parameter and state any value of
+/// its type, another leaf among them.
+#[test]
+fn results_and_updates_of_all_kinds_agree_with_the_interpreter() {
+    for (seed, size) in (2000..2400).map(|seed| (seed, 2 + seed as usize % 40)) {
+        let graph = with_any_results(&random_graph(seed, size, DType::F64), &mut Random::new(seed));
+        check(&graph, &random_bindings(&graph, seed), 1e-9);
+    }
+}
+
+fn with_any_results(forward: &Graph, random: &mut Random) -> Graph {
+    let mut graph = forward.clone();
+    graph.retain_outputs(|_| false);
+    let values: Vec<_> = graph.values().collect();
+    for number in 0..1 + random.below(8) {
+        let value = *random.pick(&values);
+        graph.add_output(Role::Output, format!("out{number}"), value);
+    }
+    for leaf in [LeafKind::Param, LeafKind::State].into_iter().flat_map(|kind| forward.leaves(kind)) {
+        let alike: Vec<_> = values.iter().copied().filter(|&value| graph.ty(value) == graph.ty(leaf)).collect();
+        let (next, name) = (*random.pick(&alike), forward.value_name(leaf).expect("leaves have names").clone());
+        graph.add_output(Role::Update, name, next);
+    }
+    graph
+}
+
+/// Also those whose carries are exchanged or stay what they are, whose results are leaves of the body, twice the same, or
+/// not read.
+#[test]
+fn random_loops_agree_with_the_interpreter() {
+    for (seed, size) in (0..300).map(|seed| (seed, 2 + seed as usize % 30)) {
+        let graph = random_loop(seed, size, DType::F64);
+        check(&graph, &random_bindings(&graph, seed), 1e-8);
+    }
+}
+
+/// The operand of the product is seen through two broadcasts, of which one is a result.
+#[test]
+fn a_product_of_what_is_repeated_twice() {
+    let ty = |shape: &[usize]| TensorType::new(DType::F64, shape);
+    let mut graph = Graph::new("product");
+    let (x, w) = (graph.input("x", ty(&[3, 4])), graph.input("w", ty(&[5, 2, 4, 6])));
+    let twice = graph.broadcast(x, &[1, 2], &[2, 3, 4]);
+    let often = graph.broadcast(twice, &[1, 2, 3], &[5, 2, 3, 4]);
+    let y = graph.matmul(often, w);
+    graph.add_output(Role::Output, "twice", twice);
+    graph.add_output(Role::Output, "y", y);
+    check(&graph, &random_bindings(&graph, 1), 1e-12);
 }
 
 fn training_step(forward: &Graph) -> Graph {

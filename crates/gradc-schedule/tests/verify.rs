@@ -70,7 +70,7 @@ fn registers_are_visible_and_typed() {
 
 #[test]
 fn accumulators_are_declared_outside() {
-    let declare = |combine| Stmt::Accumulator { reg: Reg(9), dtype: DType::F32, combine, start: 0.0 };
+    let declare = |combine| Stmt::Accumulator { reg: Reg(9), dtype: DType::F32, combine, start: 0.0.into() };
     let combine = Stmt::Accumulate { reg: Reg(9), combine: Combine::Sum, value: Reg(0) };
     let inside = vec![declare(Combine::Sum), load(0, 0, at(1, 0)), combine.clone()];
     check(&kernel(LoopKind::Serial, inside), "%9 is combined in the loop that declares it");

@@ -22,6 +22,7 @@ pub(crate) fn assemble(source: &Graph, arena: &Arena<'_>, places: &[Option<Id>])
     };
     let needed = writer.needed();
     writer.counterparts = counterparts(source, places, &needed);
+    writer.graph.reserve(arena.len());
     for value in source.values() {
         match (&source.node(value).kind, places[value.index()]) {
             (NodeKind::Leaf { .. }, place) => writer.write_leaf(value, place),
@@ -142,7 +143,7 @@ impl Writer<'_, '_> {
         };
         self.graph.set_origin(origin);
         let operands = self.written_operands(id, op);
-        let value = self.graph.emit(op.clone(), &operands);
+        let value = self.graph.emit_typed(op.clone(), &operands, node.facts.ty.clone());
         if let Some(name) = counterpart.named.and_then(|named| self.source.value_name(named)) {
             self.graph.set_value_name(value, name.clone());
         }
@@ -161,10 +162,11 @@ impl Writer<'_, '_> {
         if op.def.algebra.commutative && ids.len() == 2 {
             let place = |value: &ValueId| self.places[value.index()];
             let as_source = self.counterparts[usize::from(id)].first.filter(|&first| self.source.op(first) == Some(op));
-            let written = as_source.map(|first| self.source.operands(first).iter().map(place).collect::<Vec<_>>());
-            if written.is_some_and(|written| written == [Some(ids[1]), Some(ids[0])])
-                || self.is_other_way_round(op, &ids)
-            {
+            let is_written = |order: [Id; 2]| {
+                as_source.is_some_and(|first| self.source.operands(first).iter().map(place).eq(order.map(Some)))
+            };
+            let other_way = is_written([ids[1], ids[0]]);
+            if other_way || !is_written([ids[0], ids[1]]) && self.is_other_way_round(op, &ids) {
                 ids.swap(0, 1);
             }
         }

@@ -80,29 +80,33 @@ fn run(graph: &Graph, options: &Options, local: &RuleSet, rules: &RuleSet) -> Si
         report.made_by = vec![Vec::new(); graph.len()];
         return Simplified { graph: graph.clone(), report };
     }
-    let graph = &loops::improve(graph, options.mode, &|body| {
+    let improved = loops::improve(graph, options.mode, &|body| {
         // Nobody checks what a step hands to the next.
         run(body, &Options { trust_indices: false, ..*options }, local, rules).graph
     });
+    let graph = improved.as_ref().unwrap_or(graph);
     let (mut arena, mut places) = canonical::import(graph, local, options);
-    report.cost_before = total_cost(graph, &arena, &places);
+    let mut cost = total_cost(graph, &arena, &places);
+    report.cost_before = cost;
     let pass = Pass { local, rules, mode: options.mode, limits: options.limits };
     let mut solutions = Solutions::default();
     let passes = if options.level == Level::Full { options.limits.passes } else { 0 };
     for _ in 0..passes {
-        let before = total_cost(graph, &arena, &places);
         let needed = results(graph, &places);
         let forward = forward(graph, &arena, &places);
-        let (new, moved) = region::rewrite(&arena, &needed, &forward, &pass, &mut solutions, &mut report);
+        let rewritten = region::rewrite(&mut arena, &needed, &forward, &pass, &mut solutions, &mut report);
+        let Some((new, moved)) = rewritten else { break };
         report.fired.absorb(&arena.tally);
         places.iter_mut().for_each(|place| *place = place.and_then(|id| moved[usize::from(id)]));
         arena = new;
-        if total_cost(graph, &arena, &places) >= before {
+        let before = std::mem::replace(&mut cost, total_cost(graph, &arena, &places));
+        if cost >= before {
             break;
         }
     }
     report.fired.absorb(&arena.tally);
-    report.cost_after = total_cost(graph, &arena, &places);
+    report.cost_after = cost;
+    report.distinct_applications = arena.take_table().distinct_applications();
     let (simplified, made_by) = assemble::assemble(graph, &arena, &places);
     report.made_by = made_by;
     debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
@@ -136,12 +140,6 @@ fn below(arena: &canonical::Arena<'_>, roots: impl Iterator<Item = Id>) -> Vec<b
 /// What all results together cost.
 fn total_cost(graph: &Graph, arena: &canonical::Arena<'_>, places: &[Option<Id>]) -> u64 {
     let live = below(arena, results(graph, places).into_iter());
-    let cost = |id: Id| {
-        let node = arena.node(id);
-        node.term.op().map_or(0, |op| {
-            let types: Vec<_> = node.term.operands().iter().map(|&operand| &arena.node(operand).facts.ty).collect();
-            cost::cost(op, &types, &node.facts.ty)
-        })
-    };
-    arena.ids().filter(|&id| live[usize::from(id)]).map(cost).fold(0, u64::saturating_add)
+    let costs = arena.ids().filter(|&id| live[usize::from(id)]).map(|id| arena.node(id).cost);
+    costs.fold(0, u64::saturating_add)
 }

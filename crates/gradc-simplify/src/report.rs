@@ -46,6 +46,9 @@ pub struct Report {
     pub distinct_regions: usize,
     /// Terms in all e-graphs together.
     pub terms: usize,
+    /// Applications in the canonical form that were unlike all before them: another operator, or one on operands of which
+    /// other things are known. Rules are tried on the spot only where the first of them leaves it open.
+    pub distinct_applications: usize,
     /// Regions in which a limit ended the search for more equalities.
     pub limited_regions: usize,
     /// Formulas that lost digits or overflowed, and were replaced by ones that do not, even where these cost more.

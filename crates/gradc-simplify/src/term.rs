@@ -20,7 +20,15 @@ pub(crate) enum Term {
 impl Term {
     /// An operator applied to operands; those of a commutative one are put in order.
     pub(crate) fn apply(op: Op, children: impl IntoIterator<Item = Id>) -> Term {
-        let mut children: Children = children.into_iter().collect();
+        Term::ordered(op, children.into_iter().collect())
+    }
+
+    /// The same for operands that lie beside each other.
+    pub(crate) fn apply_to(op: Op, children: &[Id]) -> Term {
+        Term::ordered(op, Children::from_slice(children))
+    }
+
+    fn ordered(op: Op, mut children: Children) -> Term {
         if op.def.algebra.commutative {
             children.sort_unstable();
         }

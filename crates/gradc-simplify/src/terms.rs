@@ -23,7 +23,7 @@ pub(crate) trait Terms {
 
     /// An operator applied to operands; `None` where they do not fit.
     fn apply(&mut self, op: Op, operands: &[Id]) -> Option<Id> {
-        self.add(Term::apply(op, operands.iter().copied()))
+        self.add(Term::apply_to(op, operands))
     }
 
     /// A number in the shape of a type; `None` where it may have lost digits of an integer on the way.

@@ -310,9 +310,9 @@ impl<'a> Parser<'a> {
         if breaks || token.kind != TokenKind::Ident && !reserved {
             return Err(self.unexpected(of));
         }
-        if reserved {
+        let word = self.text_of(token);
+        if reserved || NUMBERS.contains(&word) {
             let span = self.span();
-            let word = self.text_of(token);
             self.report(|| reserved_word(word, span, of));
         }
         self.bump();
@@ -368,6 +368,9 @@ fn too_many_parts(span: Span) -> Diagnostic {
         .primary(span, format!("more than {MAX_HEIGHT} levels of operators and blocks"))
         .help("name parts of it with `let`, or write what repeats as a `for`")
 }
+
+/// Names that emitted graphs have for numbers.
+const NUMBERS: [&str; 2] = ["inf", "nan"];
 
 fn reserved_word(word: &str, span: Span, of: &str) -> Diagnostic {
     Diagnostic::error(codes::RESERVED_WORD, format!("`{word}` is a reserved word and cannot be {of}"))

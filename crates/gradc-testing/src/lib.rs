@@ -24,11 +24,13 @@ use gradc_ir::{DType, Domain, Graph, Tensor, TensorType, ValueId};
 
 mod grow;
 mod interval;
+mod loops;
 mod random;
 mod rearrange;
 mod samples;
 
 pub use grow::random_graph;
+pub use loops::random_loop;
 pub use random::Random;
 pub use samples::{SIZES, Sample, smooth_samples, special_samples};
 

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use gradc_ir::op::scan::Scan;
-use gradc_ir::op::{gather, one_hot, scatter_add};
+use gradc_ir::op::{gather, one_hot, scatter_add, stop_gradient};
 use gradc_ir::{Class, Graph, LeafKind, ValueId};
+
+use crate::TensorView;
+use crate::error::InputError;
 
 /// For each integer input that is used as an index (a class label, a row of a table), by name: the number below which all
 /// its elements must be.
@@ -20,6 +23,29 @@ pub fn index_bounds(graph: &Graph) -> BTreeMap<String, usize> {
     bounds
 }
 
+/// Checks the elements of an input against its bound, if it has one.
+///
+/// # Errors
+/// [`InputError::IndexOutOfRange`] for the first that is not in range.
+pub(crate) fn check_indices(name: &str, bound: Option<usize>, input: &TensorView<'_>) -> Result<(), InputError> {
+    let Some(bound) = bound else { return Ok(()) };
+    match out_of_range(input, bound) {
+        Some((position, value)) => Err(InputError::IndexOutOfRange { name: name.to_owned(), position, value, bound }),
+        None => Ok(()),
+    }
+}
+
+/// The first element of a tensor of integers that is not from 0 to below `bound`, and where it is.
+fn out_of_range(view: &TensorView<'_>, bound: usize) -> Option<(usize, i64)> {
+    let outside = |(_, value): &(usize, i64)| usize::try_from(*value).map_or(true, |value| value >= bound);
+    match view {
+        TensorView::U8(array) => array.iter().map(|&value| i64::from(value)).enumerate().find(outside),
+        TensorView::I32(array) => array.iter().map(|&value| i64::from(value)).enumerate().find(outside),
+        TensorView::I64(array) => array.iter().copied().enumerate().find(outside),
+        _ => None,
+    }
+}
+
 /// Integer inputs that are used as an index, each with what its elements must be below.
 fn bounded(graph: &Graph) -> Vec<(ValueId, usize)> {
     let mut bounded = Vec::new();
@@ -31,7 +57,8 @@ fn bounded(graph: &Graph) -> Vec<(ValueId, usize)> {
             continue;
         }
         let (Some(op), operands) = (graph.op(value), graph.operands(value)) else { continue };
-        if op.def.class == Class::Movement && operands.len() == 1 {
+        let moved = op.def.class == Class::Movement && operands.len() == 1;
+        if moved || op.is(&stop_gradient::STOP_GRADIENT) {
             source[value.index()] = source[operands[0].index()];
         }
         let mut note = |indices: ValueId, bound: usize| {

@@ -8,7 +8,7 @@ use gradc_schedule::Plan;
 use gradc_schedule::plan::SlotKind;
 use half::{bf16, f16};
 
-use crate::bounds::index_bounds;
+use crate::bounds::{check_indices, index_bounds};
 use crate::error::{Error, InputError};
 use crate::memory;
 use crate::optimizer::{LEARNING_RATE, STEP};
@@ -174,6 +174,11 @@ impl Executable {
         // Nothing is in them: this only gives the empty vectors, with their memory, another lifetime.
         self.spare = bindings.into_iter().map(|_| Binding::Read(&[])).collect();
         self.spare_values = values.into_iter().map(|_| None).collect();
+        for (number, slot) in self.slots.iter().enumerate() {
+            if let (Source::State { position: Some(position) }, true) = (&slot.source, self.machine.writes(number)) {
+                slot.staged.give_back(state.at_mut(*position));
+            }
+        }
         outcome.map_err(|error| match error {
             RunError::OutOfMemory { bytes } => Error::OutOfMemory { bytes },
             other => unreachable!("inputs and state have been checked: {other}"),
@@ -236,11 +241,8 @@ impl Executable {
                 let (name, expected) = (slot.name.clone(), expected.clone());
                 return Err(InputError::WrongType { name, expected, found }.into());
             }
-            if let Source::Input { bound: Some(bound), .. } = slot.source
-                && let Some((position, value)) = out_of_range(view, bound)
-            {
-                let name = slot.name.clone();
-                return Err(InputError::IndexOutOfRange { name, position, value, bound }.into());
+            if let Source::Input { bound, .. } = slot.source {
+                check_indices(name, bound, view)?;
             }
         }
         for slot in &self.slots {
@@ -291,17 +293,6 @@ fn find<'i, 'a>(inputs: &'i [(&str, TensorView<'a>)], name: &str) -> Option<&'i 
     inputs.iter().find(|(own, _)| *own == name).map(|(_, view)| view)
 }
 
-/// The first element of a tensor of integers that is not from 0 to below `bound`, and where it is.
-fn out_of_range(view: &TensorView<'_>, bound: usize) -> Option<(usize, i64)> {
-    let outside = |(_, value): &(usize, i64)| usize::try_from(*value).map_or(true, |value| value >= bound);
-    match view {
-        TensorView::U8(array) => array.iter().map(|&value| i64::from(value)).enumerate().find(outside),
-        TensorView::I32(array) => array.iter().map(|&value| i64::from(value)).enumerate().find(outside),
-        TensorView::I64(array) => array.iter().copied().enumerate().find(outside),
-        _ => None,
-    }
-}
-
 fn slots(graph: &Graph, machine: &Machine, bounds: &BTreeMap<String, usize>) -> Vec<Slot> {
     let live = graph.live();
     let mut inputs: BTreeMap<&str, bool> = BTreeMap::new();
@@ -329,7 +320,8 @@ fn slots(graph: &Graph, machine: &Machine, bounds: &BTreeMap<String, usize>) -> 
     machine.interface().iter().map(slot).collect()
 }
 
-/// The memory of a parameter. Updates are written in place.
+/// The memory of a parameter. Updates are written in place, but for truth values, which the machine has as bytes: see
+/// [`Staged::give_back`].
 fn bind_state<'a>(tensor: &'a mut Tensor, written: bool, staged: &'a mut Staged) -> Binding<'a> {
     macro_rules! bind {
         ($array:expr) => {
@@ -348,7 +340,10 @@ fn bind_state<'a>(tensor: &'a mut Tensor, written: bool, staged: &'a mut Staged)
         Tensor::I64(array) => bind!(array),
         Tensor::F16(array) => bind!(array),
         Tensor::Bf16(array) => bind!(array),
-        Tensor::Bool(_) => staged.bind(),
+        Tensor::Bool(array) => {
+            staged.set_truth_values(array.iter());
+            staged.bind()
+        }
     }
 }
 
@@ -414,11 +409,26 @@ impl Staged {
             (Staged::Bf16(staged), TensorView::Bf16(array)) => bind!(staged, array),
             (Staged::F32(staged), TensorView::F32(array)) => bind!(staged, array),
             (Staged::F64(staged), TensorView::F64(array)) => bind!(staged, array),
-            (Staged::Bool(staged), TensorView::Bool(array)) => {
-                staged.iter_mut().zip(array.iter()).for_each(|(slot, &element)| *slot = u8::from(element));
-                Binding::read(staged)
+            (staged @ Staged::Bool(_), TensorView::Bool(array)) => {
+                staged.set_truth_values(array.iter());
+                staged.bind()
             }
             _ => unreachable!("the type of the input has been checked"),
+        }
+    }
+
+    /// Takes over truth values as bytes.
+    fn set_truth_values<'a>(&mut self, values: impl Iterator<Item = &'a bool>) {
+        if let Staged::Bool(elements) = self {
+            elements.iter_mut().zip(values).for_each(|(slot, &value)| *slot = u8::from(value));
+        }
+    }
+
+    /// Writes truth values that the machine has changed to the tensor that they were taken from. Other tensors have been
+    /// changed in place.
+    fn give_back(&self, tensor: &mut Tensor) {
+        if let (Staged::Bool(elements), Tensor::Bool(array)) = (self, tensor) {
+            array.iter_mut().zip(elements).for_each(|(value, &element)| *value = element != 0);
         }
     }
 

@@ -1,24 +1,32 @@
 //! Evaluation by the reference interpreter, in place of compiled code.
 
+use std::collections::BTreeMap;
+
 use gradc_interp::EvalError;
 use gradc_ir::{Graph, LeafKind, Role, Tensor as Reference, ValueId};
 
+use crate::bounds::check_indices;
 use crate::error::{Error, InputError};
 use crate::memory;
 use crate::state::State;
 use crate::{Tensor, TensorView};
 
-/// The results of `graph`, in its order, computed operator by operator by their reference evaluation.
+/// The results of `graph`, in its order, computed operator by operator by their reference evaluation. `bounds` says which
+/// inputs are indices ([`index_bounds`](crate::index_bounds) of the graph that this one was made of).
 ///
 /// # Errors
 /// Where inputs or state do not fit, or there is not enough memory.
 pub fn interpret(
     graph: &Graph,
+    bounds: &BTreeMap<String, usize>,
     state: &State,
     inputs: &[(&str, TensorView<'_>)],
 ) -> Result<Vec<(Role, String, Tensor)>, Error> {
     let live = graph.live();
     memory::ensure(peak_bytes(graph, &live))?;
+    for (name, view) in inputs {
+        check_indices(name, bounds.get(*name).copied(), view)?;
+    }
     let mut bindings = Vec::new();
     for leaf in graph.values().filter(|leaf| live[leaf.index()]) {
         let (Some(kind), Some(name)) = (graph.leaf(leaf), graph.value_name(leaf)) else { continue };
@@ -81,7 +89,7 @@ mod tests {
             let value = graph.full(f64::from(i), &TensorType::new(DType::F32, [1 << 20, 1 << 20]));
             graph.add_output(Role::Output, format!("y{i}"), value);
         }
-        let result = interpret(&graph, &State::initial(&graph, 0), &[]);
+        let result = interpret(&graph, &BTreeMap::new(), &State::initial(&graph, 0), &[]);
         assert!(matches!(result, Err(Error::OutOfMemory { .. })));
     }
 

@@ -17,7 +17,7 @@ use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
 
 pub use gradc_codegen::Listings;
-pub use gradc_simplify::{Level, Mode};
+pub use gradc_simplify::{Level, Mode, Report};
 
 /// How a model is compiled.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +144,11 @@ pub trait Observer {
     fn end(&mut self, stage: Stage, artefact: Artefact<'_>) {
         let _ = (stage, artefact);
     }
+
+    /// What the simplifier did in [`Stage::Stabilise`] or [`Stage::Simplify`]. Told before the stage ends.
+    fn simplified(&mut self, stage: Stage, report: &Report) {
+        let _ = (stage, report);
+    }
 }
 
 /// Looks at nothing.
@@ -232,10 +237,13 @@ pub fn lower_by(
         Some(float) => forward.in_precision(float),
         None => forward.settled(),
     };
-    let mut pass = |stage: Stage, graph: &mut Graph, run: &mut dyn FnMut(&mut Graph) -> Result<(), GoalError>| {
+    let mut pass = |stage: Stage, graph: &mut Graph, run: &mut dyn FnMut(&mut Graph) -> Result<Made, GoalError>| {
         observer.begin(stage);
-        run(graph)?;
+        let made = run(graph)?;
         debug_assert_eq!(verify(graph), Ok(()), "after {stage}");
+        if let Made::Simplified(report) = made {
+            observer.simplified(stage, &report);
+        }
         observer.end(stage, Artefact::Graph(graph));
         Ok(())
     };
@@ -245,27 +253,37 @@ pub fn lower_by(
     }
     let simplify = gradc_simplify::Options { mode: options.mode, level: options.level, ..Default::default() };
     pass(Stage::Stabilise, &mut graph, &mut |graph| {
-        if options.level != Level::None {
-            *graph = gradc_simplify::stabilise(graph, options.mode).graph;
+        if options.level == Level::None {
+            return Ok(Made::Changed);
         }
-        Ok(())
+        let simplified = gradc_simplify::stabilise(graph, options.mode);
+        *graph = simplified.graph;
+        Ok(Made::Simplified(simplified.report))
     })?;
+    let mut differentiate = |graph: &mut Graph| differentiate::append(graph, goal, rules).map(|()| Made::Changed);
     match goal {
         Goal::Outputs | Goal::Forward => {}
         Goal::Gradient { .. } | Goal::Vjp { .. } | Goal::Jvp { .. } | Goal::Hvp { .. } => {
-            pass(Stage::Differentiate, &mut graph, &mut |graph| differentiate::append(graph, goal, rules))?;
+            pass(Stage::Differentiate, &mut graph, &mut differentiate)?;
         }
         Goal::Training(rule) => {
-            pass(Stage::Differentiate, &mut graph, &mut |graph| differentiate::append(graph, goal, rules))?;
-            pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule))?;
+            pass(Stage::Differentiate, &mut graph, &mut differentiate)?;
+            pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule).map(|()| Made::Changed))?;
         }
     }
     pass(Stage::Simplify, &mut graph, &mut |graph| {
         // The derivative is written: from here on, a value with a rule of its own is what it is computed as.
-        *graph = gradc_simplify::simplify(&graph.without_rules(), &simplify).graph;
-        Ok(())
+        let simplified = gradc_simplify::simplify(&graph.without_rules(), &simplify);
+        *graph = simplified.graph;
+        Ok(Made::Simplified(simplified.report))
     })?;
     Ok(graph)
+}
+
+/// What a pass has done to a graph.
+enum Made {
+    Changed,
+    Simplified(Report),
 }
 
 /// From a graph to machine code.

@@ -149,6 +149,10 @@ impl State {
         self.entries.get(position).map(|entry| (entry.name.as_str(), &entry.value))
     }
 
+    pub(crate) fn at_mut(&mut self, position: usize) -> &mut Tensor {
+        &mut self.entries[position].value
+    }
+
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
         self.entries.iter_mut().map(|entry| &mut entry.value)
     }

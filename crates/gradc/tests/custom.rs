@@ -2,7 +2,7 @@
 
 use gradc::ir::{Graph, LeafKind, Role, text};
 use gradc::pipeline::{Unobserved, lower};
-use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, interpret};
+use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, index_bounds, interpret};
 
 fn model(source: &str) -> Model {
     let program = Program::from_source("m.net", source).and_then(|program| program.only_model());
@@ -29,7 +29,7 @@ fn run(model: &Model, goal: &Goal, options: &Options) -> Vec<(Role, String, Vec<
     let of_text = lower(&forward, goal, options, &mut Unobserved).unwrap_or_else(|error| panic!("{error}"));
     let mut results = Vec::new();
     for graph in [&of_text, &read(&graph), &graph] {
-        let found = interpret(graph, &state, &views).unwrap_or_else(|error| panic!("{error}"));
+        let found = interpret(graph, &index_bounds(&forward), &state, &views).unwrap_or_else(|error| panic!("{error}"));
         results = found.into_iter().map(|(role, name, tensor)| (role, name, tensor.numbers())).collect();
         for (role, name, expected) in &results {
             let found = executable.result(*role, name).expect("it is a result").numbers();

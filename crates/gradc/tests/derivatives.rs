@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gradc::ir::{DType, Role, TensorType};
 use gradc::pipeline::{Unobserved, lower};
-use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, interpret};
+use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, index_bounds, interpret};
 
 /// The largest relative error, in either precision.
 const TOLERANCE: f64 = 1e-5;
@@ -146,7 +146,8 @@ fn gradients(case: &Case, model: &Model, options: &Options) -> [(&'static str, G
     let gradient = |name: &String| Some((name.clone(), executable.result(Role::Gradient, name)?));
     let compiled: Gradients = case.wrt.iter().filter_map(gradient).collect();
     let graph = lower(model.graph(), &goal, options, &mut Unobserved).expect("it was compiled");
-    let results = interpret(&graph, &state, &views).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let results = interpret(&graph, &index_bounds(model.graph()), &state, &views)
+        .unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let interpreted: Gradients =
         results.into_iter().filter(|(role, ..)| *role == Role::Gradient).map(|(_, name, t)| (name, t)).collect();
     [("compiled", compiled), ("interpreted", interpreted)]

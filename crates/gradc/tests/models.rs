@@ -87,7 +87,8 @@ fn goal(model: &Model) -> Goal {
 fn interpreted(model: &Model, leaves: &Leaves, goal: &Goal, options: &Options) -> Results {
     let graph = lower(model.graph(), goal, options, &mut Unobserved).expect("the goal fits the model");
     let (state, inputs) = leaves.bind(&graph);
-    let results = interpret(&graph, &state, &views(&inputs)).expect("inputs and state fit");
+    let results =
+        interpret(&graph, &index_bounds(model.graph()), &state, &views(&inputs)).expect("inputs and state fit");
     results.into_iter().map(|(role, name, tensor)| ((role.keyword().to_owned(), name), tensor)).collect()
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use gradc::elaborate::Optimizer;
-use gradc::ir::{DType, Role};
+use gradc::ir::{DType, Role, TensorType};
 use gradc::pipeline::{Unobserved, lower};
-use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, UpdateRule, interpret};
+use gradc::{
+    Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, UpdateRule, index_bounds, interpret,
+};
 use gradc_testing::Random;
 
 const SOURCE: &str = "
@@ -124,7 +126,8 @@ fn expected(rule: &UpdateRule, first: &Values) -> Vec<Values> {
             state.set(name, &value).expect("of its type");
         }
         let tensors = tensors(&model, &inputs(&model, t), DType::F64);
-        let results = interpret(&graph, &state, &views(&tensors)).expect("the inputs fit");
+        let results =
+            interpret(&graph, &index_bounds(model.graph()), &state, &views(&tensors)).expect("the inputs fit");
         let of_role = results.into_iter().filter(|(role, ..)| *role == Role::Gradient);
         let mut gradients: Values = of_role.map(|(_, name, tensor)| (name, tensor.numbers())).collect();
         assert_eq!(gradients.len(), 3, "every parameter has a gradient");
@@ -234,5 +237,50 @@ fn clipping() {
         check(&UpdateRule { optimizer, clip_value: Some(0.4), clip_norm: Some(0.6) });
         // Bounds that nothing reaches.
         check(&UpdateRule { optimizer, clip_value: Some(1e3), clip_norm: Some(1e3) });
+    }
+}
+
+/// Both parameters see the same gradients, so each goes as it does alone in its own precision, and the norm is that of all.
+#[test]
+fn parameters_of_both_precisions_are_trained_together() {
+    const BOTH: &str = "
+        model both {
+            input x: f32[3]
+            param single: f32[3] = 2
+            param double: f64[3] = 2
+            loss sum(cast(single * x, f64)) + sum(double * cast(x, f64))
+        }
+    ";
+    const ALONE: &str = "
+        model alone {
+            input x: f32[3]
+            param single: f32[3] = 2
+            loss sum(single * x)
+        }
+    ";
+    let x = Tensor::from_numbers(&TensorType::new(DType::F32, [3]), [0.5, -1.0, 2.0]).expect("three numbers");
+    let train = |source: &str, rule: &UpdateRule| {
+        let model = Program::from_source("m.net", source).and_then(|program| program.only_model()).expect("a model");
+        let mut executable = model.compile(&Goal::Training(rule.clone()), &Options::default()).expect("it compiles");
+        let mut state = executable.initial_state(0);
+        for step in 1..=STEPS {
+            executable.run_training(&mut state, &[("x", x.view())], 0.1, step).expect("the input fits");
+        }
+        parameters(&state)
+    };
+    let rms_prop = Optimizer::RmsProp { lr: 0.1, decay: 0.9, eps: 1e-8, momentum: 0.9 };
+    let adamw = Optimizer::AdamW { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.3 };
+    for optimizer in [sgd(0.9, true, 0.1), ADAM, adamw, rms_prop] {
+        let (together, alone) = (train(BOTH, &plain(optimizer)), train(ALONE, &plain(optimizer)));
+        for (i, (single, double)) in together["single"].iter().zip(&together["double"]).enumerate() {
+            assert!((single - double).abs() < 1e-6, "{optimizer:?}: {single} and {double}");
+            assert!((single - alone["single"][i]).abs() < 1e-6, "{optimizer:?}: {single} and {}", alone["single"][i]);
+        }
+    }
+    // Two gradients of one norm are as long as √2 of it.
+    let clipped = |bound: f64| UpdateRule { clip_norm: Some(bound), ..plain(sgd(0.0, false, 0.0)) };
+    let (together, alone) = (train(BOTH, &clipped(0.5 * 2f64.sqrt())), train(ALONE, &clipped(0.5)));
+    for (both, alone) in [(&together["single"], &alone["single"]), (&together["double"], &alone["single"])] {
+        assert!(both.iter().zip(alone).all(|(both, alone)| (both - alone).abs() < 1e-6), "{both:?}, not {alone:?}");
     }
 }

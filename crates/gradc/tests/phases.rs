@@ -1,8 +1,8 @@
 //! What is the same in training and inference, and what is not: `training`, state and its updates.
 
 use gradc::ir::{DType, Role};
-use gradc::{Goal, Level, Mode, Model, Options, Phase, Program, State, UpdateRule, interpret};
-use ndarray::{Array2, arr2};
+use gradc::{Goal, Level, Mode, Model, Options, Phase, Program, State, UpdateRule, index_bounds, interpret};
+use ndarray::{Array2, arr1, arr2};
 
 /// Keeps the mean of what it has seen, and subtracts the mean of the batch in training, that mean otherwise.
 const CENTRED: &str = "
@@ -116,7 +116,7 @@ fn the_interpreter_computes_the_updates_too() {
     let (rate, step) = (ndarray::arr0(0.5f64), ndarray::arr0(1.0f64));
     let inputs =
         [("x", x.view().into()), (gradc::LEARNING_RATE, rate.view().into()), (gradc::STEP, step.view().into())];
-    let results = interpret(&graph, &state, &inputs).expect("the inputs fit");
+    let results = interpret(&graph, &index_bounds(model.graph()), &state, &inputs).expect("the inputs fit");
     let update = |name: &str| {
         let found = results.iter().find(|(role, own, _)| *role == Role::Update && own == name);
         found.map(|(_, _, value)| value.numbers())
@@ -125,4 +125,57 @@ fn the_interpreter_computes_the_updates_too() {
     assert_eq!(update("first.steps"), Some(vec![1.0]));
     // The gradient of mean((w·h − 1)²) by w is mean over the batch of (w·h − 1)·h, as there are two columns.
     assert_eq!(update("w"), Some(vec![1.0 - 0.5 * 1.0, 1.0 - 0.5 * 4.0]));
+}
+
+/// The language has no such state, but an emitted graph may.
+#[test]
+fn truth_values_are_kept_as_numbers_are() {
+    const ALTERNATES: &str = "graph g {
+        input x : f32[3]
+        state odd : bool[3] = constant(1)
+        param all : bool[3] = constant(1)
+
+        t1 = odd && all : bool[3]
+        y = select(t1, x, -1) : f32[3]
+        next = !odd : bool[3]
+
+        output y = y
+        update odd = next
+    }";
+    let model = Program::from_source("g.ir", ALTERNATES).and_then(|program| program.only_model()).expect("a graph");
+    let mut executable = model.compile(&Goal::Forward, &Options::default()).expect("it compiles");
+    let mut state = executable.initial_state(0);
+    let x = arr1(&[1f32, 2.0, 3.0]);
+    for expected in [[1.0, 2.0, 3.0], [-1.0; 3], [1.0, 2.0, 3.0]] {
+        executable.run(&mut state, &[("x", x.view().into())]).expect("the input fits");
+        assert_eq!(executable.result(Role::Output, "y").expect("it has this output").numbers(), expected);
+    }
+    assert_eq!(numbers(&state, "odd"), [0.0; 3]);
+    assert_eq!(numbers(&state, "all"), [1.0; 3]);
+}
+
+/// The simplifier makes use of what an index may be, so out of range it would be silently wrong.
+#[test]
+fn indices_are_checked_by_the_interpreter_too() {
+    for label in ["label", "stop_gradient(label)"] {
+        let counts = format!(
+            "model m {{\n    input label: i32[3]\n    output counts = sum(one_hot({label}, 4), axis = -1)\n}}\n"
+        );
+        check_refused(&counts);
+    }
+}
+
+/// A model whose input `label` must be below 4.
+fn check_refused(source: &str) {
+    let model = Program::from_source("m.net", source).and_then(|program| program.only_model()).expect("a model");
+    let (goal, options) = (Goal::Forward, Options::default());
+    let mut executable = model.compile(&goal, &options).expect("it compiles");
+    let mut state = executable.initial_state(0);
+    let label = arr1(&[0, 3, 4]);
+    let inputs = [("label", label.view().into())];
+    let expected = "element 2 of the input `label` is 4: it is used as an index, which must be from 0 to 3";
+    let compiled = executable.run(&mut state, &inputs).expect_err("it is out of range");
+    assert_eq!(compiled.to_string(), expected);
+    let interpreted = interpret(executable.graph(), &index_bounds(model.graph()), &state, &inputs);
+    assert_eq!(interpreted.expect_err("it is out of range").to_string(), expected);
 }

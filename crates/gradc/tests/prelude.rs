@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use gradc::ir::{DType, Role, TensorType};
-use gradc::{Goal, Level, Mode, Options, Phase, Program, State, Tensor, TensorView, interpret};
+use gradc::{Goal, Level, Mode, Options, Phase, Program, State, Tensor, TensorView, index_bounds, interpret};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -113,7 +113,8 @@ impl Case {
             needed.into_iter().map(|name| (name.clone(), in_float(&self.tensors[&name]))).collect();
         let inputs: Vec<(&str, TensorView<'_>)> =
             given.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-        let interpreted = interpret(executable.graph(), &state, &inputs).expect("the inputs fit");
+        let interpreted =
+            interpret(executable.graph(), &index_bounds(model.graph()), &state, &inputs).expect("the inputs fit");
         executable.run(&mut state, &inputs).expect("the inputs fit");
         let wrt = |name: &String| (Role::Gradient, name.clone(), format!("grad.{name}"));
         let results = self.inputs.iter().chain(&self.params).map(wrt);

@@ -1,7 +1,7 @@
 //! Random numbers: the same bits however they are computed, and dropout.
 
 use gradc::ir::{DType, Role};
-use gradc::{Executable, Goal, Level, Mode, Model, Options, Phase, Program, State, interpret};
+use gradc::{Executable, Goal, Level, Mode, Model, Options, Phase, Program, State, index_bounds, interpret};
 use ndarray::{Array1, Array2};
 
 fn model(source: &str) -> Model {
@@ -26,7 +26,8 @@ fn both(model: &Model, options: &Options, change: impl Fn(&mut State)) -> [Vec<f
     let mut executable = model.compile(&Goal::Forward, options).expect("it compiles");
     let mut state = executable.initial_state(7);
     change(&mut state);
-    let results = interpret(executable.graph(), &state, &[]).expect("there are no inputs");
+    let results =
+        interpret(executable.graph(), &index_bounds(model.graph()), &state, &[]).expect("there are no inputs");
     let interpreted = results.into_iter().find(|(_, name, _)| name == "y").expect("it has this output").2.numbers();
     executable.run(&mut state, &[]).expect("there are no inputs");
     [executable.result(Role::Output, "y").expect("it has this output").numbers(), interpreted]

@@ -4,7 +4,9 @@
 use gradc::autodiff;
 use gradc::ir::{DType, Graph, LeafKind, Role, Tensor as Reference, TensorType, text};
 use gradc::pipeline::{Unobserved, lower};
-use gradc::{Goal, JacobianBy, Level, Mode, Model, Options, Program, State, Tensor, TensorView, interpret};
+use gradc::{
+    Goal, JacobianBy, Level, Mode, Model, Options, Program, State, Tensor, TensorView, index_bounds, interpret,
+};
 
 const NET: &str = "
 model net {
@@ -51,7 +53,7 @@ fn run(model: &Model, goal: &Goal, options: &Options, more: &[(&str, Tensor)]) -
     let read = text::read(None, &text::print(&graph)).unwrap_or_else(|error| panic!("{error:?}"));
     let mut results = Vec::new();
     for graph in [&graph, &read] {
-        results = interpret(graph, &state, &views)
+        results = interpret(graph, &index_bounds(model.graph()), &state, &views)
             .unwrap_or_else(|error| panic!("{error}"))
             .into_iter()
             .map(|(role, name, tensor)| (role, name, tensor.numbers()))
@@ -182,7 +184,8 @@ fn hessian_vector_products_are_differences_of_the_gradient() {
             let graph = lower(model.graph(), &goal, &Options::default(), &mut Unobserved).expect("there is a loss");
             let label = &inputs()[1].1;
             let views = [("x", moved.view()), ("label", label.view())];
-            let results = interpret(&graph, &State::initial(&graph, 1), &views).expect("it fits");
+            let results =
+                interpret(&graph, &index_bounds(model.graph()), &State::initial(&graph, 1), &views).expect("it fits");
             let named = |wanted: &str| {
                 let found = results.iter().find(|(role, name, _)| *role == Role::Gradient && name == wanted);
                 found.expect("it has a gradient").2.numbers()

@@ -2,7 +2,7 @@
 //! parameters of 16 bits are trained.
 
 use gradc::ir::{DType, Role, TensorType};
-use gradc::{Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16, interpret};
+use gradc::{Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16, index_bounds, interpret};
 use ndarray::{Array1, arr1, arr2};
 
 /// The outputs of a model by name, for these inputs.
@@ -294,7 +294,8 @@ fn a_model_of_16_bits_is_the_interpreters() {
         let (label, lengths) = (arr1(&[1u8, 2, 3, 9]), arr1(&[6i64, 3, 1, 4]));
         let inputs =
             [("x", x.view()), ("image", image.view()), ("label", (&label).into()), ("lengths", (&lengths).into())];
-        let expected = interpret(executable.graph(), &state, &inputs).unwrap_or_else(|error| panic!("{error}"));
+        let expected = interpret(executable.graph(), &index_bounds(model.graph()), &state, &inputs)
+            .unwrap_or_else(|error| panic!("{error}"));
         executable.run(&mut state, &inputs).unwrap_or_else(|error| panic!("{error}"));
         assert!(expected.len() > 10, "{} results", expected.len());
         for (role, name, expected) in expected {

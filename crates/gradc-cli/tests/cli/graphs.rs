@@ -70,6 +70,22 @@ fn emitted_products_are_programs() {
 }
 
 #[test]
+fn a_run_tells_of_no_state_whatever_computes_it() {
+    let folder = Folder::new();
+    folder.write(
+        "count.ir",
+        "graph count {\n    state n : i32[] = constant(2)\n    next = n + 1 : i32[]\n    output next = next\n    \
+         update n = next\n}\n",
+    );
+    for arguments in ["", "--interp"] {
+        folder.succeed(&format!("run count.ir --out out.npz {arguments}"));
+        let found = folder.arrays("out.npz");
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["next"], "{arguments}");
+        assert_eq!(numbers(&found["next"]), [3.0], "{arguments}");
+    }
+}
+
+#[test]
 fn every_stage_emits_the_same_bytes_twice() {
     let folder = Folder::new();
     for stage in STAGES.split(' ') {

@@ -129,7 +129,7 @@ impl<'k> Emitter<'k, '_> {
             }
             Stmt::Accumulator { reg, dtype, start, .. } => {
                 let variable = self.code.builder.declare_var(Width::SCALAR.ty(*dtype));
-                let start = self.code.constant(Width::SCALAR, *dtype, dtype.round(*start));
+                let start = self.code.constant(Width::SCALAR, *dtype, dtype.round(start.get()));
                 self.code.builder.def_var(variable, start);
                 self.define(*reg, *dtype, Definition::Accumulator(variable));
             }
@@ -188,7 +188,7 @@ impl<'k> Emitter<'k, '_> {
 
     fn expression(&mut self, dtype: DType, expr: &'k Expr) -> Definition {
         match expr {
-            Expr::Const(value) => Definition::Constant(dtype.round(*value)),
+            Expr::Const(value) => Definition::Constant(dtype.round(value.get())),
             Expr::Load { buffer, address } => Definition::Value(self.load(*buffer, address)),
             Expr::LoadIndexed { buffer, address, index, stride } => {
                 Definition::Value(self.load_indexed(*buffer, address, *index, *stride))

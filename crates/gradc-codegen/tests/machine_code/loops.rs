@@ -12,7 +12,7 @@ fn numbers(count: usize, dtype: DType) -> Vec<f64> {
 }
 
 fn accumulator(reg: u32, dtype: DType, combine: Combine, start: f64) -> Stmt {
-    Stmt::Accumulator { reg: Reg(reg), dtype, combine, start }
+    Stmt::Accumulator { reg: Reg(reg), dtype, combine, start: start.into() }
 }
 
 fn accumulate(reg: u32, combine: Combine, value: u32) -> Stmt {
@@ -91,7 +91,7 @@ fn reductions_of_zeros_keep_the_sign_that_they_should() {
 fn columns_are_reduced_in_memory() {
     for (rows, columns) in [(0, 5), (1, 1), (3, 4), (5, 33), (7, 130)] {
         let dtype = DType::F32;
-        let clear = vec![lets(0, dtype, Expr::Const(0.0)), store(1, affine(0, &[(0, 1)]), 0)];
+        let clear = vec![lets(0, dtype, Expr::Const(0.0.into())), store(1, affine(0, &[(0, 1)]), 0)];
         let add = vec![
             load(1, dtype, 0, affine(0, &[(1, columns as i64), (2, 1)])),
             load(2, dtype, 1, affine(0, &[(2, 1)])),
@@ -184,13 +184,13 @@ fn indices_are_numbers() {
         let (rows, n) = (4, columns as i64);
         let body = vec![
             lets(0, DType::I32, Expr::Index(affine(-2, &[(1, 1)]))),
-            lets(1, DType::I32, Expr::Const(0.0)),
+            lets(1, DType::I32, Expr::Const(0.0.into())),
             apply(2, DType::Bool, ScalarOp::Ge, &[0, 1]),
             lets(3, DType::I32, Expr::Index(affine(7, &[(0, 3), (1, -2)]))),
             apply(4, DType::F32, ScalarOp::Cast(DType::F32), &[3]),
             load(5, DType::F32, 0, affine(0, &[(0, n), (1, 1)])),
             apply(6, DType::F32, ScalarOp::Add, &[4, 5]),
-            lets(7, DType::F32, Expr::Const(0.0)),
+            lets(7, DType::F32, Expr::Const(0.0.into())),
             apply(8, DType::F32, ScalarOp::Select, &[2, 6, 7]),
             store(1, affine(0, &[(0, n), (1, 1)]), 8),
         ];
@@ -210,8 +210,8 @@ fn indices_are_numbers() {
 /// Clamps register `from` into `0..=high`; uses the two registers after it, and defines the third.
 fn clamped(from: u32, high: usize) -> Vec<Stmt> {
     vec![
-        lets(from + 1, DType::I32, Expr::Const(0.0)),
-        lets(from + 2, DType::I32, Expr::Const(high as f64)),
+        lets(from + 1, DType::I32, Expr::Const(0.0.into())),
+        lets(from + 2, DType::I32, Expr::Const((high as f64).into())),
         apply(from + 3, DType::I32, ScalarOp::Max, &[from, from + 1]),
         apply(from + 4, DType::I32, ScalarOp::Min, &[from + 3, from + 2]),
     ]

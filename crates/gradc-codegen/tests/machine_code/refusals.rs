@@ -1,9 +1,9 @@
 //! What is not run: plans that could do harm, and memory that does not fit.
 
 use gradc_codegen::{Binding, CodegenError, Options, RunError, compile, scratch_bytes};
-use gradc_ir::{DType, Graph, Role, ScalarOp, TensorType};
-use gradc_schedule::kernel::{Access, Expr, Kernel, LoopKind, Reg};
-use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Step};
+use gradc_ir::{DType, Graph, LeafKind, Role, ScalarOp, TensorType};
+use gradc_schedule::kernel::{Access, Combine, Expr, Kernel, LoopKind, Reg, Stmt};
+use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use gradc_schedule::schedule;
 
 use crate::support::{affine, elementwise, lets, load, looped, param, plan_of, store};
@@ -31,8 +31,8 @@ fn indices_that_nothing_clamps() {
     let gather = |checked: bool| {
         let mut row = vec![
             load(0, DType::I32, 0, affine(0, &[(0, 1)])),
-            lets(1, DType::I32, Expr::Const(4.0)),
-            lets(2, DType::I32, Expr::Const(0.0)),
+            lets(1, DType::I32, Expr::Const(4.0.into())),
+            lets(2, DType::I32, Expr::Const(0.0.into())),
             lets(3, DType::I32, Expr::Op(ScalarOp::Min, [Reg(0), Reg(1)].into_iter().collect())),
         ];
         if checked {
@@ -53,6 +53,30 @@ fn indices_that_nothing_clamps() {
     };
     assert!(compile(&gather(true), &Options::default()).is_ok());
     assert_invalid(&gather(false), "an indexed address reaches from -2147483648 to 4");
+}
+
+/// A register is known by its number as long as its loop runs; after that the number may be another's.
+#[test]
+fn indices_that_are_sums() {
+    let start = Stmt::Accumulator { reg: Reg(0), dtype: DType::I32, combine: Combine::Sum, start: 0.0.into() };
+    let add = Stmt::Accumulate { reg: Reg(0), combine: Combine::Sum, value: Reg(1) };
+    let indexed = Expr::LoadIndexed { buffer: 1, address: affine(0, &[]), index: Reg(0), stride: 1 };
+    let plan = plan_of(Kernel {
+        name: "sum".to_owned(),
+        buffers: vec![
+            param("x", DType::I32, 3, Access::Read),
+            param("table", DType::F32, 5, Access::Read),
+            param("out", DType::F32, 1, Access::Write),
+        ],
+        body: vec![
+            looped(0, 2, LoopKind::Serial, vec![lets(0, DType::I32, Expr::Const(0.0.into()))]),
+            start,
+            looped(1, 3, LoopKind::Serial, vec![load(1, DType::I32, 0, affine(0, &[(1, 1)])), add]),
+            lets(2, DType::F32, indexed),
+            store(2, affine(0, &[]), 2),
+        ],
+    });
+    assert_invalid(&plan, "an indexed address reaches from -2147483648");
 }
 
 #[test]
@@ -81,6 +105,43 @@ fn matrices_beyond_their_buffers() {
     let gemm = Gemm { dtype: DType::F32, batch: 1, m: 2, n: 2, k: 4, a, b, c, accumulate: false, scratch: None };
     plan.steps.push(Step::Gemm(gemm));
     assert_invalid(&plan, "a matrix reaches");
+}
+
+/// A step of a loop is given its inputs to be read: the caller may have bound them for that only.
+#[test]
+fn bodies_that_write_their_inputs() {
+    let body = |access: Access| {
+        let copy = vec![load(0, DType::F32, 0, affine(0, &[(0, 1)])), store(1, affine(0, &[(0, 1)]), 0)];
+        let buffers = vec![param("x", DType::F32, 4, Access::Read), param("y", DType::F32, 4, access)];
+        let mut body =
+            plan_of(Kernel { name: "copy".to_owned(), buffers, body: vec![looped(0, 4, LoopKind::Vector, copy)] });
+        body.interface[1].kind = SlotKind::Leaf(LeafKind::Input);
+        body
+    };
+    let mut plan = body(Access::Write);
+    plan.arena_bytes = 64;
+    let arena =
+        Buffer { name: "arena".to_owned(), ty: TensorType::new(DType::Bool, [0]), location: Location::Arena(0) };
+    plan.buffers.push(arena);
+    plan.bodies = vec![body(Access::Write)];
+    let slots = vec![ScanSlot::Whole(BufferId(0)), ScanSlot::Whole(BufferId(1))];
+    plan.steps = vec![Step::Scan(Scan { body: 0, length: 2, reverse: false, slots, arena: BufferId(2) })];
+    assert_invalid(&plan, "y is an input, and is written");
+}
+
+#[test]
+fn addresses_whose_range_overflows() {
+    let mut plan = addition();
+    // 8 · 2^61 wraps to 0.
+    let Stmt::Loop(row) = &mut plan.kernels[0].body[0] else { unreachable!("the kernel is a loop") };
+    row.extent = 9;
+    row.kind = LoopKind::Serial;
+    row.body[0] = load(0, DType::F32, 0, affine(0, &[(0, 1 << 61)]));
+    plan.kernels[0].buffers.iter_mut().for_each(|buffer| buffer.elements = 9);
+    for (buffer, slot) in plan.buffers.iter_mut().zip(&mut plan.interface) {
+        (buffer.ty, slot.ty) = (TensorType::new(DType::F32, [9]), TensorType::new(DType::F32, [9]));
+    }
+    assert_invalid(&plan, "reaches from 0 to");
 }
 
 /// `y = x @ x`, f32[8, 8].

@@ -6,7 +6,7 @@ use gradc_ir::{Body, DType, Graph, Init, LeafKind, Role, Tensor, TensorType, Val
 use gradc_schedule::plan::{
     Buffer, BufferId, Location, Plan, Scan, ScanSlot, Slot, SlotId, SlotKind, Step, evaluate, print, verify,
 };
-use gradc_testing::{Random, random_bindings, random_operands};
+use gradc_testing::{Random, random_bindings, random_loop, random_operands};
 
 use crate::graphs::{check_graph, tolerance};
 use crate::support::{Memory, run};
@@ -248,6 +248,14 @@ fn results_that_are_unread_shared_or_kept() {
         }
         graph.add_output(Role::Update, "a", last);
         check_graph(&graph, &random_bindings(&graph, 3), 0.0, &Options::default());
+    }
+}
+
+#[test]
+fn random_loops_agree_with_the_interpreter() {
+    for (seed, size) in (0..60).map(|seed| (seed, 2 + seed as usize % 30)) {
+        let graph = random_loop(seed, size, DType::F64);
+        check_graph(&graph, &random_bindings(&graph, seed), 1e-8, &Options::default());
     }
 }
 

@@ -16,7 +16,7 @@ impl Names {
     /// Names all leaves of `graph`, and `values` in this order.
     pub fn new(graph: &Graph, values: impl IntoIterator<Item = ValueId>) -> Names {
         let mut names: Vec<Option<Arc<str>>> = vec![None; graph.len()];
-        let mut taken: FxHashSet<Arc<str>> = FxHashSet::default();
+        let mut taken: FxHashSet<Arc<str>> = super::scan::NUMBERS.map(|(name, _)| name.into()).into_iter().collect();
         for leaf in graph.values().filter(|&value| graph.leaf(value).is_some()) {
             let name = graph.value_name(leaf).cloned().unwrap_or_else(|| "leaf".into());
             taken.insert(name.clone());

@@ -355,6 +355,24 @@ graph g {
     }
 
     #[test]
+    fn values_that_are_called_as_numbers_get_other_names() {
+        use crate::{DType, Graph, Role, TensorType};
+        let mut graph = Graph::new("g");
+        let x = graph.input("x", TensorType::new(DType::F32, [2]));
+        let mut value = x;
+        for name in ["inf", "nan", "infinite"] {
+            value = graph.exp(value);
+            graph.set_value_name(value, name);
+        }
+        graph.add_output(Role::Output, "y", value);
+        let text = print(&graph);
+        for line in ["inf_2 = exp(x)", "nan_2 = exp(inf_2)", "infinite = exp(nan_2)"] {
+            assert!(text.contains(line), "{text}");
+        }
+        check(&text);
+    }
+
+    #[test]
     fn names_that_meet_get_numbers_under_their_layer() {
         use crate::{DType, Graph, Origin, Role, TensorType};
         let mut graph = Graph::new("g");

@@ -23,6 +23,9 @@ pub(super) struct Scanned<'t> {
     pub end: usize,
 }
 
+/// Words that are numbers, and so the names of no value.
+pub(super) const NUMBERS: [(&str, f64); 2] = [("inf", f64::INFINITY), ("nan", f64::NAN)];
+
 /// Longer symbols come before their beginnings.
 const SYMBOLS: [&str; 26] = [
     "^T", "**", "==", "!=", "<=", ">=", "&&", "||", "+", "-", "*", "/", "@", "<", ">", "!", "(", ")", "[", "]", "{",
@@ -50,11 +53,9 @@ pub(super) fn scan(text: &str) -> Result<Vec<Scanned<'_>>, std::ops::Range<usize
         } else if first.is_ascii_alphabetic() || first == '_' {
             let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
             at += length;
-            Some(match &rest[..length] {
-                "inf" => Token::Number(f64::INFINITY),
-                "nan" => Token::Number(f64::NAN),
-                name => Token::Name(name),
-            })
+            let name = &rest[..length];
+            let number = NUMBERS.iter().find(|(word, _)| *word == name);
+            Some(number.map_or(Token::Name(name), |&(_, number)| Token::Number(number)))
         } else if let Some((number, length)) = number(rest, expects_operand(&tokens)) {
             at += length;
             Some(Token::Number(number))

@@ -147,7 +147,7 @@ impl Builder<'_, '_> {
         let dtype = self.graph.dtype(value);
         let accumulator = self.register(depth, dtype);
         let (combine, start) = (reduction.combine, reduction.start);
-        self.push(Stmt::Accumulator { reg: accumulator, dtype, combine, start });
+        self.push(Stmt::Accumulator { reg: accumulator, dtype, combine, start: start.into() });
         Some(Running { value, reduction, accumulator })
     }
 

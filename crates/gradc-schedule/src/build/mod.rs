@@ -129,7 +129,7 @@ impl<'a, 'g> Builder<'a, 'g> {
         if let Some(&reg) = self.constants.get(&(dtype, value.to_bits())) {
             return reg;
         }
-        let reg = self.define(0, dtype, Expr::Const(value));
+        let reg = self.define(0, dtype, Expr::Const(value.into()));
         self.constants.insert((dtype, value.to_bits()), reg);
         reg
     }

@@ -42,11 +42,12 @@ impl Affine {
         self.terms.iter().fold(Affine::constant(self.offset), |sum, &(var, stride)| sum.plus(&with(var), stride))
     }
 
-    /// The least and the greatest value over all indices below the extents that `extent` gives, none of which is 0.
+    /// The least and the greatest value over all indices below the extents that `extent` gives, none of which is 0. What
+    /// lies beyond 64 bits counts as the last number that does not: no address is that large.
     pub fn range(&self, extent: impl Fn(LoopVar) -> usize) -> (i64, i64) {
         self.terms.iter().fold((self.offset, self.offset), |(least, greatest), &(var, stride)| {
-            let span = stride * (extent(var) as i64 - 1);
-            (least + span.min(0), greatest + span.max(0))
+            let span = stride.saturating_mul(i64::try_from(extent(var)).unwrap_or(i64::MAX) - 1);
+            (least.saturating_add(span.min(0)), greatest.saturating_add(span.max(0)))
         })
     }
 

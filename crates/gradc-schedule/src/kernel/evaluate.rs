@@ -46,7 +46,7 @@ impl Machine<'_> {
                     self.buffers[*buffer][at] = self.kernel.buffers[*buffer].dtype.round(sum);
                 }
             }
-            Stmt::Accumulator { reg, dtype, start, .. } => self.set(*reg, *dtype, *start),
+            Stmt::Accumulator { reg, dtype, start, .. } => self.set(*reg, *dtype, start.get()),
             Stmt::Accumulate { reg, combine, value } => {
                 let (running, dtype) = self.registers[reg.0 as usize];
                 let combined = scalar(combine.op(), dtype, [running, self.get(*value), 0.0]);
@@ -63,7 +63,7 @@ impl Machine<'_> {
 
     fn expr(&mut self, dtype: DType, expr: &Expr) -> f64 {
         match expr {
-            Expr::Const(value) => *value,
+            Expr::Const(value) => value.get(),
             Expr::Load { buffer, address } => self.buffers[*buffer][self.address(address)],
             Expr::LoadIndexed { buffer, address, index, stride } => {
                 self.buffers[*buffer][self.indexed(address, *index, *stride)]

@@ -33,9 +33,9 @@ mod verify;
 
 pub use evaluate::{Storage, evaluate};
 pub use print::print;
-pub(crate) use print::print_definition;
 pub use verify::{KernelError, verify};
 
+use gradc_ir::attr::FloatBits;
 use gradc_ir::{DType, ScalarOp};
 use smallvec::SmallVec;
 
@@ -103,10 +103,10 @@ pub enum Combine {
 }
 
 /// What a [`Stmt::Let`] computes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expr {
     /// A constant of the register's type.
-    Const(f64),
+    Const(FloatBits),
     /// An element of a buffer.
     Load {
         /// Which buffer, by position in [`Kernel::buffers`].
@@ -132,7 +132,7 @@ pub enum Expr {
 }
 
 /// A statement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stmt {
     /// Defines a register.
     Let {
@@ -176,7 +176,7 @@ pub enum Stmt {
         /// How it combines.
         combine: Combine,
         /// Its first value.
-        start: f64,
+        start: FloatBits,
     },
     /// Combines `value` into the accumulator.
     Accumulate {
@@ -192,7 +192,7 @@ pub enum Stmt {
 }
 
 /// A counted loop.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Loop {
     /// Its index.
     pub var: LoopVar,
@@ -205,7 +205,7 @@ pub struct Loop {
 }
 
 /// A kernel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// For people: the values it computes, by name.
     pub name: String,

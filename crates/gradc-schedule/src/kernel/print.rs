@@ -17,13 +17,6 @@ pub fn print(kernel: &Kernel) -> String {
     text
 }
 
-/// The text without the name: what a kernel does.
-pub(crate) fn print_definition(kernel: &Kernel) -> String {
-    let mut text = String::new();
-    let _ = write_definition(&mut text, kernel);
-    text
-}
-
 fn write_definition(out: &mut String, kernel: &Kernel) -> fmt::Result {
     out.push('(');
     for (i, buffer) in kernel.buffers.iter().enumerate() {
@@ -56,7 +49,7 @@ fn write_stmt(out: &mut String, kernel: &Kernel, stmt: &Stmt, depth: usize) -> f
         Stmt::Let { reg, dtype, expr } => {
             write!(out, "{reg}: {dtype} = ")?;
             match expr {
-                Expr::Const(value) => write_number(out, *value, *dtype),
+                Expr::Const(value) => write_number(out, value.get(), *dtype),
                 Expr::Load { buffer, address } => write!(out, "load {}[{address}]", name(*buffer)),
                 Expr::LoadIndexed { buffer, address, index, stride } => {
                     write!(out, "load {}[{}]", name(*buffer), Indexed(address, *index, *stride))
@@ -71,7 +64,7 @@ fn write_stmt(out: &mut String, kernel: &Kernel, stmt: &Stmt, depth: usize) -> f
         }
         Stmt::Accumulator { reg, dtype, combine, start } => {
             write!(out, "accumulator {reg}: {dtype} = {combine} from ")?;
-            write_number(out, *start, *dtype)
+            write_number(out, start.get(), *dtype)
         }
         Stmt::Accumulate { reg, combine, value } => write!(out, "{reg} = {combine} {reg}, {value}"),
         Stmt::Loop(inner) => {

@@ -175,7 +175,7 @@ pub struct Plan {
     pub name: String,
     /// Distinct kernels; steps of the same computation on other buffers share one.
     pub kernels: Vec<Kernel>,
-    /// What scans run: plans of their own, with their own kernels. Each is written by one step.
+    /// What scans run: plans of their own, with their own kernels. Steps of the same body share one.
     pub bodies: Vec<Plan>,
     /// In order.
     pub steps: Vec<Step>,

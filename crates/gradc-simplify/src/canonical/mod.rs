@@ -1,9 +1,14 @@
 //! The canonical form: a hash-consed graph. A term that is there already is not made again, an application of constants
 //! is a constant, operands of commutative operators are in order, and rules that improve on the spot have been applied.
 
+mod table;
+
+use std::rc::Rc;
+
 use egg::Id;
 use gradc_ir::{Graph, LeafKind, NodeKind, ValueId};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::facts::Facts;
 use crate::options::Options;
@@ -11,24 +16,39 @@ use crate::report::Tally;
 use crate::rules::compiled::{Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
+use table::{Application, Operand};
+pub(crate) use table::{FactsNumber, OpNumber, Table};
 
 /// A hash-consed graph. Operands come before their users.
 pub(crate) struct Arena<'r> {
     nodes: Vec<ArenaNode>,
-    known: FxHashMap<Term, Id>,
+    known: FxHashMap<TermKey, Id>,
     rules: &'r RuleSet,
+    table: Table,
     /// The position in the source graph of the value that is being worked on; see [`ArenaNode::near`].
     pub(crate) near: usize,
     /// Which rules were applied.
     pub(crate) tally: Tally,
 }
 
+/// A term in few bytes: the number of its operator and its operands, or [`LEAF`] and the number of the leaf.
+type TermKey = SmallVec<[u32; 4]>;
+
+/// In the place of the operator of a leaf.
+const LEAF: u32 = u32::MAX;
+
 /// One value of an arena.
 pub(crate) struct ArenaNode {
     /// What it is.
     pub(crate) term: Term,
+    /// The number of its operator; a leaf has none.
+    pub(crate) op_number: Option<OpNumber>,
     /// What is known about it.
-    pub(crate) facts: Facts,
+    pub(crate) facts: Rc<Facts>,
+    /// The number of its facts.
+    pub(crate) facts_number: FactsNumber,
+    /// What it costs to compute, its operands aside.
+    pub(crate) cost: u64,
     /// The value of the source graph on whose behalf it was made: a value without a counterpart there takes its origin
     /// from this one.
     pub(crate) near: usize,
@@ -38,8 +58,26 @@ pub(crate) struct ArenaNode {
 
 impl<'r> Arena<'r> {
     /// An empty arena that applies `rules` on the spot.
+    #[cfg(test)]
     pub(crate) fn new(rules: &'r RuleSet) -> Arena<'r> {
-        Arena { nodes: Vec::new(), known: FxHashMap::default(), rules, near: 0, tally: Tally::default() }
+        Arena::with_table(rules, Table::default(), 0)
+    }
+
+    /// The same, with what is known of applications already, and room for so many values.
+    pub(crate) fn with_table(rules: &'r RuleSet, table: Table, capacity: usize) -> Arena<'r> {
+        Arena {
+            nodes: Vec::with_capacity(capacity),
+            known: FxHashMap::with_capacity_and_hasher(capacity, Default::default()),
+            rules,
+            table,
+            near: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Hands the table to the arena that comes in the place of this one, which can then only be read.
+    pub(crate) fn take_table(&mut self) -> Table {
+        std::mem::take(&mut self.table)
     }
 
     /// All values, operands before users.
@@ -64,11 +102,32 @@ impl<'r> Arena<'r> {
 
     /// Adds a leaf. The same number is the same leaf.
     pub(crate) fn leaf(&mut self, number: u32, facts: Facts) -> Id {
-        let term = Term::Leaf(number);
-        match self.known.get(&term) {
-            Some(&id) => id,
-            None => self.push(term, facts),
+        let key = TermKey::from_slice(&[LEAF, number]);
+        if let Some(&id) = self.known.get(&key) {
+            return id;
         }
+        let (facts_number, facts) = self.table.facts(facts);
+        self.known.insert(key, self.next_id());
+        self.push(ArenaNode {
+            term: Term::Leaf(number),
+            op_number: None,
+            facts,
+            facts_number,
+            cost: 0,
+            near: self.near,
+            made_by: Vec::new(),
+        })
+    }
+
+    /// Adds a leaf of another arena that had the same table.
+    pub(crate) fn leaf_like(&mut self, number: u32, node: &ArenaNode) -> Id {
+        let key = TermKey::from_slice(&[LEAF, number]);
+        if let Some(&id) = self.known.get(&key) {
+            return id;
+        }
+        self.known.insert(key, self.next_id());
+        let (term, facts) = (node.term.clone(), node.facts.clone());
+        self.push(ArenaNode { term, facts, near: self.near, made_by: Vec::new(), ..*node })
     }
 
     /// Adds a term that some rules made elsewhere.
@@ -81,21 +140,23 @@ impl<'r> Arena<'r> {
         Some(id)
     }
 
-    fn push(&mut self, term: Term, facts: Facts) -> Id {
-        let id = Id::from(self.nodes.len());
-        self.known.insert(term.clone(), id);
-        self.nodes.push(ArenaNode { term, facts, near: self.near, made_by: Vec::new() });
+    fn next_id(&self) -> Id {
+        Id::from(self.nodes.len())
+    }
+
+    fn push(&mut self, node: ArenaNode) -> Id {
+        let id = self.next_id();
+        self.nodes.push(node);
         id
     }
 
     /// What the first rule that applies makes of a term that is not there yet.
-    fn improved(&mut self, term: &Term, facts: &Facts) -> Option<Id> {
-        let rules = self.rules;
-        for compiled in rules.for_term(term) {
+    fn improved(&mut self, term: &Term, application: &Application) -> Option<Id> {
+        for compiled in &application.rules {
             for bindings in compiled.matches(self, term) {
                 let before = self.len();
-                if let Some(Outcome::Equal(id)) = compiled.apply(self, term, None, facts, &bindings) {
-                    assert_eq!(facts.ty, self.facts(id).ty, "gradc has a bug: rule {}", compiled.rule.name);
+                if let Some(Outcome::Equal(id)) = compiled.apply(self, term, None, &application.facts, &bindings) {
+                    assert_eq!(application.facts.ty, self.facts(id).ty, "gradc has a bug: rule {}", compiled.rule.name);
                     self.tally.count(compiled.rule.name);
                     if usize::from(id) >= before {
                         self.nodes[usize::from(id)].made_by.push(compiled.rule.name);
@@ -122,32 +183,50 @@ impl Terms for Arena<'_> {
     }
 
     fn add(&mut self, term: Term) -> Option<Id> {
-        if let Some(&id) = self.known.get(&term) {
+        let Term::Apply(op, children) = &term else { return None };
+        let number = self.table.op(op);
+        let mut key = TermKey::with_capacity(1 + children.len());
+        key.push(number);
+        children.iter().for_each(|&child| key.push(usize::from(child) as u32));
+        if let Some(&id) = self.known.get(&key) {
             return Some(id);
         }
-        let Term::Apply(op, children) = &term else { return None };
-        let facts = {
-            let operands: smallvec::SmallVec<[&Facts; 4]> = children.iter().map(|&child| self.facts(child)).collect();
-            Facts::of_application(op, &operands)?
+        let application = {
+            let operand = |&child: &Id| {
+                let node = &self.nodes[usize::from(child)];
+                let op = node.op_number.zip(node.term.op());
+                Operand { op, number: node.facts_number, facts: &node.facts }
+            };
+            let mut operands: SmallVec<[Operand<'_>; 4]> = SmallVec::new();
+            children.iter().for_each(|child| operands.push(operand(child)));
+            self.table.application((number, op), &operands, self.rules)?
         };
-        let literal = facts.constant.map(|value| Term::apply(crate::ops::full(value, &facts.ty), []));
-        let id = match literal {
-            Some(literal) if literal != term => self.add(literal)?,
-            _ => match self.improved(&term, &facts) {
-                Some(id) => id,
-                None => return Some(self.push(term, facts)),
-            },
+        let improved = match &application.literal {
+            Some(literal) => Some(self.add(Term::apply(literal.clone(), []))?),
+            None => self.improved(&term, &application),
         };
-        self.known.insert(term, id);
+        let id = improved.unwrap_or_else(|| {
+            self.push(ArenaNode {
+                term,
+                op_number: Some(number),
+                facts: application.facts.clone(),
+                facts_number: application.number,
+                cost: application.cost,
+                near: self.near,
+                made_by: Vec::new(),
+            })
+        });
+        self.known.insert(key, id);
         Some(id)
     }
 }
 
 /// The canonical form of a graph: the arena, and where each live value of the graph is in it.
 pub(crate) fn import<'r>(graph: &Graph, rules: &'r RuleSet, options: &Options) -> (Arena<'r>, Vec<Option<Id>>) {
-    let mut arena = Arena::new(rules);
+    let mut arena = Arena::with_table(rules, Table::default(), graph.len());
     let live = graph.live();
     let mut places: Vec<Option<Id>> = vec![None; graph.len()];
+    let mut operands: Vec<Id> = Vec::new();
     for value in graph.values().filter(|value| live[value.index()]) {
         arena.near = value.index();
         let place = match &graph.node(value).kind {
@@ -155,8 +234,9 @@ pub(crate) fn import<'r>(graph: &Graph, rules: &'r RuleSet, options: &Options) -
                 Some(arena.leaf(value.index() as u32, leaf_facts(graph, value, *kind, options)))
             }
             NodeKind::Op(op) => {
-                let operands: Option<Vec<Id>> = graph.operands(value).iter().map(|x| places[x.index()]).collect();
-                operands.and_then(|operands| arena.apply(op.clone(), &operands))
+                operands.clear();
+                operands.extend(graph.operands(value).iter().filter_map(|x| places[x.index()]));
+                arena.apply(op.clone(), &operands)
             }
         };
         debug_assert!(place.is_some(), "operators of a verified graph fit their operands");

@@ -26,6 +26,19 @@ pub struct Facts {
     pub trusted_index: bool,
 }
 
+/// Facts as a key of a map: numbers by their bits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    ty: TensorType,
+    range: [u64; 2],
+    nan: bool,
+    constant: Option<u64>,
+    sums_to_one: Option<usize>,
+    sums_to_zero_along: u32,
+    shifted_along: u32,
+    trusted_index: bool,
+}
+
 impl Facts {
     /// A value of which only the type is known.
     pub fn of_type(ty: TensorType) -> Facts {
@@ -49,6 +62,22 @@ impl Facts {
         let types: smallvec::SmallVec<[&TensorType; 4]> = operands.iter().map(|facts| &facts.ty).collect();
         let ty = op.infer(&types).ok()?;
         Some(transfer::facts(op, operands, ty))
+    }
+
+    /// The key of these facts: that of others is the same where they are the same to the bit.
+    pub(crate) fn key(&self) -> Key {
+        let Facts { ty, range, constant, sums_to_one, sums_to_zero_along, shifted_along, trusted_index } = self;
+        let &Range { low, high, nan } = range;
+        Key {
+            ty: ty.clone(),
+            range: [low.to_bits(), high.to_bits()],
+            nan,
+            constant: constant.map(f64::to_bits),
+            sums_to_one: *sums_to_one,
+            sums_to_zero_along: *sums_to_zero_along,
+            shifted_along: *shifted_along,
+            trusted_index: *trusted_index,
+        }
     }
 
     /// The numbers of elements.

@@ -21,10 +21,10 @@ use gradc_ir::{Body, Graph, Op, ValueId};
 
 use crate::options::Mode;
 
-/// A graph in which all loops are improved; `simplified` is what becomes of a body.
-pub(crate) fn improve(graph: &Graph, mode: Mode, simplified: &dyn Fn(&Graph) -> Graph) -> Graph {
+/// A graph in which all loops are improved, if there are any; `simplified` is what becomes of a body.
+pub(crate) fn improve(graph: &Graph, mode: Mode, simplified: &dyn Fn(&Graph) -> Graph) -> Option<Graph> {
     if !graph.values().any(|value| graph.as_scan(value).is_some()) {
-        return graph.clone();
+        return None;
     }
     let live = graph.live();
     let mut new = graph.emptied();
@@ -57,7 +57,7 @@ pub(crate) fn improve(graph: &Graph, mode: Mode, simplified: &dyn Fn(&Graph) -> 
         new.add_output(output.role, output.name.clone(), value);
     }
     new.set_origin(graph.origin());
-    new
+    Some(new)
 }
 
 /// Writes an improved loop to `graph`; for each result that is used, what it is now.

@@ -18,8 +18,10 @@ use egg::Id;
 use gradc_ir::{Attrs, OpDef};
 use smallvec::SmallVec;
 
+use crate::facts::Facts;
+
 pub(crate) use build::build;
-pub(crate) use matching::match_term;
+pub(crate) use matching::{Matches, match_term};
 pub(crate) use parse::{Names, parse};
 
 /// One side of a rule.
@@ -47,6 +49,20 @@ impl Pattern {
         }
     }
 
+    /// Whether a value of which this is known may match, as far as can be said without a look at operands; `applies` says
+    /// whether one of its terms applies an operator.
+    pub(crate) fn may_match(&self, facts: &Facts, applies: impl FnOnce(&'static OpDef) -> bool) -> bool {
+        match self {
+            Pattern::Variable(_) => true,
+            Pattern::Constant(_) => facts.constant.is_some(),
+            Pattern::Number(number) => is_number(facts, *number),
+            // What is a number is a number, not what it was computed from: `-0.5 * 1` is not a product to be taken apart.
+            Pattern::Apply { .. } | Pattern::Spread { .. } => {
+                facts.constant.is_none() && self.root().is_some_and(applies)
+            }
+        }
+    }
+
     /// Whether this has no type of its own and takes it from its surroundings.
     fn takes_type_from_context(&self) -> bool {
         match self {
@@ -55,6 +71,11 @@ impl Pattern {
             Pattern::Apply { operands, .. } => operands.iter().all(Pattern::takes_type_from_context),
         }
     }
+}
+
+/// Whether `number` is everywhere, as the element type rounds it. Zero matches only the zero of its sign.
+fn is_number(facts: &Facts, number: f64) -> bool {
+    facts.constant.is_some_and(|constant| constant.to_bits() == facts.ty.dtype.round(number).to_bits())
 }
 
 /// What the variables of a pattern stand for.
@@ -69,7 +90,7 @@ impl Bindings {
     pub(crate) fn unbound(names: &Names) -> Bindings {
         Bindings {
             values: SmallVec::from_elem(None, names.values.len()),
-            attrs: std::iter::repeat_with(|| None).take(names.attrs.len()).collect(),
+            attrs: SmallVec::from_elem(None, names.attrs.len()),
         }
     }
 

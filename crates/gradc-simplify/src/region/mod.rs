@@ -11,6 +11,7 @@ mod solve;
 mod structure;
 
 pub(crate) use rewrite::{Pass, Solutions, rewrite};
+use structure::{Key, Keys};
 pub(crate) use structure::{LocalNode, Structure};
 
 use egg::Id;

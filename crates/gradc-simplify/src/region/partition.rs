@@ -19,8 +19,7 @@ const NOWHERE: usize = usize::MAX;
 /// whether it belongs to the forward pass.
 pub(crate) fn partition(arena: &Arena<'_>, forward: &[bool], limits: &Limits) -> Vec<Region> {
     let anchors = anchors(arena, forward);
-    let mut order: Vec<Id> = arena.ids().filter(|&id| !arena.operands(id).is_empty()).collect();
-    order.sort_by_key(|&id| (anchors[usize::from(id)], id));
+    let order = by_anchor(arena, &anchors);
     let mut regions: Vec<Region> = Vec::new();
     for block in blocks(arena, forward, &anchors, &order, limits.max_region_values) {
         match regions.last_mut() {
@@ -32,6 +31,24 @@ pub(crate) fn partition(arena: &Arena<'_>, forward: &[bool], limits: &Limits) ->
     }
     regions.iter_mut().for_each(|region| region.values.sort_unstable());
     regions
+}
+
+/// The values that are computed, by their anchors and then in order. Anchors are positions, so they are counted, not
+/// compared.
+fn by_anchor(arena: &Arena<'_>, anchors: &[usize]) -> Vec<Id> {
+    let last = arena.len();
+    let computed = || arena.ids().filter(|&id| !arena.operands(id).is_empty());
+    let anchor = |id: Id| anchors[usize::from(id)].min(last);
+    let mut starts = vec![0; last + 2];
+    computed().for_each(|id| starts[anchor(id) + 1] += 1);
+    (0..=last).for_each(|position| starts[position + 1] += starts[position]);
+    let mut order = vec![Id::from(0); starts[last + 1]];
+    for id in computed() {
+        let next = &mut starts[anchor(id)];
+        order[*next] = id;
+        *next += 1;
+    }
+    order
 }
 
 /// Stretches of `order` that begin with a product of matrices of the forward pass, none longer than `longest`.

@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use egg::Id;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
-use super::{Region, Solution, SolvedTerm, Structure, partition, solve};
+use super::{Key, Keys, Region, Solution, SolvedTerm, Structure, partition, solve};
 use crate::canonical::Arena;
 use crate::options::{Limits, Mode};
 use crate::report::Report;
 use crate::rules::compiled::RuleSet;
-use crate::term::Term;
+use crate::term::{Children, Term};
 
 /// The rules and bounds of one pass.
 pub(crate) struct Pass<'p> {
@@ -24,9 +25,9 @@ pub(crate) struct Pass<'p> {
     pub(crate) limits: Limits,
 }
 
-/// Solutions by structure.
+/// Solutions by structure, for arenas of one table.
 #[derive(Default)]
-pub(crate) struct Solutions(FxHashMap<Structure, Rc<Solution>>);
+pub(crate) struct Solutions(FxHashMap<Key, Rc<Solution>>);
 
 /// A region where it is: its solution, the values that its nodes were, and those that its solved nodes are, once they are
 /// written.
@@ -38,31 +39,37 @@ struct Placed {
 
 /// Solves all regions and writes a new arena. `needed` are the values that must be there, `forward` says for each value
 /// whether it belongs to the forward pass. Also gives for each value its place in the new arena, if it is still computed.
+/// `None` where no region has a better way than its own: then the new arena would be the old one, which keeps its table.
 pub(crate) fn rewrite<'p>(
-    arena: &Arena<'_>,
+    arena: &mut Arena<'_>,
     needed: &[Id],
     forward: &[bool],
     pass: &Pass<'p>,
     solutions: &mut Solutions,
     report: &mut Report,
-) -> (Arena<'p>, Vec<Option<Id>>) {
+) -> Option<(Arena<'p>, Vec<Option<Id>>)> {
     let regions = partition(arena, forward, &pass.limits);
     let (home, is_needed) = homes(arena, &regions, needed);
+    let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
-    for region in &regions {
-        let (structure, members) = Structure::of(arena, region, |id| is_needed[usize::from(id)]);
-        let solution = solutions.solve(structure, pass, report);
+    for (number, region) in regions.iter().enumerate() {
+        let (key, members) = keys.key(arena, number, region, &home, &is_needed);
+        let structure = || Structure::of(arena, region, &members, &is_needed);
+        let solution = solutions.solve(key, structure, pass, report);
         let written = vec![None; solution.nodes.len()];
         placed.push(Placed { solution, members, written });
     }
-    let mut new = Arena::new(pass.local);
+    if placed.iter().all(|region| region.solution.is_unchanged) {
+        return None;
+    }
+    let mut new = Arena::with_table(pass.local, arena.take_table(), arena.len());
     let mut places: Vec<Option<Id>> = vec![None; arena.len()];
     for id in arena.ids() {
         let index = usize::from(id);
         let node = arena.node(id);
         new.near = node.near;
         places[index] = match (&node.term, home[index]) {
-            (Term::Leaf(number), _) => Some(new.leaf(*number, node.facts.clone())),
+            (Term::Leaf(number), _) => Some(new.leaf_like(*number, node)),
             (term, None) => new.add_made_by(term.clone(), &node.made_by),
             (_, Some(region)) if is_needed[index] => placed[region].write(id, arena, &mut new, &places),
             (_, Some(_)) => None,
@@ -76,19 +83,25 @@ pub(crate) fn rewrite<'p>(
             *place = place.or(written);
         }
     }
-    (new, places)
+    Some((new, places))
 }
 
 impl Solutions {
-    fn solve(&mut self, structure: Structure, pass: &Pass<'_>, report: &mut Report) -> Rc<Solution> {
+    fn solve(
+        &mut self,
+        key: Key,
+        structure: impl FnOnce() -> Structure,
+        pass: &Pass<'_>,
+        report: &mut Report,
+    ) -> Rc<Solution> {
         report.regions += 1;
-        let solution = match self.0.get(&structure) {
+        let solution = match self.0.get(&key) {
             Some(solution) => solution.clone(),
             None => {
-                let solution = Rc::new(solve(&structure, pass.rules, pass.mode, &pass.limits));
+                let solution = Rc::new(solve(&structure(), pass.rules, pass.mode, &pass.limits));
                 report.distinct_regions += 1;
                 report.terms += solution.terms;
-                self.0.insert(structure, solution.clone());
+                self.0.insert(key, solution.clone());
                 solution
             }
         };
@@ -121,20 +134,23 @@ impl Placed {
         let member = self.members.binary_search(&id).ok()?;
         let root = self.solution.places[member]? as usize;
         let solution = self.solution.clone();
-        let mut stack = vec![root];
+        let mut stack: SmallVec<[usize; 16]> = SmallVec::from_slice(&[root]);
         while let Some(&number) = stack.last() {
-            let node = &solution.nodes[number];
-            let missing = node.operands().iter().map(|&operand| operand as usize);
-            let missing: Vec<usize> = missing.filter(|&operand| self.written[operand].is_none()).collect();
-            if self.written[number].is_some() || missing.is_empty() {
+            if self.written[number].is_some() {
                 stack.pop();
-                if self.written[number].is_none() {
-                    self.written[number] = self.write_node(&solution, number, arena, new, places);
-                    debug_assert!(self.written[number].is_some(), "a solution fits where its structure does");
-                    self.written[number]?;
+                continue;
+            }
+            let depth = stack.len();
+            for &operand in solution.nodes[number].operands() {
+                if self.written[operand as usize].is_none() {
+                    stack.push(operand as usize);
                 }
             }
-            stack.extend(missing);
+            if stack.len() == depth {
+                self.written[number] = self.write_node(&solution, number, arena, new, places);
+                debug_assert!(self.written[number].is_some(), "a solution fits where its structure does");
+                self.written[number]?;
+            }
         }
         self.written[root]
     }
@@ -151,14 +167,15 @@ impl Placed {
         match &node.term {
             SolvedTerm::Input(member) => places[usize::from(self.members[*member as usize])],
             SolvedTerm::Apply(op, operands) => {
-                let operands: Option<Vec<Id>> = operands.iter().map(|&i| self.written[i as usize]).collect();
-                let mut made_by = node.made_by.clone();
-                if made_by.is_empty()
-                    && let Some(member) = solution.places.iter().position(|&place| place == Some(number as u32))
-                {
-                    made_by.clone_from(&arena.node(self.members[member]).made_by);
+                let mut children = Children::new();
+                for &operand in operands {
+                    children.push(self.written[operand as usize]?);
                 }
-                new.add_made_by(Term::apply(op.clone(), operands?), &made_by)
+                let made_by = match node.member {
+                    Some(member) if node.made_by.is_empty() => &arena.node(self.members[member as usize]).made_by,
+                    _ => &node.made_by,
+                };
+                new.add_made_by(Term::apply_to(op.clone(), &children), made_by)
             }
         }
     }

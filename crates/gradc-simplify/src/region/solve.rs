@@ -27,6 +27,8 @@ pub(crate) struct Solution {
     pub(crate) limited: bool,
     /// How many flawed formulas were replaced.
     pub(crate) repaired: usize,
+    /// Whether what is needed is computed as it was.
+    pub(crate) is_unchanged: bool,
 }
 
 /// One node of a solution.
@@ -35,6 +37,8 @@ pub(crate) struct SolvedNode {
     pub(crate) term: SolvedTerm,
     /// The rules that made it.
     pub(crate) made_by: Vec<&'static str>,
+    /// The first node of the structure that has this value, if one has.
+    pub(crate) member: Option<u32>,
 }
 
 impl SolvedNode {
@@ -68,9 +72,35 @@ pub(crate) fn solve(structure: &Structure, rules: &RuleSet, mode: Mode, limits: 
         terms: classes.size(),
         limited: classes.limited,
         repaired,
+        is_unchanged: false,
     };
     write(&mut solution, &problem, &choice, &classes, &originals, structure);
+    solution.is_unchanged = is_unchanged(&solution, structure);
     solution
+}
+
+/// Whether each node of a structure that something needed depends on is the same application in its solution.
+fn is_unchanged(solution: &Solution, structure: &Structure) -> bool {
+    let mut needed = structure.needed.clone();
+    (0..structure.nodes.len()).rev().all(|index| {
+        let LocalNode::Value(op, operands) = &structure.nodes[index] else { return true };
+        if !needed[index] {
+            return true;
+        }
+        operands.iter().for_each(|&operand| needed[operand as usize] = true);
+        let Some(place) = solution.places[index] else { return false };
+        let solved = &solution.nodes[place as usize];
+        let SolvedTerm::Apply(own, own_operands) = &solved.term else { return false };
+        let mut places: Option<SmallVec<[u32; 3]>> =
+            operands.iter().map(|&operand| solution.places[operand as usize]).collect();
+        let mut own_operands = own_operands.clone();
+        if op.def.algebra.commutative {
+            places.iter_mut().for_each(|places| places.sort_unstable());
+            own_operands.sort_unstable();
+        }
+        // Two nodes that became one are a change, too.
+        solved.member == Some(index as u32) && own == op && places == Some(own_operands)
+    })
 }
 
 /// The e-graph of a region before any rule, and the class of each node.
@@ -129,9 +159,13 @@ fn write(
         }
         made_by.iter().for_each(|rule| solution.fired.count(rule));
         places.insert(class, solution.nodes.len() as u32);
-        solution.nodes.push(SolvedNode { term: solved, made_by });
+        solution.nodes.push(SolvedNode { term: solved, made_by, member: None });
     }
     for (node, &original) in originals.iter().enumerate() {
-        solution.places[node] = places.get(&problem.index(classes.find(original))).copied();
+        let place = places.get(&problem.index(classes.find(original))).copied();
+        solution.places[node] = place;
+        if let Some(place) = place {
+            solution.nodes[place as usize].member.get_or_insert(node as u32);
+        }
     }
 }

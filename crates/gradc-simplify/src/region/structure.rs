@@ -1,7 +1,9 @@
-//! What a region is, apart from where it is: the key under which its solution is kept.
+//! What a region is, apart from where it is, and the key under which its solution is kept.
+
+use std::rc::Rc;
 
 use egg::Id;
-use gradc_ir::{Op, TensorType};
+use gradc_ir::Op;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -11,7 +13,7 @@ use crate::facts::Facts;
 
 /// A region by itself: its values, what they take from outside and its constants, numbered in the order of the graph.
 /// Two regions of one structure have the same solution.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Structure {
     /// The values.
     pub(crate) nodes: Vec<LocalNode>,
@@ -20,7 +22,7 @@ pub(crate) struct Structure {
 }
 
 /// One value of a region.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) enum LocalNode {
     /// Comes from outside.
     Input(InputFacts),
@@ -28,65 +30,87 @@ pub(crate) enum LocalNode {
     Value(Op, SmallVec<[u32; 3]>),
 }
 
-/// Facts with numbers by their bits, so that they can be part of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct InputFacts {
-    ty: TensorType,
-    range: [u64; 2],
-    nan: bool,
-    sums_to_one: Option<usize>,
-    sums_to_zero_along: u32,
-    shifted_along: u32,
-    trusted_index: bool,
-}
+/// What is known about an input.
+#[derive(Clone, Debug)]
+pub(crate) struct InputFacts(Rc<Facts>);
 
 impl InputFacts {
-    fn new(facts: &Facts) -> InputFacts {
-        InputFacts {
-            ty: facts.ty.clone(),
-            range: [facts.range.low.to_bits(), facts.range.high.to_bits()],
-            nan: facts.range.nan,
-            sums_to_one: facts.sums_to_one,
-            sums_to_zero_along: facts.sums_to_zero_along,
-            shifted_along: facts.shifted_along,
-            trusted_index: facts.trusted_index,
-        }
-    }
-
     /// The facts.
     pub(crate) fn facts(&self) -> Facts {
-        let [low, high] = self.range.map(f64::from_bits);
-        let mut facts = Facts::of_type(self.ty.clone());
-        facts.range = crate::facts::Range { low, high, nan: self.nan };
-        facts.sums_to_one = self.sums_to_one;
-        facts.sums_to_zero_along = self.sums_to_zero_along;
-        facts.shifted_along = self.shifted_along;
-        facts.trusted_index = self.trusted_index;
-        facts
+        (*self.0).clone()
+    }
+}
+
+/// A structure in few bytes: two regions of one graph have the same key where their structure is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Vec<u32>);
+
+/// In the place of an operator's number, what comes from outside. The lowest bit says whether a value is needed.
+const INPUT: u32 = u32::MAX >> 1;
+
+/// Makes the keys of regions; it is kept from one to the next for its memory.
+pub(crate) struct Keys {
+    /// For each value of the arena that is a member of the present region, its number in it.
+    local: Vec<u32>,
+}
+
+impl Keys {
+    /// For the regions of an arena.
+    pub(crate) fn new(arena: &Arena<'_>) -> Keys {
+        Keys { local: vec![0; arena.len()] }
+    }
+
+    /// The key of a region, and the values of the graph that its nodes are. `home` says which region a value is in, if any,
+    /// and `needed` whether something outside its region uses it.
+    pub(crate) fn key(
+        &mut self,
+        arena: &Arena<'_>,
+        number: usize,
+        region: &Region,
+        home: &[Option<usize>],
+        needed: &[bool],
+    ) -> (Key, Vec<Id>) {
+        let mut members: Vec<Id> = Vec::with_capacity(2 * region.values.len());
+        members.extend_from_slice(&region.values);
+        let is_outside = |id: &Id| home[usize::from(*id)] != Some(number);
+        members.extend(region.values.iter().flat_map(|&id| arena.operands(id)).copied().filter(is_outside));
+        members.sort_unstable();
+        members.dedup();
+        for (local, &id) in (0u32..).zip(&members) {
+            self.local[usize::from(id)] = local;
+        }
+        let mut key = Vec::with_capacity(3 * members.len());
+        for &id in &members {
+            let node = arena.node(id);
+            let is_inside = home[usize::from(id)] == Some(number);
+            match node.op_number {
+                Some(op) if is_inside || arena.operands(id).is_empty() => {
+                    let operands = arena.operands(id);
+                    key.extend([op << 1 | u32::from(is_inside && needed[usize::from(id)]), operands.len() as u32]);
+                    key.extend(operands.iter().map(|&operand| self.local[usize::from(operand)]));
+                }
+                _ => key.extend([INPUT << 1, node.facts_number]),
+            }
+        }
+        (Key(key), members)
     }
 }
 
 impl Structure {
-    /// The structure of a region, and the values of the graph that its nodes are. `needed` says whether something outside
-    /// the region uses a value.
-    pub(crate) fn of(arena: &Arena<'_>, region: &Region, needed: impl Fn(Id) -> bool) -> (Structure, Vec<Id>) {
-        let mut members: Vec<Id> = region.values.clone();
-        members.extend(region.values.iter().flat_map(|&id| arena.operands(id)));
-        members.sort_unstable();
-        members.dedup();
-        let local: FxHashMap<Id, u32> = members.iter().enumerate().map(|(i, &id)| (id, i as u32)).collect();
-        let node = |&id: &Id| {
-            let is_inside = region.values.binary_search(&id).is_ok();
-            match arena.node(id).term.op() {
-                // What is made from nothing is everywhere.
-                Some(op) if is_inside || arena.operands(id).is_empty() => {
-                    LocalNode::Value(op.clone(), arena.operands(id).iter().map(|operand| local[operand]).collect())
-                }
-                _ => LocalNode::Input(InputFacts::new(&arena.node(id).facts)),
+    /// The structure of a region whose nodes are these values of the graph.
+    pub(crate) fn of(arena: &Arena<'_>, region: &Region, members: &[Id], needed: &[bool]) -> Structure {
+        let local: FxHashMap<Id, u32> = members.iter().zip(0..).map(|(&id, local)| (id, local)).collect();
+        let is_inside = |id: Id| region.values.binary_search(&id).is_ok();
+        let node = |&id: &Id| match arena.node(id).term.op() {
+            // What is made from nothing is everywhere.
+            Some(op) if is_inside(id) || arena.operands(id).is_empty() => {
+                LocalNode::Value(op.clone(), arena.operands(id).iter().map(|operand| local[operand]).collect())
             }
+            _ => LocalNode::Input(InputFacts(arena.node(id).facts.clone())),
         };
-        let nodes = members.iter().map(node).collect();
-        let is_needed = |&id: &Id| region.values.binary_search(&id).is_ok() && needed(id);
-        (Structure { nodes, needed: members.iter().map(is_needed).collect() }, members)
+        Structure {
+            nodes: members.iter().map(node).collect(),
+            needed: members.iter().map(|&id| is_inside(id) && needed[usize::from(id)]).collect(),
+        }
     }
 }

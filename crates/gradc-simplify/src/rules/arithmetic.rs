@@ -13,11 +13,12 @@ use crate::terms::Terms;
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // What an operator's algebra says: one line for all operators.
-    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).built(identity).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
-    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).built(involution).local().at(&["-(-x) @", "not(not(p)) @"]),
-    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).built(idempotent).local().at(&["abs(abs(x)) @", "sign(sign(x)) @", "max(x, x) @", "min(x, x) @", "and(p, p) @", "or(p, p) @", "stop_gradient(stop_gradient(x)) @"]),
-    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).built(even).local().at(&["abs(-x) @"]),
-    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).built(odd).local().at(&["tanh(-x) @", "erf(-x) @"]),
+    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).that(|algebra| algebra.right_identity.is_some()).built(identity).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
+    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).that(|algebra| algebra.involution).built(involution).local().at(&["-(-x) @", "not(not(p)) @"]),
+    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).that(|algebra| algebra.idempotent).built(idempotent).local().at(&["abs(abs(x)) @", "sign(sign(x)) @", "max(x, x) @", "min(x, x) @", "and(p, p) @", "or(p, p) @", "stop_gradient(stop_gradient(x)) @"]),
+    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).that(|algebra| algebra.even).to(&op::neg::NEG).built(even).local().at(&["abs(-x) @"]),
+    // Negation itself is odd too, but that says nothing new.
+    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(&op::neg::NEG).built(odd).local().at(&["tanh(-x) @", "erf(-x) @"]),
 
     rule("add-negation",        Strict,   "x + -y",                  "x - y",              "subtraction is defined as this").local(),
     rule("subtract-negation",   Strict,   "x - -y",                  "x + y",              "subtraction is defined as this").local(),
@@ -61,12 +62,12 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 /// The operands of a commutative operator in both orders, else in the one that there is.
-fn orders(op: &gradc_ir::Op, children: &[Id]) -> Vec<(Id, Id)> {
-    match *children {
-        [a, b] if op.def.algebra.commutative => vec![(a, b), (b, a)],
-        [a, b] => vec![(a, b)],
-        _ => Vec::new(),
-    }
+fn orders(op: &gradc_ir::Op, children: &[Id]) -> impl Iterator<Item = (Id, Id)> {
+    let (in_order, other_way) = match *children {
+        [a, b] => (Some((a, b)), op.def.algebra.commutative.then_some((b, a))),
+        _ => (None, None),
+    };
+    in_order.into_iter().chain(other_way)
 }
 
 fn identity(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
@@ -77,7 +78,7 @@ fn identity(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
         let identity = facts.ty.dtype.round(identity);
         facts.constant.is_some_and(|constant| constant.to_bits() == identity.to_bits())
     };
-    orders(op, found.term.operands()).into_iter().find(|&(_, e)| is_identity(e)).map(|(x, _)| x)
+    orders(op, found.term.operands()).find(|&(_, e)| is_identity(e)).map(|(x, _)| x)
 }
 
 /// The operand of the application of `def` in a class, if there is one.
@@ -87,13 +88,12 @@ fn operand_of(terms: &dyn Terms, class: Id, def: &'static gradc_ir::OpDef) -> Op
 
 fn involution(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
-    if op.def.algebra.involution { operand_of(terms, x, op.def) } else { None }
+    operand_of(terms, x, op.def)
 }
 
 fn idempotent(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let op = found.term.op()?;
     match *found.term.operands() {
-        _ if !op.def.algebra.idempotent => None,
         [x] => operand_of(terms, x, op.def).map(|_| x),
         [x, y] => (terms.find(x) == terms.find(y)).then_some(x),
         _ => None,
@@ -102,15 +102,13 @@ fn idempotent(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
 
 fn even(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
-    let positive = if op.def.algebra.even { operand_of(terms, x, &op::neg::NEG) } else { None }?;
+    let positive = operand_of(terms, x, &op::neg::NEG)?;
     terms.apply(op.clone(), &[positive])
 }
 
 fn odd(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
-    // Negation itself is odd too, but that says nothing new.
-    let is_odd = op.def.algebra.odd && !op.def.algebra.involution;
-    let positive = if is_odd { operand_of(terms, x, &op::neg::NEG) } else { None }?;
+    let positive = operand_of(terms, x, &op::neg::NEG)?;
     let image = terms.apply(op.clone(), &[positive])?;
     terms.apply(op::neg::NEG.op(), &[image])
 }

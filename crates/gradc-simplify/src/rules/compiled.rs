@@ -3,13 +3,14 @@
 use std::sync::OnceLock;
 
 use egg::Id;
-use gradc_ir::Class;
+use gradc_ir::{Class, Op, OpDef};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::{Lhs, Match, Rhs, Rule, table};
 use crate::facts::Facts;
 use crate::options::Mode;
-use crate::pattern::{Bindings, Names, Pattern, build, match_term, parse};
+use crate::pattern::{Bindings, Matches, Names, Pattern, build, match_term, parse};
 use crate::term::Term;
 use crate::terms::Terms;
 
@@ -55,12 +56,38 @@ impl Compiled {
         self.lhs.as_ref().map(|lhs| (lhs, &self.names))
     }
 
+    /// Whether an application of the operator at the root to operands may match, as far as can be said without a look at
+    /// what these are applied to; `applies` says whether one of the terms of an operand applies an operator.
+    pub(crate) fn may_match(&self, operands: &[&Facts], applies: impl Fn(usize, &'static OpDef) -> bool) -> bool {
+        let may_match =
+            |pattern: &Pattern, position: usize| pattern.may_match(operands[position], |def| applies(position, def));
+        match &self.lhs {
+            Some(Pattern::Apply { def, operands: patterns, .. }) if patterns.len() == operands.len() => {
+                let in_order = || patterns.iter().zip(0..).all(|(pattern, position)| may_match(pattern, position));
+                let other_way =
+                    || patterns.iter().rev().zip(0..).all(|(pattern, position)| may_match(pattern, position));
+                in_order() || def.algebra.commutative && other_way()
+            }
+            Some(Pattern::Apply { .. }) => false,
+            Some(Pattern::Spread { operand, .. }) => may_match(operand, 0),
+            Some(_) => true,
+            None => self.rule.operand.is_none_or(|def| (0..operands.len()).any(|position| applies(position, def))),
+        }
+    }
+
     /// Every way in which a term matches, conditions included.
-    pub(crate) fn matches(&self, terms: &dyn Terms, term: &Term) -> Vec<Bindings> {
+    pub(crate) fn matches(&self, terms: &dyn Terms, term: &Term) -> Matches {
+        let operands: SmallVec<[&Facts; 4]> = term.operands().iter().map(|&operand| terms.facts(operand)).collect();
+        let applies = |position: usize, def: &'static OpDef| {
+            terms.terms(term.operands()[position]).iter().any(|term| term.applies(def).is_some())
+        };
+        if !self.may_match(&operands, applies) {
+            return Matches::new();
+        }
         let unbound = Bindings::unbound(&self.names);
         let mut found = match &self.lhs {
             Some(lhs) => match_term(terms, lhs, term, &unbound),
-            None => vec![unbound],
+            None => Matches::from_buf([unbound]),
         };
         found.retain(|bindings| {
             self.rule.when.iter().all(|(name, fact)| {
@@ -121,11 +148,16 @@ impl RuleSet {
     }
 
     /// The rules that may match a term, in the order of the tables within each of the two kinds.
-    pub(crate) fn for_term(&self, term: &Term) -> impl Iterator<Item = &'static Compiled> + use<'_> {
-        let op = term.op();
-        let of_operator = op.and_then(|op| self.by_operator.get(op.def.name));
-        let of_class = op.and_then(|op| self.by_class.get(&op.def.class));
-        of_operator.into_iter().chain(of_class).flatten().copied()
+    pub(crate) fn for_term(&self, term: &Term) -> impl Iterator<Item = &'static Compiled> {
+        term.op().into_iter().flat_map(|op| self.for_op(op))
+    }
+
+    /// The same for a term that applies an operator.
+    pub(crate) fn for_op(&self, op: &Op) -> impl Iterator<Item = &'static Compiled> {
+        let of_operator = self.by_operator.get(op.def.name);
+        let of_class = self.by_class.get(&op.def.class);
+        let is_such = |compiled: &&Compiled| compiled.rule.algebra.is_none_or(|algebra| algebra(&op.def.algebra));
+        of_operator.into_iter().chain(of_class).flatten().copied().filter(is_such)
     }
 }
 

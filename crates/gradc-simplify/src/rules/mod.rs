@@ -14,7 +14,8 @@ pub use condition::Fact;
 pub use manual::manual;
 
 use egg::Id;
-use gradc_ir::{Attrs, Class, TensorType};
+use gradc_ir::op::Algebra;
+use gradc_ir::{Attrs, Class, OpDef, TensorType};
 
 use crate::facts::Facts;
 use crate::options::Mode;
@@ -130,6 +131,10 @@ pub struct Rule {
     pub(crate) lhs: Lhs,
     /// What it is equal to.
     pub(crate) rhs: Rhs,
+    /// Where the left side is any operator of a class: what the operator must say about itself, ...
+    pub(crate) algebra: Option<fn(&Algebra) -> bool>,
+    /// ... and an operator that one of its operands must apply.
+    pub(crate) operand: Option<&'static OpDef>,
     /// What must be known about the variables.
     pub when: &'static [(&'static str, Fact)],
     /// What is wrong with the left side.
@@ -156,6 +161,8 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         class,
         lhs: Lhs::Formula(lhs),
         rhs: Rhs::Formula(rhs),
+        algebra: None,
+        operand: None,
         when: &[],
         flaw: None,
         local: false,
@@ -184,6 +191,16 @@ impl Rule {
     const fn any(self, class: Class) -> Rule {
         let Lhs::Formula(shown) = self.lhs else { return self };
         Rule { lhs: Lhs::Any(class, shown), ..self }
+    }
+
+    /// Of the operators of the class, those that say this about themselves.
+    const fn that(self, algebra: fn(&Algebra) -> bool) -> Rule {
+        Rule { algebra: Some(algebra), ..self }
+    }
+
+    /// Of the applications, those to an application of this operator.
+    const fn to(self, operand: &'static OpDef) -> Rule {
+        Rule { operand: Some(operand), ..self }
     }
 
     const fn when(self, when: &'static [(&'static str, Fact)]) -> Rule {

@@ -12,9 +12,9 @@ use crate::terms::Terms;
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // Elementwise operators before movement: fewer elements to compute, and movements meet.
-    rule("apply-before-broadcast", Strict, "f(broadcast[B](x), broadcast[B](y))", "broadcast[B](f(x, y))", "each element is computed once from the same operands").any(Class::Elementwise).built(|t, m| before_movement(t, m, &BROADCAST)).local().at(&["broadcast[B](x) * broadcast[B](y) @ x: 3; y: 3; B: 0 / 3 2", "exp(broadcast[B](x)) @ x: 3; B: 1 / 2 3", "broadcast[B](x) > 0 @ x: 3; B: 1 / 2 3"]),
-    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).built(|t, m| before_movement(t, m, &RESHAPE)).local().at(&["reshape[R](x) * reshape[R](y) @ x: 3; y: 3; R: 3 1"]),
-    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).built(|t, m| before_movement(t, m, &TRANSPOSE)).local().at(&["transpose[P](x) * transpose[P](y) @ x: 3 2; y: 3 2; P: 1 0"]),
+    rule("apply-before-broadcast", Strict, "f(broadcast[B](x), broadcast[B](y))", "broadcast[B](f(x, y))", "each element is computed once from the same operands").any(Class::Elementwise).to(&BROADCAST).built(|t, m| before_movement(t, m, &BROADCAST)).local().at(&["broadcast[B](x) * broadcast[B](y) @ x: 3; y: 3; B: 0 / 3 2", "exp(broadcast[B](x)) @ x: 3; B: 1 / 2 3", "broadcast[B](x) > 0 @ x: 3; B: 1 / 2 3"]),
+    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&RESHAPE).built(|t, m| before_movement(t, m, &RESHAPE)).local().at(&["reshape[R](x) * reshape[R](y) @ x: 3; y: 3; R: 3 1"]),
+    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&TRANSPOSE).built(|t, m| before_movement(t, m, &TRANSPOSE)).local().at(&["transpose[P](x) * transpose[P](y) @ x: 3 2; y: 3 2; P: 1 0"]),
 
     rule("broadcast-broadcast", Strict,   "broadcast[A](broadcast[B](x))", "broadcast[AB](x)", "the same elements in the same places").built(broadcast_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1 2 / 4 3 2", "x: 2 3; B: 0 2 / 2 4 3; A: 0 2 3 / 2 5 4 3"]),
     rule("broadcast-nothing",   Strict,   "broadcast[B](x)",         "x",                  "there is no new axis").built(|_, m| (m.attrs("B")?.ints("axes").len() == m.ty.shape.rank()).then_some(m.value("x")?)).local().at(&["x: 2 3; B: 0 1 / 2 3"]),
@@ -48,11 +48,11 @@ fn before_movement(terms: &mut dyn Terms, found: &Match<'_>, movement: &'static 
         Some((movement.clone(), from[0], terms.facts(from[0]).ty.clone()))
     };
     let is_number = |terms: &dyn Terms, id: Id| terms.facts(id).constant.is_some();
-    let operands: Vec<Id> = found.term.operands().to_vec();
+    let operands = found.term.operands();
     let first = *operands.iter().find(|&&operand| !is_number(terms, operand))?;
     let (movement, _, from) = moved(terms, first)?;
     let mut sources = Vec::with_capacity(operands.len());
-    for &operand in &operands {
+    for &operand in operands {
         let source = match moved(terms, operand) {
             Some((other, source, ty)) if other == movement && ty.shape == from.shape => source,
             _ => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gradc::ir::text::print;
 use gradc::ir::{DType, Graph, OpDef, Role, TensorType, ValueId};
 use gradc::pipeline::{Unobserved, lower};
-use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, interpret};
+use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, index_bounds, interpret};
 use gradc_autodiff::{gradient, jvp};
 use gradc_testing::Sample;
 
@@ -43,7 +43,7 @@ impl Subject {
         let options = Options { mode: Mode::Strict, level: Level::None, float: Some(float), ..Options::default() };
         let graph = lower(self.model.graph(), &Goal::Forward, &options, &mut Unobserved).expect("it has results");
         let inputs = self.inputs(float);
-        let results = interpret(&graph, &State::initial(&graph, 0), &views(&inputs));
+        let results = interpret(&graph, &index_bounds(self.model.graph()), &State::initial(&graph, 0), &views(&inputs));
         let results = results.unwrap_or_else(|error| panic!("{error}\n{}", print(&graph)));
         results.into_iter().map(|(_, name, tensor)| (name, tensor.numbers())).collect()
     }

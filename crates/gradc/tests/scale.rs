@@ -1,0 +1,108 @@
+//! The compiler's work on deep networks, by counts: what layers have in common is worked out once.
+
+use gradc::elaborate::Optimizer;
+use gradc::pipeline::{Artefact, Observer, Report, Stage, lower};
+use gradc::{Goal, Options, Program, UpdateRule};
+
+/// What the simplifier says that it did, and how many values there are in the end.
+#[derive(Default)]
+struct Counts {
+    simplified: Option<Report>,
+    values: usize,
+}
+
+impl Observer for Counts {
+    fn simplified(&mut self, stage: Stage, report: &Report) {
+        if stage == Stage::Simplify {
+            self.simplified = Some(report.clone());
+        }
+    }
+
+    fn end(&mut self, _: Stage, artefact: Artefact<'_>) {
+        if let Artefact::Graph(graph) = artefact {
+            self.values = graph.len();
+        }
+    }
+}
+
+fn counts(source: &str, goal: &Goal) -> (Report, usize) {
+    let model = Program::from_source("model.net", source).and_then(|program| program.only_model());
+    let model = model.unwrap_or_else(|error| panic!("{error}\n{source}"));
+    let mut counts = Counts::default();
+    let options = Options::default();
+    lower(&model.graph_for(goal, &options), goal, &options, &mut counts).expect("the model can be trained");
+    (counts.simplified.expect("a graph is simplified"), counts.values)
+}
+
+fn training(optimizer: Optimizer) -> Goal {
+    Goal::Training(UpdateRule { optimizer, ..UpdateRule::default() })
+}
+
+fn residual_tower(layers: usize) -> String {
+    format!(
+        "
+dim batch = 32
+layer block(x: [.., d]) -> [.., d] {{ x + dense(relu(dense(x, d)), d) }}
+model tower {{
+    input x: f32[batch, 16]
+    input label: i32[batch]
+    let h = x
+    for i in 0..{layers} {{ h = block(h) }}
+    let logits = dense(h, 10)
+    output logits
+    loss cross_entropy(logits, label)
+}}
+"
+    )
+}
+
+#[test]
+fn a_deep_tower_is_mostly_one_layer() {
+    let sgd = Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let adam = Optimizer::Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    for goal in [Goal::Gradient { wrt: Vec::new() }, training(sgd), training(adam)] {
+        let (small, small_values) = counts(&residual_tower(20), &goal);
+        let (large, large_values) = counts(&residual_tower(200), &goal);
+        assert!(large_values > 9 * small_values && large_values < 10 * small_values);
+        assert!(large.regions > 8 * small.regions && large.regions < 12 * small.regions, "regions are of bounded size");
+        assert_eq!(large.distinct_regions, small.distinct_regions, "{goal:?}");
+        assert_eq!(large.terms, small.terms, "more of the same layers make no new e-graph");
+        assert_eq!(large.distinct_applications, small.distinct_applications);
+        assert_eq!(large.limited_regions, small.limited_regions, "{goal:?}");
+    }
+}
+
+/// Layers of which no two have the same shape, with all kinds of activations.
+fn zoo(layers: usize) -> String {
+    let activations = ["relu", "sigmoid", "tanh", "silu", "gelu", "softplus", "elu", "leaky_relu"];
+    let layer = |i: usize| {
+        let activation = activations[i % activations.len()];
+        format!("    let h{} = {activation}(dense(h{i}, {}))\n", i + 1, 8 + i)
+    };
+    chain(&(0..layers).map(layer).collect::<String>(), layers)
+}
+
+fn chain(layers: &str, last: usize) -> String {
+    format!(
+        "
+dim batch = 32
+model chain {{
+    input x: f32[batch, 16]
+    input label: i32[batch]
+    let h0 = x
+{layers}
+    let logits = dense(h{last}, 10)
+    output logits
+    loss cross_entropy(logits, label)
+}}
+"
+    )
+}
+
+#[test]
+fn different_layers_take_work_in_proportion() {
+    let goal = Goal::Gradient { wrt: Vec::new() };
+    let ((small, _), (large, _)) = (counts(&zoo(16), &goal), counts(&zoo(64), &goal));
+    assert!(large.terms < 5 * small.terms, "{} terms for 64 layers, {} for 16", large.terms, small.terms);
+    assert!(large.distinct_applications < 5 * small.distinct_applications);
+}
