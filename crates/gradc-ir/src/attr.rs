@@ -106,10 +106,16 @@ impl AttrSpec {
 pub struct Attrs(Option<Arc<Pairs>>);
 
 /// `(name, value)` pairs and their hash, which is computed once.
-#[derive(Debug)]
 struct Pairs {
     hash: u64,
     pairs: Box<[(&'static str, Attr)]>,
+}
+
+/// The pairs alone: how they are hashed is nothing to show, and cases of reference data are told apart by this text.
+impl fmt::Debug for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pairs.fmt(f)
+    }
 }
 
 impl Attrs {
