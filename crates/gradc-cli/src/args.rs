@@ -16,6 +16,7 @@ use clap_complete::Shell;
                   gradc model.net --emit-grad            the simplified gradient as a program\n  \
                   gradc train model.net                  train on the data that the file names\n  \
                   gradc check model.net                  hold its gradients against finite differences\n  \
+                  gradc explain model.net d_w            how a gradient came to be what it is\n  \
                   gradc --explain E0301                  what an error code means"
 )]
 pub(crate) struct Cli {
@@ -57,6 +58,10 @@ pub(crate) struct InspectArgs {
     /// else inference]
     #[arg(long, value_enum)]
     pub(crate) phase: Option<PhaseArg>,
+
+    /// Say beside each line of an emitted gradient which rules made it
+    #[arg(long)]
+    pub(crate) blame: bool,
 
     /// Print the time of each stage of the compiler to stderr
     #[arg(long)]
@@ -116,6 +121,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Hold the gradients of models against finite differences and against each other
     Check(CheckArgs),
+    /// Show how a value of the gradient came to be what it is, one equation a line
+    Explain(ExplainArgs),
+    /// Check certificates: files that `--emit=proof=FILE` has written
+    Verify(VerifyArgs),
     /// Write the initial weights of a model
     Init(InitArgs),
     /// Print a completion script for a shell
@@ -366,6 +375,43 @@ pub(crate) struct CheckArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// `gradc explain`
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A model (`.net`), or a graph that gradc emitted (`.ir`)
+    #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Names of the printed gradient, such as t3, or d_w for the gradient by w
+    #[arg(required = true, value_name = "VALUE")]
+    pub(crate) values: Vec<String>,
+
+    /// Also differentiate by this input or named value (repeatable)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) wrt: Vec<String>,
+
+    /// What the model is compiled for [default: training]
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<PhaseArg>,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `gradc verify`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Files of certificates
+    #[arg(required = true, value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// `gradc init`
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
@@ -471,10 +517,14 @@ pub(crate) enum EmitStage {
     Ast,
     /// The forward graph
     Graph,
+    /// The forward graph after it was made stable, which is what is differentiated
+    Stable,
     /// The gradient before simplification
     GradRaw,
     /// The simplified gradient
     Grad,
+    /// Certificates that the simplified gradient is equal to the one before, which `gradc verify` checks
+    Proof,
     /// Directional derivatives of the outputs and the loss, along a tangent of each parameter or of what --wrt says
     Jvp,
     /// The gradient and Hessian-vector products, by the parameters or by what --wrt says

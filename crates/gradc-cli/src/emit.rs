@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
+use gradc::certificate::Reasons;
 use gradc::ir::{Graph, Role, text};
 use gradc::pipeline::{Artefact, Listings, Observer, Stage};
 use gradc::{Goal, Model, Options, Program, UpdateRule};
@@ -43,13 +44,29 @@ pub(crate) fn emit(
         let graph = model.graph_for(&args.goal.map_or(Goal::Forward, |_| goal(model, args)), &options);
         texts.insert(EmitStage::Graph, text::print(&graph.pruned().settled()));
     }
-    if wants(EmitStage::GradRaw) || wants(EmitStage::Grad) {
+    if [EmitStage::Stable, EmitStage::GradRaw, EmitStage::Grad, EmitStage::Proof].into_iter().any(wants) {
         let goal = Goal::Gradient { wrt: args.wrt.clone() };
-        let mut stages = Stages::default();
+        let mut stages = Stages { wants_reasons: args.blame || wants(EmitStage::Proof), ..Stages::default() };
         let graph = gradc::pipeline::lower(&model.graph_for(&goal, &options), &goal, &options, &mut stages);
         let graph = graph.map_err(gradc::Error::from).report(output)?;
         texts.insert(EmitStage::GradRaw, text::print(&stages.raw.unwrap_or_else(|| graph.clone()).pruned()));
-        texts.insert(EmitStage::Grad, text::print(&titled(graph, "gradient")));
+        texts.insert(EmitStage::Stable, text::print(&stages.stable.unwrap_or_else(|| graph.clone()).pruned()));
+        if wants(EmitStage::Proof) {
+            let certificates = stages.reasons.iter().map(|reasons| reasons.certificate().to_string());
+            texts.insert(EmitStage::Proof, certificates.collect::<Vec<_>>().join("\n"));
+        }
+        let graph = titled(graph, "gradient");
+        let blamed = stages.reasons.last_mut().filter(|_| args.blame).map(Reasons::blame);
+        texts.insert(
+            EmitStage::Grad,
+            match blamed {
+                None => text::print(&graph),
+                Some(rules) => text::print_with_notes(&graph, &|value| {
+                    let rules = &rules[value.index()];
+                    (!rules.is_empty()).then(|| rules.join(", "))
+                }),
+            },
+        );
     }
     let products = [
         (EmitStage::Jvp, "jvp", Goal::Jvp { of: Vec::new(), wrt: args.wrt.clone() }),
@@ -124,17 +141,30 @@ fn titled(mut graph: Graph, suffix: &str) -> Graph {
     graph
 }
 
-/// Keeps the gradient as it was before simplification.
+/// Keeps what is differentiated, the gradient as it was before simplification, and the reasons where they are wanted.
 #[derive(Default)]
 struct Stages {
+    stable: Option<Graph>,
     raw: Option<Graph>,
+    wants_reasons: bool,
+    reasons: Vec<Reasons>,
 }
 
 impl Observer for Stages {
     fn end(&mut self, stage: Stage, artefact: Artefact<'_>) {
-        if let (Stage::Differentiate, Artefact::Graph(graph)) = (stage, artefact) {
-            self.raw = Some(graph.clone());
+        match (stage, artefact) {
+            (Stage::Stabilise, Artefact::Graph(graph)) => self.stable = Some(graph.clone()),
+            (Stage::Differentiate, Artefact::Graph(graph)) => self.raw = Some(graph.clone()),
+            _ => {}
         }
+    }
+
+    fn wants_reasons(&self) -> bool {
+        self.wants_reasons
+    }
+
+    fn reasons(&mut self, _: Stage, reasons: Reasons) {
+        self.reasons.push(reasons);
     }
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod emit;
 mod evaluate;
+mod explain;
 mod generate;
 mod inspect;
 mod model;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         Some(Command::Generate(args)) => &args.output,
         Some(Command::Run(args)) => &args.output,
         Some(Command::Check(args)) => &args.output,
+        Some(Command::Explain(args)) => &args.output,
+        Some(Command::Verify(args)) => &args.output,
         Some(Command::Init(args)) => &args.output,
         Some(Command::Completions { .. }) => &plain,
     });
@@ -50,6 +53,8 @@ fn dispatch(cli: &Cli, output: &mut Output) -> Outcome {
         Some(Command::Generate(args)) => generate::generate(args, output),
         Some(Command::Run(args)) => run::run(args, output),
         Some(Command::Check(args)) => check::check(args, output),
+        Some(Command::Explain(args)) => explain::explain(args, output),
+        Some(Command::Verify(args)) => explain::verify(args, output),
         Some(Command::Init(args)) => run::init(args, output),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

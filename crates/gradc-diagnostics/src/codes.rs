@@ -11,7 +11,7 @@
 //! | E03xx | shapes |
 //! | E04xx | types and values |
 //! | E05xx | the structure of models, training blocks and imports |
-//! | E06xx | emitted graphs |
+//! | E06xx | emitted graphs and certificates |
 //! | W07xx | warnings |
 //! | E08xx | checks of gradients |
 
@@ -158,6 +158,8 @@ codes! {
 
     // Data, weights and emitted graphs.
     E0601 MALFORMED_GRAPH           "an emitted graph cannot be read back";
+    E0602 MALFORMED_CERTIFICATE     "a certificate cannot be read";
+    E0603 WRONG_CERTIFICATE         "a certificate does not hold";
 
     // Warnings.
     W0701 UNUSED_LET                "a variable is not used";

@@ -57,7 +57,7 @@ mod read;
 mod scan;
 
 pub use names::Names;
-pub use print::print;
+pub use print::{print, print_values, print_with_notes, printed_names};
 pub use read::{ReadError, read};
 
 use crate::op::scan::Scan;

@@ -2,10 +2,13 @@
 
 mod sums;
 
+use std::rc::Rc;
+
 use egg::{Analysis, DidMerge, EGraph, Id};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::certificate::{Applied, Recorder};
 use crate::facts::Facts;
 use crate::options::{Limits, Mode};
 use crate::pattern::Bindings;
@@ -13,7 +16,7 @@ use crate::rules::Flaw;
 use crate::rules::compiled::{Compiled, Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
-use sums::Addend;
+pub(crate) use sums::{Addend, Written};
 
 /// The analysis: facts of each class.
 struct ClassFacts {
@@ -65,6 +68,8 @@ pub(crate) struct Classes {
     /// A clock that stands still. egg measures how long it rebuilds, with a clock that is calibrated when it is first read,
     /// which may take longer than all the rest.
     clock: quanta::Clock,
+    /// What was applied, where that is asked for.
+    recorder: Recorder,
 }
 
 /// One place where a rule applies.
@@ -74,8 +79,19 @@ struct Site {
     /// The term that the rule matches.
     term: Term,
     bindings: Bindings,
-    /// Where the term is two terms of a longer sum, the sum and its other terms.
-    within: Option<(Term, Vec<Addend>)>,
+    /// Where the term is two terms of a longer sum, that sum.
+    within: Option<Within>,
+}
+
+/// The sum that two terms are part of.
+#[derive(Clone, Debug)]
+pub(crate) struct Within {
+    /// The sum.
+    sum: Term,
+    /// How it was written out.
+    pub(crate) written: Rc<[Written]>,
+    /// The other terms.
+    pub(crate) rest: Vec<Addend>,
 }
 
 impl Site {
@@ -83,11 +99,17 @@ impl Site {
     fn root(&self) -> Option<Id> {
         self.within.is_none().then_some(self.class)
     }
+
+    /// The application of the rule here, which found this to be equal.
+    fn applied(&self, found: Option<Id>) -> Applied {
+        let (term, bindings) = (self.term.clone(), self.bindings.clone());
+        Applied { rule: self.compiled, term, bindings, found, within: self.within.clone() }
+    }
 }
 
 impl Classes {
     /// No classes yet; `Term::Leaf(i)` is what `leaves[i]` says.
-    pub(crate) fn new(leaves: Vec<Facts>) -> Classes {
+    pub(crate) fn new(leaves: Vec<Facts>, recorder: Recorder) -> Classes {
         Classes {
             egraph: EGraph::new(ClassFacts { leaves }),
             avoided: Vec::new(),
@@ -95,7 +117,14 @@ impl Classes {
             merged: Vec::new(),
             limited: false,
             clock: quanta::Clock::mock().0,
+            recorder,
         }
+    }
+
+    /// Every term that was added, by the name that it was given then, and what was applied, if that was asked for.
+    pub(crate) fn history(&mut self) -> Option<(Vec<Term>, Vec<Applied>)> {
+        let applied = self.recorder.take()?;
+        Some((self.egraph.nodes().to_vec(), applied))
     }
 
     /// Applies rules until nothing changes or a limit is reached.
@@ -151,7 +180,9 @@ impl Classes {
                 for pair in if in_sums { sums::pairs(self, term) } else { Vec::new() } {
                     let is_wanted = |compiled: &&Compiled| compiled.rule.in_sums && is_wanted(compiled);
                     for compiled in rules.for_term(&pair.term).filter(is_wanted) {
-                        let within = || Some((term.clone(), pair.rest.clone()));
+                        let (written, rest) = (&pair.written, &pair.rest);
+                        let within =
+                            || Some(Within { sum: term.clone(), written: written.clone(), rest: rest.clone() });
                         let found = compiled.matches(self, &pair.term).into_iter();
                         let site =
                             |bindings| Site { compiled, class, term: pair.term.clone(), bindings, within: within() };
@@ -172,15 +203,16 @@ impl Classes {
             Some(Outcome::Equal(found)) => {
                 let equal = match &site.within {
                     None => Some(found),
-                    Some((_, rest)) => sums::total(self, found, rest),
+                    Some(within) => sums::total(self, found, &within.rest),
                 };
                 let Some(equal) = equal else { return false };
                 let new = self.egraph.nodes()[known..].iter().map(|term| (term.clone(), rule.name));
                 self.written.extend(new);
                 if let Some(flaw) = rule.avoided_flaw(mode) {
-                    let flawed = site.within.as_ref().map_or(&site.term, |(sum, _)| sum);
+                    let flawed = site.within.as_ref().map_or(&site.term, |within| &within.sum);
                     self.avoided.push((flawed.clone(), flaw));
                 }
+                self.recorder.record(|| site.applied(Some(found)));
                 if self.egraph.union_trusted(site.class, equal, rule.name) {
                     self.merged.push((site.class, rule.name));
                 }
@@ -190,6 +222,7 @@ impl Classes {
                 let mut learnt = facts;
                 let news = learnt.learn(&known);
                 if news {
+                    self.recorder.record(|| site.applied(None));
                     let class = self.find(site.class);
                     self.egraph.set_analysis_data(class, learnt);
                 }

@@ -22,6 +22,7 @@
 
 mod assemble;
 mod canonical;
+pub mod certificate;
 mod cost;
 mod egraph;
 mod extract;
@@ -43,6 +44,7 @@ pub use options::{Level, Limits, Mode, Options};
 pub use report::{Report, Tally};
 pub use rules::{FpClass, Rule};
 
+use certificate::{Recorder, Trail};
 use region::{Pass, Solutions};
 use rules::compiled::{RuleSet, allowed};
 
@@ -57,24 +59,43 @@ pub struct Simplified {
 
 /// An equal graph that costs less.
 pub fn simplify(graph: &Graph, options: &Options) -> Simplified {
+    simplify_recording(graph, options, None)
+}
+
+fn simplify_recording(graph: &Graph, options: &Options, trail: Option<&mut Trail>) -> Simplified {
     let allowed = |rule: &Rule| allowed(rule, options.mode, options.differentiated);
     let local = RuleSet::new(|rule| allowed(rule) && rule.local);
     let all = RuleSet::new(allowed);
-    run(graph, options, &local, &all)
+    run(graph, options, &local, &all, trail)
 }
 
 /// An equal graph in which formulas that overflow or lose digits are written so that they do not. Run before
 /// differentiation: no later rule saves the derivative of an unstable formula. Without effect in strict mode.
 pub fn stabilise(graph: &Graph, mode: Mode) -> Simplified {
-    let options = Options { mode, differentiated: false, ..Options::default() };
+    stabilise_recording(graph, mode, None)
+}
+
+/// What [`stabilise`] is done with.
+fn stabilising(mode: Mode) -> Options {
+    Options { mode, differentiated: false, ..Options::default() }
+}
+
+fn stabilise_recording(graph: &Graph, mode: Mode, trail: Option<&mut Trail>) -> Simplified {
+    let options = stabilising(mode);
     // What keeps every bit brings formulas into the form that the stabilising rules know.
     let is_exact = |rule: &Rule| allowed(rule, mode, false) && rule.class == FpClass::Strict;
     let local = RuleSet::new(|rule| is_exact(rule) && rule.local);
     let stabilising = RuleSet::new(|rule| allowed(rule, mode, false) && (rule.stabilises || is_exact(rule)));
-    run(graph, &options, &local, &stabilising)
+    run(graph, &options, &local, &stabilising, trail)
 }
 
-fn run(graph: &Graph, options: &Options, local: &RuleSet, rules: &RuleSet) -> Simplified {
+fn run(
+    graph: &Graph,
+    options: &Options,
+    local: &RuleSet,
+    rules: &RuleSet,
+    mut trail: Option<&mut Trail>,
+) -> Simplified {
     let mut report = Report::default();
     if options.level == Level::None {
         report.made_by = vec![Vec::new(); graph.len()];
@@ -82,20 +103,25 @@ fn run(graph: &Graph, options: &Options, local: &RuleSet, rules: &RuleSet) -> Si
     }
     let improved = loops::improve(graph, options.mode, &|body| {
         // Nobody checks what a step hands to the next.
-        run(body, &Options { trust_indices: false, ..*options }, local, rules).graph
+        run(body, &Options { trust_indices: false, ..*options }, local, rules, None).graph
     });
-    let graph = improved.as_ref().unwrap_or(graph);
-    let (mut arena, mut places) = canonical::import(graph, local, options);
+    let recorder = Recorder::new(trail.is_some());
+    let source = graph;
+    let graph = improved.as_ref().map_or(graph, |(improved, _)| improved);
+    let (mut arena, mut places) = canonical::import(graph, local, options, recorder.fresh());
     let mut cost = total_cost(graph, &arena, &places);
     report.cost_before = cost;
-    let pass = Pass { local, rules, mode: options.mode, limits: options.limits };
+    let pass = Pass { local, rules, mode: options.mode, limits: options.limits, recorder };
     let mut solutions = Solutions::default();
     let passes = if options.level == Level::Full { options.limits.passes } else { 0 };
     for _ in 0..passes {
         let needed = results(graph, &places);
         let forward = forward(graph, &arena, &places);
         let rewritten = region::rewrite(&mut arena, &needed, &forward, &pass, &mut solutions, &mut report);
-        let Some((new, moved)) = rewritten else { break };
+        let Some((new, moved, solved)) = rewritten else { break };
+        if let Some(trail) = &mut trail {
+            trail.pass(&mut arena, solved);
+        }
         report.fired.absorb(&arena.tally);
         places.iter_mut().for_each(|place| *place = place.and_then(|id| moved[usize::from(id)]));
         arena = new;
@@ -109,6 +135,10 @@ fn run(graph: &Graph, options: &Options, local: &RuleSet, rules: &RuleSet) -> Si
     report.distinct_applications = arena.take_table().distinct_applications();
     let (simplified, made_by) = assemble::assemble(graph, &arena, &places);
     report.made_by = made_by;
+    if let Some(trail) = trail {
+        let improved = improved.unwrap_or_else(|| (source.clone(), source.values().map(Some).collect()));
+        trail.end(&mut arena, improved);
+    }
     debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
     Simplified { graph: simplified, report }
 }

@@ -12,6 +12,7 @@ use gradc_elaborate::Phase;
 use gradc_ir::verify::verify;
 use gradc_ir::{DType, Graph, Role, ValueId};
 use gradc_schedule::Plan;
+use gradc_simplify::certificate::{Reasons, simplify_with_reasons, stabilise_with_reasons};
 
 use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
@@ -149,6 +150,16 @@ pub trait Observer {
     fn simplified(&mut self, stage: Stage, report: &Report) {
         let _ = (stage, report);
     }
+
+    /// Whether it is to be told why the simplifier made what it made: finding that out takes time.
+    fn wants_reasons(&self) -> bool {
+        false
+    }
+
+    /// Why the stage made what it made. Told of [`Stage::Stabilise`] and [`Stage::Simplify`], after all graphs are made.
+    fn reasons(&mut self, stage: Stage, reasons: Reasons) {
+        let _ = (stage, reasons);
+    }
 }
 
 /// Looks at nothing.
@@ -237,6 +248,8 @@ pub fn lower_by(
         Some(float) => forward.in_precision(float),
         None => forward.settled(),
     };
+    let wants_reasons = observer.wants_reasons();
+    let (mut of_stabilising, mut of_simplifying) = (None, None);
     let mut pass = |stage: Stage, graph: &mut Graph, run: &mut dyn FnMut(&mut Graph) -> Result<Made, GoalError>| {
         observer.begin(stage);
         let made = run(graph)?;
@@ -256,7 +269,13 @@ pub fn lower_by(
         if options.level == Level::None {
             return Ok(Made::Changed);
         }
-        let simplified = gradc_simplify::stabilise(graph, options.mode);
+        let simplified = if wants_reasons {
+            let (simplified, reasons) = stabilise_with_reasons(graph, options.mode);
+            of_stabilising = Some(reasons);
+            simplified
+        } else {
+            gradc_simplify::stabilise(graph, options.mode)
+        };
         *graph = simplified.graph;
         Ok(Made::Simplified(simplified.report))
     })?;
@@ -273,10 +292,22 @@ pub fn lower_by(
     }
     pass(Stage::Simplify, &mut graph, &mut |graph| {
         // The derivative is written: from here on, a value with a rule of its own is what it is computed as.
-        let simplified = gradc_simplify::simplify(&graph.without_rules(), &simplify);
+        let plain = graph.without_rules();
+        let simplified = if wants_reasons {
+            let (simplified, reasons) = simplify_with_reasons(&plain, &simplify);
+            of_simplifying = Some(reasons);
+            simplified
+        } else {
+            gradc_simplify::simplify(&plain, &simplify)
+        };
         *graph = simplified.graph;
         Ok(Made::Simplified(simplified.report))
     })?;
+    for (stage, reasons) in [(Stage::Stabilise, of_stabilising), (Stage::Simplify, of_simplifying)] {
+        if let Some(reasons) = reasons {
+            observer.reasons(stage, reasons);
+        }
+    }
     Ok(graph)
 }
 

@@ -4,7 +4,7 @@ use gradc_train::{Array, Elements};
 
 use crate::{Folder, assert_close, numbers};
 
-const STAGES: &str = "ast graph grad-raw grad jvp hvp kernels plan clif asm dot";
+const STAGES: &str = "ast graph stable grad-raw grad proof jvp hvp kernels plan clif asm dot";
 
 #[test]
 fn interpreter_compiled_code_and_double_precision_agree() {

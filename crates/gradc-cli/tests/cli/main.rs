@@ -11,6 +11,7 @@ mod check;
 mod examples;
 mod files;
 mod graphs;
+mod reasons;
 mod terminal;
 mod text;
 mod training;

@@ -37,6 +37,11 @@ impl Names {
         Names { names }
     }
 
+    /// The name of a value, if it was among those that were named.
+    pub fn known(&self, value: ValueId) -> Option<&str> {
+        self.names[value.index()].as_deref()
+    }
+
     /// The name of a value.
     ///
     /// # Panics

@@ -19,6 +19,33 @@ pub fn print(graph: &Graph) -> String {
     Printer::new(graph, 1).print()
 }
 
+/// As [`print`], with what `note` says about a value as a comment at the end of its line.
+pub fn print_with_notes(graph: &Graph, note: &dyn Fn(ValueId) -> Option<String>) -> String {
+    Printer { note: Some(note), ..Printer::new(graph, 1) }.print()
+}
+
+/// The names that [`print`] gives to values.
+pub fn printed_names(graph: &Graph) -> Names {
+    Printer::new(graph, 1).names
+}
+
+/// The text of a graph's leaves and of some values with all that these depend on, in the order of the graph: each of them
+/// has a line of its own, also a constant. The graph's results are left out.
+pub fn print_values(graph: &Graph, values: &[ValueId]) -> String {
+    let mut shown = graph.clone();
+    shown.retain_outputs(|_| false);
+    values.iter().for_each(|value| shown.add_output(Role::Output, format!("{}", value.index()), *value));
+    let mut printer = Printer::new(&shown, 1);
+    let _ = writeln!(printer.text, "graph {} {{", graph.name());
+    shown.values().filter(|&value| shown.leaf(value).is_some()).for_each(|leaf| printer.leaf(leaf));
+    for value in printer.lines() {
+        printer.text.push_str(INDENT);
+        printer.value(value);
+    }
+    printer.text.push_str("}\n");
+    printer.text
+}
+
 pub(super) const INDENT: &str = "    ";
 const STARRED: &str = "  * ";
 
@@ -68,6 +95,7 @@ pub(super) struct Printer<'g> {
     pub(super) text: String,
     /// How deep the lines are indented.
     pub(super) depth: usize,
+    note: Option<&'g dyn Fn(ValueId) -> Option<String>>,
 }
 
 impl<'g> Printer<'g> {
@@ -80,7 +108,7 @@ impl<'g> Printer<'g> {
         };
         let order = Section::ALL.into_iter().flat_map(printed);
         let names = Names::new(graph, order.flat_map(|value| defined(graph, value)).collect::<Vec<_>>());
-        Printer { graph, sections, lined, names, text: String::new(), depth }
+        Printer { graph, sections, lined, names, text: String::new(), depth, note: None }
     }
 
     fn print(mut self) -> String {
@@ -117,6 +145,10 @@ impl<'g> Printer<'g> {
         for (value, starred) in values.into_iter().zip(starred) {
             self.text.push_str(if starred { STARRED } else { INDENT });
             self.value(value);
+            if let Some(note) = self.note.and_then(|note| note(value)) {
+                self.text.pop();
+                let _ = writeln!(self.text, "  // {note}");
+            }
         }
     }
 

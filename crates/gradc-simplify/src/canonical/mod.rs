@@ -10,6 +10,7 @@ use gradc_ir::{Graph, LeafKind, NodeKind, ValueId};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::certificate::{Applied, Recorder};
 use crate::facts::Facts;
 use crate::options::Options;
 use crate::report::Tally;
@@ -29,6 +30,8 @@ pub(crate) struct Arena<'r> {
     pub(crate) near: usize,
     /// Which rules were applied.
     pub(crate) tally: Tally,
+    /// Each application, where that is asked for.
+    pub(crate) recorder: Recorder,
 }
 
 /// A term in few bytes: the number of its operator and its operands, or [`LEAF`] and the number of the leaf.
@@ -60,11 +63,11 @@ impl<'r> Arena<'r> {
     /// An empty arena that applies `rules` on the spot.
     #[cfg(test)]
     pub(crate) fn new(rules: &'r RuleSet) -> Arena<'r> {
-        Arena::with_table(rules, Table::default(), 0)
+        Arena::with_table(rules, Table::default(), 0, Recorder::default())
     }
 
-    /// The same, with what is known of applications already, and room for so many values.
-    pub(crate) fn with_table(rules: &'r RuleSet, table: Table, capacity: usize) -> Arena<'r> {
+    /// The same, with what is known of applications already, and room for so many values; what is applied is noted.
+    pub(crate) fn with_table(rules: &'r RuleSet, table: Table, capacity: usize, recorder: Recorder) -> Arena<'r> {
         Arena {
             nodes: Vec::with_capacity(capacity),
             known: FxHashMap::with_capacity_and_hasher(capacity, Default::default()),
@@ -72,6 +75,7 @@ impl<'r> Arena<'r> {
             table,
             near: 0,
             tally: Tally::default(),
+            recorder,
         }
     }
 
@@ -158,6 +162,9 @@ impl<'r> Arena<'r> {
                 if let Some(Outcome::Equal(id)) = compiled.apply(self, term, None, &application.facts, &bindings) {
                     assert_eq!(application.facts.ty, self.facts(id).ty, "gradc has a bug: rule {}", compiled.rule.name);
                     self.tally.count(compiled.rule.name);
+                    let applied =
+                        || Applied { rule: compiled, term: term.clone(), bindings, found: Some(id), within: None };
+                    self.recorder.record(applied);
                     if usize::from(id) >= before {
                         self.nodes[usize::from(id)].made_by.push(compiled.rule.name);
                     }
@@ -222,8 +229,13 @@ impl Terms for Arena<'_> {
 }
 
 /// The canonical form of a graph: the arena, and where each live value of the graph is in it.
-pub(crate) fn import<'r>(graph: &Graph, rules: &'r RuleSet, options: &Options) -> (Arena<'r>, Vec<Option<Id>>) {
-    let mut arena = Arena::with_table(rules, Table::default(), graph.len());
+pub(crate) fn import<'r>(
+    graph: &Graph,
+    rules: &'r RuleSet,
+    options: &Options,
+    recorder: Recorder,
+) -> (Arena<'r>, Vec<Option<Id>>) {
+    let mut arena = Arena::with_table(rules, Table::default(), graph.len(), recorder);
     let live = graph.live();
     let mut places: Vec<Option<Id>> = vec![None; graph.len()];
     let mut operands: Vec<Id> = Vec::new();
@@ -245,7 +257,8 @@ pub(crate) fn import<'r>(graph: &Graph, rules: &'r RuleSet, options: &Options) -
     (arena, places)
 }
 
-fn leaf_facts(graph: &Graph, value: ValueId, kind: LeafKind, options: &Options) -> Facts {
+/// What is known about a leaf.
+pub(crate) fn leaf_facts(graph: &Graph, value: ValueId, kind: LeafKind, options: &Options) -> Facts {
     let ty = graph.ty(value).clone();
     let trusted_index = options.trust_indices && kind == LeafKind::Input && ty.dtype.is_integer();
     Facts { trusted_index, ..Facts::of_type(ty) }

@@ -3,6 +3,8 @@
 //! With rules for associativity, a sum of seven terms has 127 classes. Instead, a sum is written out as a list, rules are
 //! tried on each two of its terms, and what they make takes the place of the two.
 
+use std::rc::Rc;
+
 use egg::Id;
 use gradc_ir::op::{add::ADD, neg::NEG, sub::SUB};
 
@@ -14,9 +16,9 @@ const LONGEST: usize = 8;
 
 /// A term of a sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Addend {
-    class: Id,
-    negative: bool,
+pub(crate) struct Addend {
+    pub(crate) class: Id,
+    pub(crate) negative: bool,
 }
 
 /// Two terms of a sum as a sum of their own, and the others.
@@ -25,17 +27,33 @@ pub(super) struct Pair {
     pub(super) term: Term,
     /// What is added to it.
     pub(super) rest: Vec<Addend>,
+    /// The sum as it was written out.
+    pub(super) written: Rc<[Written]>,
+}
+
+/// A sum as it was written out, in postfix notation: what each operator applies to stands before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written {
+    /// A term that was not looked into.
+    Addend(Id),
+    /// The sum of the last two.
+    Add,
+    /// The difference of the last two.
+    Sub,
+    /// The negative of the last.
+    Neg,
 }
 
 /// Each two terms of a sum of at least three.
 pub(super) fn pairs(terms: &dyn Terms, sum: &Term) -> Vec<Pair> {
-    let mut addends = Vec::new();
+    let (mut addends, mut written) = (Vec::new(), Vec::new());
     if sum.applies(&ADD).is_some() || sum.applies(&SUB).is_some() {
-        write_out(terms, sum, false, LONGEST, &mut addends);
+        write_out(terms, sum, false, LONGEST, &mut addends, &mut written);
     }
     if !(3..=LONGEST).contains(&addends.len()) {
         return Vec::new();
     }
+    let written: Rc<[Written]> = written.into();
     let mut pairs = Vec::new();
     for (i, first) in addends.iter().enumerate() {
         for (j, second) in addends.iter().enumerate().skip(i + 1) {
@@ -47,33 +65,54 @@ pub(super) fn pairs(terms: &dyn Terms, sum: &Term) -> Vec<Pair> {
                 (true, true) => continue,
             };
             let others = (0..addends.len()).filter(|&k| k != i && k != j);
-            pairs.push(Pair { term, rest: others.map(|k| addends[k]).collect() });
+            pairs.push(Pair { term, rest: others.map(|k| addends[k]).collect(), written: written.clone() });
         }
     }
     pairs
 }
 
 /// The terms of a sum from left to right, not looking deeper than `depth`.
-fn write_out(terms: &dyn Terms, sum: &Term, negative: bool, depth: usize, addends: &mut Vec<Addend>) {
+fn write_out(
+    terms: &dyn Terms,
+    sum: &Term,
+    negative: bool,
+    depth: usize,
+    addends: &mut Vec<Addend>,
+    written: &mut Vec<Written>,
+) {
     let is_difference = sum.applies(&SUB).is_some();
     // Twice the same is one thing, whatever it is the sum of.
     let depth = if sum.operands()[0] == sum.operands()[1] { 0 } else { depth };
     for (position, &class) in sum.operands().iter().enumerate() {
         let negative = negative ^ (is_difference && position == 1);
-        write_out_class(terms, class, negative, depth, addends);
+        write_out_class(terms, class, negative, depth, addends, written);
     }
+    written.push(if is_difference { Written::Sub } else { Written::Add });
 }
 
-fn write_out_class(terms: &dyn Terms, class: Id, mut negative: bool, depth: usize, addends: &mut Vec<Addend>) {
-    let mut class = class;
-    if let Some((_, operand)) = terms.terms(class).iter().find_map(|term| term.applies(&NEG)) {
-        class = operand[0];
-        negative = !negative;
-    }
+fn write_out_class(
+    terms: &dyn Terms,
+    class: Id,
+    negative: bool,
+    depth: usize,
+    addends: &mut Vec<Addend>,
+    written: &mut Vec<Written>,
+) {
+    let negated = terms.terms(class).iter().find_map(|term| term.applies(&NEG)).map(|(_, operand)| operand[0]);
+    let (class, negative) = (negated.unwrap_or(class), negative ^ negated.is_some());
     let is_sum = |term: &&Term| term.applies(&ADD).is_some() || term.applies(&SUB).is_some();
     match terms.terms(class).iter().find(is_sum) {
-        Some(sum) if depth > 0 && addends.len() < LONGEST => write_out(terms, sum, negative, depth - 1, addends),
-        _ => addends.push(Addend { class: terms.find(class), negative }),
+        Some(sum) if depth > 0 && addends.len() < LONGEST => {
+            write_out(terms, sum, negative, depth - 1, addends, written);
+        }
+        _ => {
+            let class = terms.find(class);
+            addends.push(Addend { class, negative });
+            written.push(Written::Addend(class));
+        }
+    }
+    if negated.is_some() {
+        written.push(Written::Neg);
     }
 }
 

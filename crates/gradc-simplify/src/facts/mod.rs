@@ -90,6 +90,20 @@ impl Facts {
         !axes.is_empty() && self.shifted_along == mask(axes)
     }
 
+    /// Whether all of `other` follows from this.
+    pub fn imply(&self, other: &Facts) -> bool {
+        let (own, wanted) = (self.range, other.range);
+        self.ty == other.ty
+            && own.low >= wanted.low
+            && own.high <= wanted.high
+            && (wanted.nan || !own.nan)
+            && other.constant.is_none_or(|number| self.constant.map(f64::to_bits) == Some(number.to_bits()))
+            && (other.sums_to_one.is_none() || self.sums_to_one == other.sums_to_one)
+            && (other.sums_to_zero_along == 0 || self.sums_to_zero_along == other.sums_to_zero_along)
+            && (other.shifted_along == 0 || self.shifted_along == other.shifted_along)
+            && (self.trusted_index || !other.trusted_index)
+    }
+
     /// Takes over what is known about an equal value. Says whether something was learnt.
     pub fn learn(&mut self, other: &Facts) -> bool {
         assert_eq!(self.ty, other.ty, "gradc has a bug: two values of different types were taken to be equal");
@@ -125,6 +139,7 @@ mod tests {
 
     use crate::Options;
     use crate::canonical::import;
+    use crate::certificate::Recorder;
     use crate::rules::compiled::RuleSet;
     use crate::terms::Terms;
 
@@ -135,7 +150,7 @@ mod tests {
         let none = RuleSet::new(|_| false);
         for (seed, dtype) in (0..80).map(|seed| (seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 })) {
             let graph = random_graph(seed, 30, dtype);
-            let (arena, places) = import(&graph, &none, &options);
+            let (arena, places) = import(&graph, &none, &options, Recorder::default());
             let values = evaluate_all(&graph, &random_bindings(&graph, seed)).expect("all leaves are bound");
             for value in graph.values() {
                 let Some(id) = places[value.index()] else { continue };

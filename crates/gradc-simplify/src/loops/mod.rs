@@ -21,8 +21,13 @@ use gradc_ir::{Body, Graph, Op, ValueId};
 
 use crate::options::Mode;
 
-/// A graph in which all loops are improved, if there are any; `simplified` is what becomes of a body.
-pub(crate) fn improve(graph: &Graph, mode: Mode, simplified: &dyn Fn(&Graph) -> Graph) -> Option<Graph> {
+/// A graph in which all loops are improved, if there are any, and for each value where it is there, if it is still computed;
+/// `simplified` is what becomes of a body.
+pub(crate) fn improve(
+    graph: &Graph,
+    mode: Mode,
+    simplified: &dyn Fn(&Graph) -> Graph,
+) -> Option<(Graph, Vec<Option<ValueId>>)> {
     if !graph.values().any(|value| graph.as_scan(value).is_some()) {
         return None;
     }
@@ -57,7 +62,7 @@ pub(crate) fn improve(graph: &Graph, mode: Mode, simplified: &dyn Fn(&Graph) -> 
         new.add_output(output.role, output.name.clone(), value);
     }
     new.set_origin(graph.origin());
-    Some(new)
+    Some((new, places))
 }
 
 /// Writes an improved loop to `graph`; for each result that is used, what it is now.

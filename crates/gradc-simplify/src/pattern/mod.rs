@@ -99,6 +99,24 @@ impl Bindings {
         self.values[variable]
     }
 
+    /// The same, each value called otherwise.
+    pub(crate) fn mapped(&self, mut rename: impl FnMut(Id) -> Id) -> Bindings {
+        let values = self.values.iter().map(|value| value.map(&mut rename)).collect();
+        Bindings { values, attrs: self.attrs.clone() }
+    }
+
+    /// The same, with another value for one variable.
+    pub(crate) fn with(&self, variable: usize, value: Id) -> Bindings {
+        let mut bindings = self.clone();
+        bindings.values[variable] = Some(value);
+        bindings
+    }
+
+    /// The value variables, in order, whether bound or not.
+    pub(crate) fn variables(&self) -> std::ops::Range<usize> {
+        0..self.values.len()
+    }
+
     /// What an attribute variable stands for.
     pub(crate) fn attrs(&self, variable: usize) -> Option<&Attrs> {
         self.attrs[variable].as_ref()

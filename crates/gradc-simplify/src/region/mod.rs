@@ -10,13 +10,14 @@ mod rewrite;
 mod solve;
 mod structure;
 
-pub(crate) use rewrite::{Pass, Solutions, rewrite};
+pub(crate) use rewrite::{Pass, Solutions, Solved, rewrite};
+pub(crate) use solve::{History, Solution, SolvedTerm};
 use structure::{Key, Keys};
 pub(crate) use structure::{LocalNode, Structure};
 
 use egg::Id;
 use partition::partition;
-use solve::{Solution, SolvedTerm, solve};
+use solve::solve;
 
 /// A part of the graph: its values in order.
 pub(crate) struct Region {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Key, Keys, Region, Solution, SolvedTerm, Structure, partition, solve};
 use crate::canonical::Arena;
+use crate::certificate::Recorder;
 use crate::options::{Limits, Mode};
 use crate::report::Report;
 use crate::rules::compiled::RuleSet;
@@ -23,6 +24,14 @@ pub(crate) struct Pass<'p> {
     pub(crate) mode: Mode,
     /// Bounds on the work.
     pub(crate) limits: Limits,
+    /// Whether what is done is recorded.
+    pub(crate) recorder: Recorder,
+}
+
+/// A region that was solved: the solution, and the values that the nodes of its structure are.
+pub(crate) struct Solved {
+    pub(crate) solution: Rc<Solution>,
+    pub(crate) members: Vec<Id>,
 }
 
 /// Solutions by structure, for arenas of one table.
@@ -38,8 +47,9 @@ struct Placed {
 }
 
 /// Solves all regions and writes a new arena. `needed` are the values that must be there, `forward` says for each value
-/// whether it belongs to the forward pass. Also gives for each value its place in the new arena, if it is still computed.
-/// `None` where no region has a better way than its own: then the new arena would be the old one, which keeps its table.
+/// whether it belongs to the forward pass. Also gives for each value its place in the new arena, if it is still computed,
+/// and where that is recorded, the regions. `None` where no region has a better way than its own: then the new arena would
+/// be the old one, which keeps its table.
 pub(crate) fn rewrite<'p>(
     arena: &mut Arena<'_>,
     needed: &[Id],
@@ -47,22 +57,26 @@ pub(crate) fn rewrite<'p>(
     pass: &Pass<'p>,
     solutions: &mut Solutions,
     report: &mut Report,
-) -> Option<(Arena<'p>, Vec<Option<Id>>)> {
+) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Solved>)> {
     let regions = partition(arena, forward, &pass.limits);
     let (home, is_needed) = homes(arena, &regions, needed);
     let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
+    let mut solved = Vec::new();
     for (number, region) in regions.iter().enumerate() {
         let (key, members) = keys.key(arena, number, region, &home, &is_needed);
         let structure = || Structure::of(arena, region, &members, &is_needed);
         let solution = solutions.solve(key, structure, pass, report);
         let written = vec![None; solution.nodes.len()];
+        if pass.recorder.is_recording() {
+            solved.push(Solved { solution: solution.clone(), members: members.clone() });
+        }
         placed.push(Placed { solution, members, written });
     }
     if placed.iter().all(|region| region.solution.is_unchanged) {
         return None;
     }
-    let mut new = Arena::with_table(pass.local, arena.take_table(), arena.len());
+    let mut new = Arena::with_table(pass.local, arena.take_table(), arena.len(), pass.recorder.fresh());
     let mut places: Vec<Option<Id>> = vec![None; arena.len()];
     for id in arena.ids() {
         let index = usize::from(id);
@@ -83,7 +97,7 @@ pub(crate) fn rewrite<'p>(
             *place = place.or(written);
         }
     }
-    Some((new, places))
+    Some((new, places, solved))
 }
 
 impl Solutions {
@@ -98,7 +112,8 @@ impl Solutions {
         let solution = match self.0.get(&key) {
             Some(solution) => solution.clone(),
             None => {
-                let solution = Rc::new(solve(&structure(), pass.rules, pass.mode, &pass.limits));
+                let recorder = pass.recorder.fresh();
+                let solution = Rc::new(solve(structure(), pass.rules, pass.mode, &pass.limits, recorder));
                 report.distinct_regions += 1;
                 report.terms += solution.terms;
                 self.0.insert(key, solution.clone());

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{LocalNode, Structure};
+use crate::certificate::{Applied, Recorder};
 use crate::egraph::Classes;
 use crate::extract::{Choice, Problem};
 use crate::options::{Limits, Mode};
@@ -29,6 +30,20 @@ pub(crate) struct Solution {
     pub(crate) repaired: usize,
     /// Whether what is needed is computed as it was.
     pub(crate) is_unchanged: bool,
+    /// What happened in the e-graph, if that was asked for.
+    pub(crate) history: Option<History>,
+}
+
+/// What happened in the e-graph of a region.
+pub(crate) struct History {
+    /// What the region was.
+    pub(crate) structure: Structure,
+    /// Every term, by the name of its class when it was added. Operands have the names that they had then.
+    pub(crate) terms: Vec<Term>,
+    /// What was applied, in order.
+    pub(crate) applied: Vec<Applied>,
+    /// For each node of the structure, its term.
+    pub(crate) originals: Vec<Id>,
 }
 
 /// One node of a solution.
@@ -60,10 +75,16 @@ pub(crate) enum SolvedTerm {
 }
 
 /// Solves a region.
-pub(crate) fn solve(structure: &Structure, rules: &RuleSet, mode: Mode, limits: &Limits) -> Solution {
-    let (mut classes, originals) = load(structure);
+pub(crate) fn solve(
+    structure: Structure,
+    rules: &RuleSet,
+    mode: Mode,
+    limits: &Limits,
+    recorder: Recorder,
+) -> Solution {
+    let (mut classes, originals) = load(&structure, recorder);
     classes.saturate(rules, mode, limits);
-    let problem = Problem::new(&classes, structure, &originals);
+    let problem = Problem::new(&classes, &structure, &originals);
     let (choice, repaired) = problem.solve();
     let mut solution = Solution {
         nodes: Vec::new(),
@@ -73,9 +94,11 @@ pub(crate) fn solve(structure: &Structure, rules: &RuleSet, mode: Mode, limits: 
         limited: classes.limited,
         repaired,
         is_unchanged: false,
+        history: None,
     };
-    write(&mut solution, &problem, &choice, &classes, &originals, structure);
-    solution.is_unchanged = is_unchanged(&solution, structure);
+    write(&mut solution, &problem, &choice, &classes, &originals, &structure);
+    solution.is_unchanged = is_unchanged(&solution, &structure);
+    solution.history = classes.history().map(|(terms, applied)| History { structure, terms, applied, originals });
     solution
 }
 
@@ -104,12 +127,12 @@ fn is_unchanged(solution: &Solution, structure: &Structure) -> bool {
 }
 
 /// The e-graph of a region before any rule, and the class of each node.
-fn load(structure: &Structure) -> (Classes, Vec<Id>) {
+fn load(structure: &Structure, recorder: Recorder) -> (Classes, Vec<Id>) {
     let facts = structure.nodes.iter().filter_map(|node| match node {
         LocalNode::Input(facts) => Some(facts.facts()),
         LocalNode::Value(..) => None,
     });
-    let mut classes = Classes::new(facts.collect());
+    let mut classes = Classes::new(facts.collect(), recorder);
     let mut ids: Vec<Id> = Vec::with_capacity(structure.nodes.len());
     let mut inputs = 0;
     for node in &structure.nodes {

@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use egg::Id;
-use gradc_ir::{Class, Op, OpDef};
+use gradc_ir::{Class, Op, OpDef, TensorType};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Lhs, Match, Rhs, Rule, table};
+use super::{Fact, Lhs, Match, Rhs, Rule, table};
 use crate::facts::Facts;
 use crate::options::Mode;
 use crate::pattern::{Bindings, Matches, Names, Pattern, build, match_term, parse};
@@ -77,6 +77,15 @@ impl Compiled {
 
     /// Every way in which a term matches, conditions included.
     pub(crate) fn matches(&self, terms: &dyn Terms, term: &Term) -> Matches {
+        self.matches_where(terms, term, |_| true)
+    }
+
+    /// Every way in which a term matches so that the rule is right, whether it is of use or not.
+    pub(crate) fn licensed_matches(&self, terms: &dyn Terms, term: &Term) -> Matches {
+        self.matches_where(terms, term, |fact| !fact.is_preference())
+    }
+
+    fn matches_where(&self, terms: &dyn Terms, term: &Term, counts: fn(Fact) -> bool) -> Matches {
         let operands: SmallVec<[&Facts; 4]> = term.operands().iter().map(|&operand| terms.facts(operand)).collect();
         let applies = |position: usize, def: &'static OpDef| {
             terms.terms(term.operands()[position]).iter().any(|term| term.applies(def).is_some())
@@ -90,13 +99,32 @@ impl Compiled {
             None => Matches::from_buf([unbound]),
         };
         found.retain(|bindings| {
-            self.rule.when.iter().all(|(name, fact)| {
+            self.rule.when.iter().filter(|(_, fact)| counts(*fact)).all(|(name, fact)| {
                 let value = self.names.value(name).and_then(|variable| bindings.value(variable));
                 let axes = |name: &str| bindings.attrs(self.names.attr(name)?).map(|attrs| attrs.ints("axes"));
                 value.is_some_and(|value| fact.holds(terms.facts(value), axes))
             })
         });
         found
+    }
+
+    /// Whether the left side is a formula, not an operator of a class.
+    pub(crate) fn has_formula(&self) -> bool {
+        self.lhs.is_some()
+    }
+
+    /// The left side with these values for its variables, as a term of this type.
+    pub(crate) fn left(&self, terms: &mut dyn Terms, bindings: &Bindings, ty: &TensorType) -> Option<Id> {
+        build(terms, self.lhs.as_ref()?, bindings, Some(ty))
+    }
+
+    /// The values that the rule must know something about to be right.
+    pub(crate) fn subjects(&self, bindings: &Bindings) -> Vec<Id> {
+        if matches!(self.rule.rhs, Rhs::Learn(..)) {
+            return bindings.variables().filter_map(|variable| bindings.value(variable)).collect();
+        }
+        let conditions = self.rule.when.iter().filter(|(_, fact)| !fact.is_preference());
+        conditions.filter_map(|(name, _)| bindings.value(self.names.value(name)?)).collect()
     }
 
     /// Applies the rule to one match of a term, which is in the class `root` or in none yet, with these facts; `None` where it does not apply after all.
@@ -164,6 +192,11 @@ impl RuleSet {
 /// Whether a rule may be used in a mode.
 pub(crate) fn allowed(rule: &Rule, mode: Mode, differentiated: bool) -> bool {
     rule.class.allowed_in(mode) && (differentiated || !rule.differentiated)
+}
+
+/// The rule of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Compiled> {
+    all().iter().find(|compiled| compiled.rule.name == name)
 }
 
 /// Every rule, parsed once.

@@ -36,6 +36,11 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Whether it only says where a rule is of use; the rule is right without it.
+    pub(crate) fn is_preference(self) -> bool {
+        matches!(self, Fact::NotShifted(_) | Fact::Unbounded)
+    }
+
     /// Whether it is known. `axes` gives the axes that an attribute variable stands for.
     pub(crate) fn holds<'a>(self, facts: &Facts, axes: impl Fn(&str) -> Option<&'a [usize]>) -> bool {
         let range = facts.range;

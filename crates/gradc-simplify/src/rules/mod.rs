@@ -49,6 +49,15 @@ pub enum FpClass {
 }
 
 impl FpClass {
+    /// The word in the manual and in derivations.
+    pub fn name(self) -> &'static str {
+        match self {
+            FpClass::Strict => "strict",
+            FpClass::Accurate => "accurate",
+            FpClass::Fast => "fast",
+        }
+    }
+
     /// Whether rules of this class may be used in a mode.
     pub fn allowed_in(self, mode: Mode) -> bool {
         let least = match self {

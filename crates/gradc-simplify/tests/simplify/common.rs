@@ -7,12 +7,18 @@ use gradc_simplify::Mode;
 
 /// The graph of the only model of a source.
 pub(crate) fn model(name: &str, text: &str) -> Graph {
+    model_with(name, text, &[])
+}
+
+/// The same with values for its dims.
+pub(crate) fn model_with(name: &str, text: &str, dims: &[(&str, i64)]) -> Graph {
+    let dims: Dims = dims.iter().map(|&(name, extent)| (name.to_owned(), extent)).collect();
     let mut sources = SourceMap::new();
     let root = sources.add(name, text.to_owned());
     let analysis = analyse(&mut sources, root, &NoFiles);
     assert!(!analysis.has_errors(), "{name}: {:?}", analysis.diagnostics());
     let model = analysis.models()[0].to_owned();
-    let (elaborated, diagnostics) = analysis.elaborate(&model, &Dims::new());
+    let (elaborated, diagnostics) = analysis.elaborate(&model, &dims);
     elaborated.unwrap_or_else(|| panic!("{name}: {diagnostics:?}")).graph
 }
 

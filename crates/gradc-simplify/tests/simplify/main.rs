@@ -1,6 +1,9 @@
 //! The simplifier on whole models and graphs.
 
+mod certificates;
 mod common;
+mod corruptions;
+mod derivations;
 mod files;
 mod loops;
 mod manual;

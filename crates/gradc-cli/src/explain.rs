@@ -1,0 +1,144 @@
+//! `gradc explain` and `gradc verify`: how a gradient came to be what it is, and whether a certificate of that holds.
+
+use std::path::Path;
+
+use gradc::certificate::{Checked, Derivation, Line, Reasons};
+use gradc::pipeline::{Observer, Stage, lower};
+use gradc::{Goal, Options, Verified, verify_proof};
+use serde_json::{Value, json};
+
+use crate::args::{ExplainArgs, VerifyArgs};
+use crate::model::{Report, model, options, program};
+use crate::output::{Failure, Outcome, Output};
+
+/// Shows the derivations of values.
+pub(crate) fn explain(args: &ExplainArgs, output: &mut Output) -> Outcome {
+    let program = program(&args.file, output)?;
+    let model = model(&program, &args.compile, output)?;
+    let options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, None) };
+    let goal = match model.graph().loss() {
+        Some(_) => Goal::Gradient { wrt: args.wrt.clone() },
+        None => Goal::Forward,
+    };
+    let mut told = Told::default();
+    lower(&model.graph_for(&goal, &options), &goal, &options, &mut told).map_err(gradc::Error::from).report(output)?;
+    for (position, value) in args.values.iter().enumerate() {
+        if position > 0 && !output.json() {
+            output.line("")?;
+        }
+        explain_value(value, &mut told, output)?;
+    }
+    Ok(())
+}
+
+/// What each pass of the simplifier says about a value: before differentiation, where it changed there, and after it.
+fn explain_value(value: &str, told: &mut Told, output: &mut Output) -> Outcome {
+    let mut shown = false;
+    let count = told.0.len();
+    for (position, (stage, reasons)) in told.0.iter_mut().enumerate() {
+        let Some(derivation) = reasons.explain(value) else { continue };
+        // What the first pass left alone is told by the second.
+        let is_last = position + 1 == count;
+        if derivation.lines.len() < 2 && !(is_last && !shown) {
+            continue;
+        }
+        if output.json() {
+            output.object(&as_json(*stage, &derivation))?;
+        } else {
+            if shown {
+                output.line("")?;
+            }
+            if *stage == Stage::Stabilise {
+                output.line("before differentiation:")?;
+            }
+            output.text(&derivation.to_string())?;
+        }
+        shown = true;
+    }
+    if shown {
+        return Ok(());
+    }
+    let message = format!("the simplified gradient has no value called `{value}`: `--emit-grad` prints it");
+    Err(Failure::Message(message))
+}
+
+/// Keeps the reasons.
+#[derive(Default)]
+struct Told(Vec<(Stage, Reasons)>);
+
+impl Observer for Told {
+    fn wants_reasons(&self) -> bool {
+        true
+    }
+
+    fn reasons(&mut self, stage: Stage, reasons: Reasons) {
+        self.0.push((stage, reasons));
+    }
+}
+
+fn as_json(stage: Stage, derivation: &Derivation) -> Value {
+    let line = |line: &Line| {
+        let mut value = json!({ "expression": line.expression });
+        if let Some(by) = &line.by {
+            value["rule"] = json!(by.rule);
+            value["class"] = json!(by.class.name());
+            value["reason"] = json!(by.reason);
+            value["backwards"] = json!(by.backwards);
+        }
+        value
+    };
+    let lines: Vec<Value> = derivation.lines.iter().map(line).collect();
+    json!({ "stage": stage.to_string(), "value": derivation.name, "of": derivation.of, "lines": lines })
+}
+
+/// Checks certificates; fails once all files are checked.
+pub(crate) fn verify(args: &VerifyArgs, output: &mut Output) -> Outcome {
+    let mut passed = true;
+    for file in &args.files {
+        match verify_proof(file).report(output) {
+            Ok(verified) => {
+                verified.iter().try_for_each(|verified| deliver(file, verified, output))?;
+            }
+            Err(Failure::Reported) => passed = false,
+            Err(failure) => return Err(failure),
+        }
+    }
+    if passed { Ok(()) } else { Err(Failure::Reported) }
+}
+
+fn deliver(file: &Path, verified: &Verified, output: &mut Output) -> Outcome {
+    let Verified { pass, mode, checked } = verified;
+    let of_classes: Vec<(&str, usize)> = checked.classes.iter().map(|(class, count)| (class.name(), *count)).collect();
+    if output.json() {
+        let classes: serde_json::Map<String, Value> =
+            of_classes.iter().map(|(class, count)| ((*class).to_owned(), json!(count))).collect();
+        return output.object(&json!({
+            "file": file.display().to_string(), "pass": pass.name(), "mode": mode.name(), "results": checked.results,
+            "steps": checked.steps(), "rules": checked.rules, "classes": classes, "facts": checked.learnt,
+            "arithmetic": checked.folded, "reordered": checked.reordered, "loops": checked.loops,
+            "lemmas": checked.lemmas, "uses": checked.uses, "sampled": checked.sampled, "unsampled": checked.unsampled,
+        }));
+    }
+    output.text(&summary(file, verified, &of_classes, checked))
+}
+
+fn summary(file: &Path, verified: &Verified, classes: &[(&str, usize)], checked: &Checked) -> String {
+    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let mut text = format!("{}: {}, {}: ok\n", file.display(), verified.pass.name(), verified.mode);
+    let mut parts: Vec<String> = classes.iter().map(|(class, count)| format!("{count} by {class} rules")).collect();
+    let others = [(checked.folded, "of arithmetic"), (checked.reordered, "of reordering"), (checked.loops, "of loops")];
+    parts.extend(others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    text.push_str(&format!("  {}, {}{parts}\n", plural(checked.results, "result"), plural(checked.steps(), "step")));
+    if checked.lemmas > 0 {
+        text.push_str(&format!("  {}, used {}\n", plural(checked.lemmas, "lemma"), plural(checked.uses, "time")));
+    }
+    if checked.sampled + checked.unsampled > 0 {
+        let too_large = match checked.unsampled {
+            0 => String::new(),
+            count => format!("; {count} too large for that"),
+        };
+        text.push_str(&format!("  {} computed on random numbers{too_large}\n", plural(checked.sampled, "step")));
+    }
+    text
+}

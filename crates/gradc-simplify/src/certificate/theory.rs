@@ -1,0 +1,275 @@
+//! Equations between ground terms, as they were found one after the other.
+
+use egg::Id;
+
+use super::closure::Closure;
+use super::trail::Applied;
+use crate::egraph::{Addend, Written};
+use crate::facts::Facts;
+use crate::pattern::Bindings;
+use crate::rules::Rule;
+use crate::rules::compiled::{Compiled, Outcome};
+use crate::term::Term;
+
+/// How many ways of writing the operands of a term are tried.
+const MAX_WRITINGS: usize = 200;
+
+/// Terms, and what was found out about them.
+pub(super) struct Theory {
+    pub(super) closure: Closure,
+    /// In the order in which they were found; each depends only on those before it.
+    pub(super) steps: Vec<Found>,
+}
+
+/// One thing that was found out.
+pub(super) enum Found {
+    /// Two terms are the sides of a rule; `subjects` are what its conditions are about.
+    Rule { rule: &'static Rule, left: Id, right: Id, subjects: Vec<Id> },
+    /// A rule says this about a term.
+    Learnt { rule: &'static Rule, term: Id, facts: Box<Facts>, subjects: Vec<Id> },
+    /// An operator applied to numbers is a number.
+    Fold { left: Id, right: Id },
+    /// The same terms added up in another order.
+    Reorder { left: Id, right: Id },
+    /// What has become of a result of the loop with this number.
+    Loop { number: usize, left: Id, right: Id },
+    /// A claim of a region's, where that was used: the number of the use.
+    Claim { site: usize, claim: usize, left: Id, right: Id },
+}
+
+impl Found {
+    /// The equation, if it is one.
+    pub(super) fn sides(&self) -> Option<(Id, Id)> {
+        match *self {
+            Found::Rule { left, right, .. }
+            | Found::Fold { left, right }
+            | Found::Reorder { left, right }
+            | Found::Loop { left, right, .. }
+            | Found::Claim { left, right, .. } => Some((left, right)),
+            Found::Learnt { .. } => None,
+        }
+    }
+}
+
+/// A rule and two terms that are its sides.
+struct Instance {
+    left: Id,
+    bindings: Bindings,
+    outcome: Outcome,
+}
+
+impl Theory {
+    /// Nothing found yet. `Term::Leaf(i)` is what `leaves[i]` says.
+    pub(super) fn new(leaves: Vec<Facts>) -> Theory {
+        Theory { closure: Closure::new(leaves, true), steps: Vec::new() }
+    }
+
+    /// Adds a term; operators of a verified graph fit their operands.
+    pub(super) fn insert(&mut self, term: Term) -> Id {
+        let id = self.closure.insert(term).unwrap_or_else(|| unreachable!("gradc has a bug: a term does not fit"));
+        self.fold();
+        id
+    }
+
+    /// Adds what was found.
+    pub(super) fn push(&mut self, found: Found) {
+        let number = self.steps.len();
+        match &found {
+            Found::Learnt { term, facts, .. } => self.closure.learn(*term, facts),
+            other => {
+                let Some((left, right)) = other.sides() else { return };
+                if self.closure.are_equal(left, right) {
+                    return;
+                }
+                self.closure.merge(left, right, number);
+            }
+        }
+        self.steps.push(found);
+        self.fold();
+    }
+
+    fn fold(&mut self) {
+        loop {
+            let folds = self.closure.folds();
+            if folds.is_empty() {
+                return;
+            }
+            for (left, right) in folds {
+                if !self.closure.are_equal(left, right) {
+                    self.closure.merge(left, right, self.steps.len());
+                    self.steps.push(Found::Fold { left, right });
+                }
+            }
+        }
+    }
+
+    /// Adds an application of a rule; `ground` gives a term of each class, by the name of the class.
+    pub(super) fn replay(&mut self, applied: &Applied, ground: &[Id]) {
+        let Term::Apply(op, children) = &applied.term else { return };
+        let written: Vec<Id> = children.iter().map(|&child| self.writing(ground[usize::from(child)])).collect();
+        let Some(plain) = self.closure.insert(Term::apply(op.clone(), written)) else { return };
+        if let Some(within) = &applied.within {
+            let sum = self.written_out(&within.written, ground);
+            let total = self.total(plain, &within.rest, ground);
+            if let (Some(left), Some(right)) = (sum, total) {
+                self.push(Found::Reorder { left, right });
+            }
+        }
+        let found = applied.found.map(|found| ground[usize::from(found)]);
+        let Some(Instance { left, bindings, outcome }) = self.instance(applied, plain, found, ground) else { return };
+        let rule = applied.rule.rule;
+        let subjects = applied.rule.subjects(&bindings);
+        self.push(match outcome {
+            Outcome::Equal(right) => Found::Rule { rule, left, right, subjects },
+            Outcome::Learnt(facts) => Found::Learnt { rule, term: left, facts, subjects },
+        });
+    }
+
+    /// How a term is written as an operand: a number as such.
+    fn writing(&self, term: Id) -> Id {
+        self.closure.literal_of(term).unwrap_or(term)
+    }
+
+    /// A sum as it was written out.
+    fn written_out(&mut self, written: &[Written], ground: &[Id]) -> Option<Id> {
+        use gradc_ir::op::{add::ADD, neg::NEG, sub::SUB};
+        let mut stack: Vec<Id> = Vec::new();
+        for part in written {
+            let operands = match part {
+                Written::Addend(class) => {
+                    stack.push(self.writing(ground[usize::from(*class)]));
+                    continue;
+                }
+                Written::Neg => stack.split_off(stack.len().checked_sub(1)?),
+                Written::Add | Written::Sub => stack.split_off(stack.len().checked_sub(2)?),
+            };
+            let op = match part {
+                Written::Neg => NEG.op(),
+                Written::Sub => SUB.op(),
+                _ => ADD.op(),
+            };
+            stack.push(self.closure.insert(Term::apply(op, operands))?);
+        }
+        stack.pop()
+    }
+
+    fn total(&mut self, first: Id, rest: &[Addend], ground: &[Id]) -> Option<Id> {
+        use gradc_ir::op::{add::ADD, sub::SUB};
+        rest.iter().try_fold(first, |sum, addend| {
+            let op = if addend.negative { SUB.op() } else { ADD.op() };
+            let addend = self.writing(ground[usize::from(addend.class)]);
+            self.closure.insert(Term::apply(op, [sum, addend]))
+        })
+    }
+
+    /// The two sides of an application as ground terms, so that the rule alone says that they are equal. Where a rule looks
+    /// into its operands, they have to be written as it sees them: the ways of writing them are tried.
+    fn instance(&mut self, applied: &Applied, plain: Id, found: Option<Id>, ground: &[Id]) -> Option<Instance> {
+        let compiled = applied.rule;
+        let bindings = applied.bindings.mapped(|id| self.writing(ground[usize::from(id)]));
+        if let Some(instance) = self.try_bindings(compiled, plain, &bindings, found) {
+            return Some(instance);
+        }
+        if !compiled.has_formula() {
+            return self.rewritten_operands(compiled, plain, &bindings, found);
+        }
+        for variable in bindings.variables() {
+            let Some(value) = bindings.value(variable) else { continue };
+            for other in self.closure.members(value).to_vec().into_iter().take(MAX_WRITINGS) {
+                let bindings = bindings.with(variable, other);
+                if let Some(instance) = self.try_bindings(compiled, plain, &bindings, found) {
+                    return Some(instance);
+                }
+            }
+        }
+        None
+    }
+
+    fn try_bindings(
+        &mut self,
+        compiled: &'static Compiled,
+        plain: Id,
+        bindings: &Bindings,
+        found: Option<Id>,
+    ) -> Option<Instance> {
+        let ty = self.closure.ty(plain).clone();
+        let left = match compiled.left(&mut self.closure, bindings, &ty) {
+            Some(left) => left,
+            None if compiled.has_formula() => return None,
+            None => plain,
+        };
+        self.try_term(compiled, left, bindings, found)
+    }
+
+    /// The outcome of a rule on a ground term, if it is what was found and if it can be found again.
+    fn try_term(
+        &mut self,
+        compiled: &'static Compiled,
+        left: Id,
+        bindings: &Bindings,
+        found: Option<Id>,
+    ) -> Option<Instance> {
+        let (term, facts) = (self.closure.term(left).clone(), self.closure.facts_of(left).clone());
+        let outcome = compiled.apply(&mut self.closure, &term, None, &facts, bindings)?;
+        self.fold();
+        let is_it = match (&outcome, found) {
+            (Outcome::Equal(right), Some(found)) => {
+                self.closure.ty(*right) == self.closure.ty(left) && self.closure.are_equal(*right, found)
+            }
+            (Outcome::Learnt(_), None) => true,
+            _ => false,
+        };
+        let mut is_found_again = || match &outcome {
+            Outcome::Equal(right) => super::check::follows(&mut self.closure, compiled, left, *right).is_some(),
+            Outcome::Learnt(_) => true,
+        };
+        (is_it && is_found_again()).then(|| Instance { left, bindings: bindings.clone(), outcome })
+    }
+
+    /// The ways of writing a term, one for each operator at its root.
+    fn unlike(&self, term: Id) -> Vec<Id> {
+        let mut ways: Vec<Id> = vec![term];
+        for &member in self.closure.members(term) {
+            let op = self.closure.term(member).op();
+            if ways.iter().all(|&way| self.closure.term(way).op() != op) {
+                ways.push(member);
+            }
+        }
+        ways
+    }
+
+    /// Tries the other ways of writing the operands of a term.
+    fn rewritten_operands(
+        &mut self,
+        compiled: &'static Compiled,
+        plain: Id,
+        bindings: &Bindings,
+        found: Option<Id>,
+    ) -> Option<Instance> {
+        let Term::Apply(op, children) = self.closure.term(plain).clone() else { return None };
+        let writings: Vec<Vec<Id>> = children
+            .iter()
+            .map(|&child| match self.closure.literal_of(child) {
+                Some(literal) => vec![literal],
+                None => self.unlike(child),
+            })
+            .collect();
+        let ways: usize = writings.iter().map(Vec::len).fold(1, usize::saturating_mul);
+        for way in 0..ways.min(MAX_WRITINGS) {
+            let mut rest = way;
+            let operands: Vec<Id> = writings
+                .iter()
+                .map(|writings| {
+                    let choice = rest % writings.len();
+                    rest /= writings.len();
+                    writings[choice]
+                })
+                .collect();
+            let Some(left) = self.closure.insert(Term::apply(op.clone(), operands)) else { continue };
+            if let Some(instance) = self.try_term(compiled, left, bindings, found) {
+                return Some(instance);
+            }
+        }
+        None
+    }
+}
