@@ -39,7 +39,7 @@ fn explain_value(value: &str, told: &mut Told, output: &mut Output) -> Outcome {
         let Some(derivation) = reasons.explain(value) else { continue };
         // What the first pass left alone is told by the second.
         let is_last = position + 1 == count;
-        if derivation.lines.len() < 2 && !(is_last && !shown) {
+        if (shown || !is_last) && derivation.lines.len() < 2 {
             continue;
         }
         if output.json() {
