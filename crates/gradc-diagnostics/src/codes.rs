@@ -223,7 +223,8 @@ mod tests {
     fn every_explanation_shows_an_erroneous_example() {
         for code in ALL {
             let text = code.explanation();
-            assert!(text.contains("```net\n") || text.contains("```ir\n"), "{code} shows no program");
+            let kinds = ["```net\n", "```ir\n", "```proof\n"];
+            assert!(kinds.iter().any(|kind| text.contains(kind)), "{code} shows no program");
             assert_eq!(text.matches("```").count() % 2, 0, "{code}: a fence is open");
             assert!(text.ends_with('\n'), "{code}");
             assert!(!code.title().ends_with('.'), "{code}");
