@@ -19,12 +19,12 @@ pub fn print(graph: &Graph) -> String {
     Printer::new(graph, 1).print()
 }
 
-/// As [`print`], with what `note` says about a value as a comment at the end of its line.
+/// As [`print()`], with what `note` says about a value as a comment at the end of its line.
 pub fn print_with_notes(graph: &Graph, note: &dyn Fn(ValueId) -> Option<String>) -> String {
     Printer { note: Some(note), ..Printer::new(graph, 1) }.print()
 }
 
-/// The names that [`print`] gives to values.
+/// The names that [`print()`] gives to values.
 pub fn printed_names(graph: &Graph) -> Names {
     Printer::new(graph, 1).names
 }
