@@ -19,7 +19,8 @@ pub struct Options {
     pub second_order: bool,
     /// Whether it is a failure that a derivative rule of the program's own is not the derivative of what is computed.
     pub check_custom: bool,
-    /// How the optimised gradient is compiled. The element type is always `f64`.
+    /// How the optimised gradient is compiled, and of which phase the model is: of training, unless it says otherwise. The
+    /// element type is always `f64`.
     pub compile: gradc::Options,
 }
 

@@ -1,5 +1,6 @@
 //! What a check found.
 
+use gradc::Phase;
 use gradc::ir::TensorType;
 
 use crate::finding::Finding;
@@ -10,6 +11,8 @@ use crate::finding::Finding;
 pub struct Report {
     /// The model.
     pub model: String,
+    /// The phase that it was checked in; `None` where it is the same in both.
+    pub phase: Option<Phase>,
     /// What the random numbers were derived from.
     pub seed: u64,
     /// What was differentiated, at the point of the check: the loss, or for a model without one a sum of its outputs

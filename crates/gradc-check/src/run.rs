@@ -2,7 +2,7 @@
 
 use gradc::autodiff::Rules;
 use gradc::ir::{Graph, LeafKind, Role};
-use gradc::{Error, Model, ensure_state_fits};
+use gradc::{Error, Goal, Model, ensure_state_fits};
 
 use crate::consistency;
 use crate::custom;
@@ -15,13 +15,17 @@ use crate::point::{Draw, Point, Random, bindings, check_names};
 use crate::report::{Compared, Report, TargetReport, Verdict};
 use crate::subject::Subject;
 
-/// Checks the derivatives of a model at a point.
+/// Checks the derivatives of a model at a point, as it is in training unless the options say otherwise. Its random numbers
+/// are those of the first training step with the seed, wherever it is evaluated.
 ///
 /// # Errors
 /// Where the model has neither loss nor float outputs, or no value of a name that is asked for, where what is given does
 /// not fit it, or where there is not enough memory. That derivatives are wrong is no error but what the report says.
 pub fn check(model: &Model, point: &Point, options: &Options) -> Result<Report, Error> {
-    check_by(&Rules::default(), model.graph(), point, options)
+    let goal = Goal::Gradient { wrt: options.wrt.clone() };
+    let report = check_by(&Rules::default(), &model.graph_for(&goal, &options.compile), point, options)?;
+    let phase = options.compile.phase.unwrap_or(goal.phase());
+    Ok(Report { phase: model.elaborated().training.is_some().then_some(phase), ..report })
 }
 
 /// As [`check`], of a forward graph that is differentiated by `rules`: a way to see whether a wrong rule would be found.
@@ -35,6 +39,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
     let (point, loss) = choose_point(model, &subject, given, options.seed)?;
     let mut report = Report {
         model: model.name().to_string(),
+        phase: None,
         seed: options.seed,
         loss,
         targets: Vec::new(),

@@ -18,7 +18,8 @@ const NUMERIC: [bool; 6] = [false, false, true, false, true, true];
 impl Report {
     /// The report as an aligned table with a line before it and a summary after it.
     pub fn table(&self) -> String {
-        let mut text = format!("model {} with seed {}: loss {}\n\n", self.model, self.seed, number(self.loss));
+        let phase = self.phase.map(|phase| format!(" in {}", phase.name())).unwrap_or_default();
+        let mut text = format!("model {}{phase} with seed {}: loss {}\n\n", self.model, self.seed, number(self.loss));
         let targets: Vec<Row> = self.targets.iter().map(target_row).collect();
         let mut widths = HEAD.map(str::len);
         for row in &targets {

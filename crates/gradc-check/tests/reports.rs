@@ -1,7 +1,7 @@
 //! What the check says of whole models.
 
 use gradc::diagnostics::{Color, codes, render};
-use gradc::{Program, Tensor};
+use gradc::{Phase, Program, Tensor};
 use gradc_check::{Finding, Options, Point, Report, Verdict, check};
 
 fn model(text: &str) -> gradc::Model {
@@ -243,6 +243,55 @@ fn data_that_is_given_is_where_the_model_is_checked() {
     point.inputs.extend(tensor(&[3.0]).map(|x| ("pixel".to_owned(), x)));
     let error = check(&model, &point, &Options::default()).expect_err("there is no such input");
     assert_eq!(error.to_string(), "the model has no input `pixel`; did you mean `pixels`?");
+}
+
+fn in_phase(phase: Phase) -> Options {
+    Options { compile: gradc::Options { phase: Some(phase), ..gradc::Options::default() }, ..Options::default() }
+}
+
+/// What is differentiated is a training step: a rule that only that one uses is compared.
+#[test]
+fn a_model_is_checked_as_it_is_in_training() {
+    let text = "
+        fn wrong(x: [..]) -> [..] { tanh(x) } vjp(g) { 7 * g }
+        dim batch = 4
+        model m {
+            input x: f32[batch, 3]
+            let y = dense(x, 3)
+            loss sum(square(if training { wrong(y) } else { y }))
+        }";
+    let training = report(text, &Options::default());
+    assert!(matches!(&training.findings[..], [Finding::OtherRule { function, .. }] if function == "wrong"));
+    assert!(training.passed() && training.phase == Some(Phase::Training));
+    assert!(training.table().starts_with("model m in training with seed 0: loss "), "{}", training.table());
+    let inference = report(text, &in_phase(Phase::Inference));
+    assert!(inference.passed() && inference.findings.is_empty() && inference.phase == Some(Phase::Inference));
+    assert_ne!(inference.loss, training.loss);
+    assert_eq!(report(CLASSIFIER, &Options::default()).phase, None);
+}
+
+/// Statistics of the batch move with what they are of; what is dropped stays dropped; updates of state are no part of it.
+#[test]
+fn layers_of_a_training_step_are_compared() {
+    let text = "
+        dim batch = 6
+        model m {
+            input x: f32[batch, 5, 3]
+            state steps: f32[] = 0
+            let h = dropout(tanh(batch_norm(dense(x, 4))), 0.3)
+            let h = lstm(h, 3)
+            output y = dense(dropout(h, 0.5), 2)
+            update steps = steps + 1
+            loss mean(square(y))
+        }";
+    for phase in [Phase::Training, Phase::Inference] {
+        let options = Options { second_order: true, wrt: vec!["x".to_owned()], ..in_phase(phase) };
+        let own = report(text, &options);
+        assert!(own.passed() && own.findings.is_empty() && own.count(Verdict::Ok) > 10, "{}", own.table());
+        assert_eq!(own.table(), report(text, &options).table());
+    }
+    let loss = |phase| report(text, &in_phase(phase)).loss;
+    assert_ne!(loss(Phase::Training), loss(Phase::Inference));
 }
 
 /// The first program of an explanation gives its code, the second passes.

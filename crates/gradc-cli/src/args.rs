@@ -368,6 +368,10 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) check_custom: bool,
 
+    /// What the model is checked as: the value of `training` in it [default: training]
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<PhaseArg>,
+
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gradc::ir::LeafKind;
-use gradc::{Model, State};
+use gradc::{Model, Phase, State};
 use gradc_check::{Compared, Finding, Options, Point, Report};
 use gradc_train::{Array, data, model as train_model, tensors, weights};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn check_options(args: &CheckArgs) -> Options {
         wrt: args.wrt.clone(),
         second_order: args.second_order,
         check_custom: args.check_custom,
-        compile: options(&args.compile, None),
+        compile: gradc::Options { phase: args.phase.map(Into::into), ..options(&args.compile, None) },
         ..Options::default()
     }
 }
@@ -115,8 +115,10 @@ fn json_lines(report: &Report) -> Vec<Value> {
             "verdict": identity.verdict.name().to_lowercase(),
         })
     });
+    let phase = report.phase.map(Phase::name);
     let outcome = json!({
-        "event": "check", "model": report.model, "seed": report.seed, "loss": report.loss, "passed": report.passed(),
+        "event": "check", "model": report.model, "phase": phase, "seed": report.seed, "loss": report.loss,
+        "passed": report.passed(),
     });
     targets.chain(identities).chain([outcome]).collect()
 }

@@ -21,8 +21,13 @@ pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
         let text: String = characters.collect::<Result<_, _>>()?;
         return output.object(&json!({ "event": "generate", "prompt": args.prompt, "text": text }));
     }
-    // Shown as it comes.
+    // A model that cannot go on says so before there is anything to go on from.
+    let first = characters.next().transpose()?;
     output.text(&args.prompt)?;
-    characters.try_for_each(|character| output.text(character?.encode_utf8(&mut [0; 4])))?;
-    output.line("")
+    let shown = first.into_iter().map(Ok).chain(characters).try_for_each(|character| {
+        // Shown as it comes.
+        output.text(character?.encode_utf8(&mut [0; 4]))
+    });
+    output.line("")?;
+    shown
 }

@@ -3,7 +3,7 @@
 //! The network is given the last characters of the text so far, as many as it takes, and says how likely each character is
 //! to follow. One is drawn by that and put at the end.
 
-use crate::array::{Array, Elements, ShapeText, element_count};
+use crate::array::{Array, ElementType, Elements, ShapeText, element_count};
 use crate::batches::Batch;
 use crate::data::InputSpec;
 use crate::predict::PredictStep;
@@ -50,6 +50,13 @@ pub enum GenerateError<E> {
         /// How many characters there are.
         characters: usize,
     },
+    /// The output is not of floats.
+    NotFloats {
+        /// The output.
+        output: String,
+        /// The type of its elements.
+        dtype: ElementType,
+    },
     /// The network says only what follows a whole window, and the prompt is shorter.
     ShortPrompt {
         /// The characters that the network is given.
@@ -89,6 +96,9 @@ impl<E: fmt::Display> fmt::Display for GenerateError<E> {
                  characters",
                 ShapeText(shape)
             ),
+            GenerateError::NotFloats { output, dtype } => {
+                write!(f, "output `{output}` is {dtype}, but logits are floats")
+            }
             GenerateError::ShortPrompt { window } => {
                 write!(f, "the model says what follows {window} characters, so the prompt must have at least as many")
             }
@@ -129,7 +139,7 @@ impl<'v, S: PredictStep> Generator<'v, S> {
     ) -> Result<Self, GenerateError<S::Error>> {
         let window = |input: &InputSpec| element_count(&input.example_shape).unwrap_or(0);
         let input = match inputs {
-            [input] if input.dtype == crate::ElementType::I32 && window(input) > 0 => input.clone(),
+            [input] if input.dtype == ElementType::I32 && window(input) > 0 => input.clone(),
             _ => return Err(GenerateError::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),
         };
         if let Some(below) = input.below.filter(|&below| below < vocabulary.len() as u64) {
@@ -176,25 +186,23 @@ impl<'v, S: PredictStep> Generator<'v, S> {
     /// The logits of the character after the text, for each character of the vocabulary.
     fn logits(&self, output: Array, window: usize) -> Result<Vec<f64>, GenerateError<S::Error>> {
         let characters = self.vocabulary.len();
+        let name = || self.step.outputs()[self.output].clone();
         let start = match *output.shape() {
-            [1, positions, n] if positions == window && n >= characters => Some((self.context.len() - 1) * n),
-            [1, n] if n >= characters && self.context.len() == window => Some(0),
+            [1, positions, n] if positions == window && n >= characters => (self.context.len() - 1) * n,
+            [1, n] if n >= characters && self.context.len() == window => 0,
             [1, n] if n >= characters => return Err(GenerateError::ShortPrompt { window }),
-            _ => None,
-        };
-        let numbers = |start| match output.elements() {
-            Elements::F32(values) => {
-                Some(values[start..start + characters].iter().map(|&value| value.into()).collect())
+            ref shape => {
+                return Err(GenerateError::Logits { output: name(), shape: shape.to_vec(), window, characters });
             }
-            Elements::F64(values) => Some(values[start..start + characters].to_vec()),
-            _ => None,
         };
-        start.and_then(numbers).ok_or_else(|| GenerateError::Logits {
-            output: self.step.outputs()[self.output].clone(),
-            shape: output.shape().to_vec(),
-            window,
-            characters,
-        })
+        let row = start..start + characters;
+        match output.elements() {
+            Elements::F16(values) => Ok(values[row].iter().map(|value| value.to_f64()).collect()),
+            Elements::Bf16(values) => Ok(values[row].iter().map(|value| value.to_f64()).collect()),
+            Elements::F32(values) => Ok(values[row].iter().map(|&value| value.into()).collect()),
+            Elements::F64(values) => Ok(values[row].to_vec()),
+            _ => Err(GenerateError::NotFloats { output: name(), dtype: output.dtype() }),
+        }
     }
 }
 
@@ -231,7 +239,6 @@ fn draw(logits: &[f64], sampling: Sampling, index: u64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::ElementType;
     use std::convert::Infallible;
 
     /// Expects after each character its successor in the alphabet, by `certainty`.
@@ -239,13 +246,15 @@ mod tests {
     struct Alphabet {
         outputs: Vec<String>,
         certainty: f32,
+        dtype: ElementType,
         last_only: bool,
         seen: Vec<Vec<i32>>,
     }
 
     impl Alphabet {
         fn new(certainty: f32) -> Alphabet {
-            Alphabet { outputs: vec!["logits".to_owned()], certainty, last_only: false, seen: Vec::new() }
+            let (outputs, dtype) = (vec!["logits".to_owned()], ElementType::F32);
+            Alphabet { outputs, certainty, dtype, last_only: false, seen: Vec::new() }
         }
     }
 
@@ -263,7 +272,7 @@ mod tests {
             let ids = if self.last_only { &ids[2..] } else { ids };
             let logits: Vec<f32> = ids.iter().flat_map(row).map(|logit| self.certainty * logit).collect();
             let shape = if self.last_only { vec![1, 5] } else { vec![1, 3, 5] };
-            Ok(vec![Array::new(shape, logits).unwrap()])
+            Ok(vec![Array::new(shape, logits).unwrap().convert(self.dtype).unwrap()])
         }
     }
 
@@ -291,6 +300,18 @@ mod tests {
         assert_eq!(generate(&mut step, "b", 6, 0.0, 0).unwrap(), "cdabcd");
         assert_eq!(step.seen[..4], [[1, 0, 0], [1, 2, 0], [1, 2, 3], [2, 3, 0]]);
         assert_eq!(generate(&mut Alphabet::new(1.0), "abcdabc", 3, 0.0, 0).unwrap(), "dab");
+    }
+
+    #[test]
+    fn logits_may_be_of_any_floats_and_of_nothing_else() {
+        let of = |dtype| generate(&mut Alphabet { dtype, ..Alphabet::new(2.0) }, "a", 50, 1.0, 1);
+        for dtype in ElementType::ALL {
+            match dtype.is_float() {
+                true => assert_eq!(of(dtype), of(ElementType::F32), "{dtype}"),
+                false if dtype == ElementType::Bool => {}
+                false => assert_eq!(of(dtype), Err(format!("output `logits` is {dtype}, but logits are floats"))),
+            }
+        }
     }
 
     #[test]

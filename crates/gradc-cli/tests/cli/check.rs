@@ -118,6 +118,32 @@ fn a_rule_of_the_programs_own_is_a_warning_or_as_asked_for_an_error() {
     assert!(gradient.is_empty() && !folder.succeed("rounded.grad.ir --emit=graph").contains("custom"));
 }
 
+/// Drops what no inference drops.
+const DROPPING: &str = "dim batch = 4
+model dropping {
+    input x: f32[batch, 3]
+    loss sum(square(dropout(dense(x, 2), 0.5)))
+}
+";
+
+#[test]
+fn the_phase_that_is_checked_is_chosen_and_told() {
+    let folder = Folder::new();
+    folder.write("dropping.net", DROPPING);
+    let start = |arguments: &str| {
+        let text = folder.succeed(&format!("check dropping.net{arguments}"));
+        text.split_once(" with seed").expect("a head").0.to_owned()
+    };
+    assert_eq!(start(""), "model dropping in training");
+    assert_eq!(start(" --phase training"), "model dropping in training");
+    assert_eq!(start(" --phase inference"), "model dropping in inference");
+    for (file, phase) in [("dropping.net", serde_json::json!("training")), ("small.net", serde_json::Value::Null)] {
+        let text = folder.succeed(&format!("check {file} --format json"));
+        let outcome: serde_json::Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+        assert_eq!(outcome["phase"], phase, "{file}");
+    }
+}
+
 #[test]
 fn json_has_an_object_for_each_gradient_and_identity() {
     let folder = Folder::new();

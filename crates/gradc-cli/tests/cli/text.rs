@@ -68,6 +68,18 @@ fn a_text_is_learned_and_written() {
 }
 
 #[test]
+fn logits_of_16_bits_are_written_from() {
+    let folder = folder();
+    folder.succeed("train rhyme.net --out w.safetensors");
+    for dtype in ["bf16", "f16"] {
+        folder.write("short.net", MODEL.replace("output logits\n", &format!("output short = cast(logits, {dtype})\n")));
+        let written =
+            folder.succeed("generate short.net --weights w.safetensors --prompt the --length 60 --temperature 0");
+        assert_eq!(written, format!("{}\n", &LINE.repeat(2)[..63]), "{dtype}");
+    }
+}
+
+#[test]
 fn what_is_drawn_depends_on_the_seed() {
     let folder = folder();
     folder.succeed("train rhyme.net --epochs 1 --out w.safetensors");
@@ -121,6 +133,7 @@ fn mistakes_about_text_are_told() {
     let folder = folder();
     folder.succeed("train rhyme.net --epochs 1 --out w.safetensors");
     folder.succeed("train small.net --epochs 1 --out digits.safetensors");
+    folder.write("whole.net", MODEL.replace("output logits\n", "output whole = cast(logits, i32)\n"));
     folder.write("strange.txt", "the quick\nbrown fox? jumps over\n");
     for (arguments, code, message) in [
         ("train rhyme.net --dim vocabulary=20", 1, "the model needs a vocabulary of 28"),
@@ -129,6 +142,7 @@ fn mistakes_about_text_are_told() {
         ("generate rhyme.net --weights w.safetensors --prompt What?", 1, "the prompt has the character 'W'"),
         ("generate rhyme.net --weights w.safetensors --temperature -1", 2, "a temperature is a number of at least 0"),
         ("generate small.net --weights digits.safetensors", 1, "digits.safetensors has no vocabulary"),
+        ("generate whole.net --weights w.safetensors", 1, "output `whole` is i32, but logits are floats"),
         ("generate rhyme.net", 2, "--weights"),
     ] {
         let run = folder.run(arguments);

@@ -48,6 +48,16 @@ pub enum Phase {
     Training,
 }
 
+impl Phase {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Inference => "inference",
+            Phase::Training => "training",
+        }
+    }
+}
+
 /// Unrolls one model.
 pub(crate) struct Evaluator<'a> {
     pub(crate) program: &'a Program,
