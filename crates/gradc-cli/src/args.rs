@@ -204,6 +204,14 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_hint = ValueHint::AnyPath)]
     pub(crate) data: Option<PathBuf>,
 
+    /// Share of the data that was held out, from 0 to less than 1; only that is used [default: as the weights were trained]
+    #[arg(long, value_parser = parse_share, allow_negative_numbers = true)]
+    pub(crate) split: Option<f64>,
+
+    /// Seed that it was chosen by [default: as the weights were trained]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
     /// Trained weights (safetensors)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) weights: PathBuf,

@@ -73,7 +73,8 @@ pub(crate) fn emit(
         (EmitStage::Hvp, "hvp", Goal::Hvp { wrt: args.wrt.clone() }),
     ];
     for (stage, title, goal) in products.into_iter().filter(|(stage, ..)| wants(*stage)) {
-        let graph = gradc::pipeline::lower(model.graph(), &goal, &options, &mut Stages::default());
+        let forward = model.graph_for(&goal, &options);
+        let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Stages::default());
         texts.insert(stage, text::print(&titled(graph.map_err(gradc::Error::from).report(output)?, title)));
     }
     let goal = goal(model, args);

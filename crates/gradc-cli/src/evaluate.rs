@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gradc::{Model, UpdateRule};
 use gradc_train::data::{self, InputSpec, Loaded};
 use gradc_train::weights;
-use gradc_train::{Array, CompiledModel, Examples, LoadOptions, Mapping, Vocabulary, evaluate, split};
+use gradc_train::{Array, CompiledModel, Examples, HeldOut, LoadOptions, Mapping, Vocabulary, evaluate, split};
 use serde_json::json;
 
 use crate::args::{CompileArgs, EvalArgs, PredictArgs};
@@ -13,15 +13,18 @@ use crate::model::{Report, model, options, program, said};
 use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
-    let (mut compiled, vocabulary) = trained(&args.file, &args.weights, &args.compile, output)?;
+    let Trained { mut compiled, vocabulary, held_out } = trained(&args.file, &args.weights, &args.compile, output)?;
     if compiled.model().graph().loss().is_none() {
         return Err(Failure::Message("the model has no loss to measure".into()));
     }
     let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &compiled.input_specs(), vocabulary)?;
-    let given = args.data.is_some();
+    // The examples that were held out when the weights were trained, or else those that the `train` block holds out.
     let config = compiled.model().train_config();
-    let share = config.and_then(|config| config.split.as_ref()).map(|split| split.value).filter(|_| !given);
-    let seed = config.map_or(0, |config| config.seed);
+    let split_by_config = || config.and_then(|config| config.split.as_ref()).map(|split| split.value);
+    let split_by_training = || held_out.map(|held_out| held_out.share).or_else(split_by_config);
+    let share = if args.data.is_some() { args.split } else { args.split.or_else(split_by_training) };
+    let seed_by_training = || held_out.map_or_else(|| config.map_or(0, |config| config.seed), |held_out| held_out.seed);
+    let seed = args.seed.unwrap_or_else(seed_by_training);
     let examples = match (&loaded.test, share) {
         (Some(test), None) => Examples::all(test),
         (_, Some(share)) => {
@@ -47,7 +50,7 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
 }
 
 pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
-    let (mut compiled, vocabulary) = trained(&args.file, &args.weights, &args.compile, output)?;
+    let Trained { mut compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
     let specs = compiled.predict_specs();
     let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &specs, vocabulary)?;
     let dataset = loaded.test.as_ref().filter(|_| args.data.is_some()).unwrap_or(&loaded.train);
@@ -63,22 +66,26 @@ pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
     output.line(format_args!("{}, written to {}", counted(examples.len(), "example"), args.out.display()))
 }
 
-/// The model with trained weights, and what its class ids stand for if it was trained on text.
-pub(crate) fn trained(
-    file: &Path,
-    path: &Path,
-    args: &CompileArgs,
-    output: &mut Output,
-) -> Result<(CompiledModel, Option<Vocabulary>), Failure> {
+/// A model with trained weights, and what their file says besides.
+pub(crate) struct Trained {
+    pub(crate) compiled: CompiledModel,
+    /// What class ids stand for, if it was trained on text.
+    pub(crate) vocabulary: Option<Vocabulary>,
+    /// What was held out of its data.
+    held_out: Option<HeldOut>,
+}
+
+/// Reads a model and its trained weights.
+pub(crate) fn trained(file: &Path, path: &Path, args: &CompileArgs, output: &mut Output) -> Result<Trained, Failure> {
     let program = program(file, output)?;
     let model = model(&program, args, output)?;
     let rule = model.train_config().map(UpdateRule::from).unwrap_or_default();
     let mut compiled = said(CompiledModel::new(model, options(args, None), rule, 0))?;
     let weights = said(weights::read(path))?;
-    let vocabulary = Vocabulary::stored(&weights);
+    let (vocabulary, held_out) = (Vocabulary::stored(&weights), HeldOut::stored(&weights));
     let parameters = said(weights::parameters(path, weights, &compiled.parameter_specs()))?;
     compiled.load(&parameters).report(output)?;
-    Ok((compiled, vocabulary))
+    Ok(Trained { compiled, vocabulary, held_out })
 }
 
 fn load(

@@ -4,12 +4,12 @@ use gradc_train::{Generator, Sampling};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
-use crate::evaluate::trained;
+use crate::evaluate::{Trained, trained};
 use crate::model::said;
 use crate::output::{Failure, Outcome, Output};
 
 pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
-    let (compiled, vocabulary) = trained(&args.file, &args.weights, &args.compile, output)?;
+    let Trained { compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
     let vocabulary = vocabulary.ok_or_else(|| {
         Failure::Message(format!("{} has no vocabulary: it was not trained on text", args.weights.display()))
     })?;

@@ -9,6 +9,7 @@ use gradc::pipeline::Unobserved;
 use gradc::{Executable, Goal, Model, Options, State, Tensor, TensorView};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{Array, data, model as train_model, tensors};
+use serde_json::{Value, json};
 
 use crate::args::{InitArgs, RunArgs};
 use crate::model::{Report, dims, model, model_name, model_with, options, program, said};
@@ -111,25 +112,48 @@ fn deliver(results: Vec<(Role, String, Tensor)>, out: Option<&Path>, output: &mu
 const SHOWN: usize = 8;
 
 fn print(name: &str, tensor: &Tensor, output: &mut Output) -> Outcome {
-    let (ty, numbers) = (tensor.ty(), tensor.numbers());
+    let ty = tensor.ty();
     if output.json() {
         let shape: &[usize] = &ty.shape;
-        return output.object(&serde_json::json!({
-            "name": name, "dtype": ty.dtype.name(), "shape": shape, "data": numbers,
+        return output.object(&json!({
+            "name": name, "dtype": ty.dtype.name(), "shape": shape, "data": in_json(tensor),
         }));
     }
-    let shown = |number: &f64| match ty.dtype {
-        DType::F32 => format!("{}", *number as f32),
-        dtype if dtype.is_half() => shortest(*number, dtype).to_string(),
-        _ => number.to_string(),
-    };
-    let list: Vec<String> = numbers.iter().take(SHOWN).map(shown).collect();
-    let text = match (ty.shape.rank(), numbers.len() > SHOWN) {
+    let list = shown(tensor);
+    let text = match (ty.shape.rank(), ty.shape.elements() > SHOWN) {
         (0, _) => list.join(""),
         (_, false) => format!("[{}]", list.join(", ")),
         (_, true) => format!("[{}, …]", list.join(", ")),
     };
     output.line(format_args!("{name} : {ty} = {text}"))
+}
+
+/// The first elements as text. An `i64` has more digits than an `f64`.
+fn shown(tensor: &Tensor) -> Vec<String> {
+    if let Some(whole) = tensor.as_i64() {
+        return whole.iter().take(SHOWN).map(i64::to_string).collect();
+    }
+    let dtype = tensor.ty().dtype;
+    let shown = |number: f64| match dtype {
+        DType::F32 => format!("{}", number as f32),
+        dtype if dtype.is_half() => shortest(number, dtype).to_string(),
+        _ => number.to_string(),
+    };
+    tensor.numbers().into_iter().take(SHOWN).map(shown).collect()
+}
+
+/// All elements in JSON, which has no infinities and no NaN: these are the strings `"inf"`, `"-inf"` and `"NaN"`.
+fn in_json(tensor: &Tensor) -> Vec<Value> {
+    if let Some(whole) = tensor.as_i64() {
+        return whole.iter().map(|&number| Value::from(number)).collect();
+    }
+    let whole = tensor.ty().dtype.is_integer();
+    let number = |number: f64| match (number.is_finite(), whole) {
+        (true, true) => Value::from(number as i64),
+        (true, false) => Value::from(number),
+        (false, _) => Value::from(number.to_string()),
+    };
+    tensor.numbers().into_iter().map(number).collect()
 }
 
 pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
@@ -142,7 +166,7 @@ pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
     said(weights::write(&args.out, &WeightFile { arrays, metadata: BTreeMap::new() }))?;
     let count: usize = state.parameters().map(|(_, tensor)| tensor.ty().shape.elements()).sum();
     if output.json() {
-        return output.object(&serde_json::json!({ "event": "init", "parameters": count, "seed": seed }));
+        return output.object(&json!({ "event": "init", "parameters": count, "seed": seed }));
     }
     output.line(format_args!("{}, written to {}", counted(count, "parameter"), args.out.display()))
 }

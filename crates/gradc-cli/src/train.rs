@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gradc::elaborate::{Optimizer, TrainConfig};
+use gradc::elaborate::TrainConfig;
 use gradc::{Goal, UpdateRule};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{
@@ -91,7 +91,6 @@ struct Plan {
     data: PathBuf,
     load_options: LoadOptions,
     rule: UpdateRule,
-    split: Option<f64>,
     settings: Settings,
 }
 
@@ -108,41 +107,29 @@ impl Plan {
         })?;
         let mut rule = config.map(UpdateRule::from).unwrap_or_default();
         if let Some(rate) = args.lr {
-            rule.optimizer = with_rate(rule.optimizer, rate);
+            rule = rule.with_learning_rate(rate);
         }
+        let split = args.split.or_else(|| config.and_then(|config| config.split.as_ref()).map(|split| split.value));
         let settings = Settings {
             epochs: args.epochs.unwrap_or(config.map_or(10, |config| config.epochs)),
             batch_size: 0,
             shuffle: config.is_none_or(|config| config.shuffle),
             seed: args.seed.unwrap_or(config.map_or(0, |config| config.seed)),
+            split,
             learning_rate: rule.learning_rate(),
             schedule: config.map_or(Schedule::Constant, |config| config.schedule.into()),
         };
-        let split = args.split.or_else(|| config.and_then(|config| config.split.as_ref()).map(|split| split.value));
         let mapping = source.map(gradc_train::model::mapping).unwrap_or_default();
         let stride = config.and_then(|config| config.stride).and_then(NonZero::new);
         let stride = stride.map(|stride| NonZero::try_from(stride).unwrap_or(NonZero::<usize>::MAX));
         let load_options = LoadOptions { mapping, stride, vocabulary: None };
-        Ok(Plan { data, load_options, rule, split, settings })
+        Ok(Plan { data, load_options, rule, settings })
     }
-}
-
-fn with_rate(optimizer: Optimizer, rate: f64) -> Optimizer {
-    let mut optimizer = optimizer;
-    match &mut optimizer {
-        Optimizer::Sgd { lr, .. }
-        | Optimizer::Adam { lr, .. }
-        | Optimizer::AdamW { lr, .. }
-        | Optimizer::RmsProp { lr, .. } => {
-            *lr = rate;
-        }
-    }
-    optimizer
 }
 
 /// What is learned from and what is held out: the data's own test set, or a share of it.
 fn examples<'d>(loaded: &'d data::Loaded, plan: &Plan) -> Result<(Examples<'d>, Option<Examples<'d>>), Failure> {
-    match (&loaded.test, plan.split) {
+    match (&loaded.test, plan.settings.split) {
         (Some(test), None) => Ok((Examples::all(&loaded.train), Some(Examples::all(test)))),
         (_, None) => Ok((Examples::all(&loaded.train), None)),
         (_, Some(share)) => {
@@ -182,8 +169,7 @@ fn gradient_norms(compiled: &mut CompiledModel, examples: &Examples<'_>, plan: &
 
 fn finish(trainer: &Trainer<'_, CompiledModel>, args: &TrainArgs, seconds: f64, output: &mut Output) -> Outcome {
     if let Some(path) = &args.out {
-        let metadata = trainer.vocabulary().map(Vocabulary::metadata).unwrap_or_default();
-        let content = WeightFile { arrays: trainer.step().parameters(), metadata };
+        let content = WeightFile { arrays: trainer.step().parameters(), metadata: trainer.metadata() };
         said(weights::write(path, &content))?;
     }
     let Some(last) = trainer.history().last() else { return Ok(()) };

@@ -29,6 +29,9 @@ pub(crate) const MOST_COMPARISONS: u32 = 1_000_000;
 /// levels are nested; a level takes about 3 kB. The pages that are not used are never backed by memory.
 pub(crate) const STACK_BYTES: usize = 256 << 20;
 
+/// The longest axis whose positions are counted, or chosen from by indices: machine code holds a position as an `i32`.
+pub(crate) const MOST_POSITIONS: i64 = 1 << 31;
+
 /// What is left of the above.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {

@@ -2,12 +2,14 @@
 //!
 //! A checkpoint is one safetensors file. Its arrays are the parameters under their own names, so that it is a weight
 //! file too, and the optimizer's state under `optimizer/…`; its metadata is one JSON document under the key
-//! `gradc.checkpoint`, and the vocabulary of a text as any weight file has it. Numbers in the document are text that reads back to the same bits, infinities and NaN included. The format has no
-//! checksum, so there is one in the metadata too: training does not go on from bits that have changed on a disk.
+//! `gradc.checkpoint`; the vocabulary of a text and what was held out are where any weight file has them. Numbers in the
+//! document are text that reads back to the same bits, infinities and NaN included. The format has no checksum, so there
+//! is one in the metadata too: training does not go on from bits that have changed on a disk.
 
 use crate::array::Array;
 use crate::exact;
 use crate::observer::EpochReport;
+use crate::split::HeldOut;
 use crate::step::TrainState;
 use crate::storage;
 use crate::vocabulary::Vocabulary;
@@ -18,7 +20,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The key of the metadata.
 const KEY: &str = "gradc.checkpoint";
@@ -39,7 +41,7 @@ pub struct Checkpoint {
 
 /// What determines the steps of a training besides its state. Going on under another one would not be the same
 /// training.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunIdentity {
     /// A fingerprint of the model, as the caller computes it.
     pub model: String,
@@ -53,9 +55,25 @@ pub struct RunIdentity {
     pub examples: u64,
     /// The examples that are held out.
     pub held_out: u64,
+    /// A digest of the values of the examples that are learned from.
+    pub learned: String,
+    /// A digest of the values of those that are held out, if there are any.
+    pub judged: Option<String>,
     /// The characters of the text that is learned from, if it is one. In the file it is where that of a weight file is.
     #[serde(skip)]
     pub vocabulary: Option<Vocabulary>,
+    /// Which share was held out. In the file it is where that of a weight file is.
+    #[serde(skip)]
+    pub split: Option<HeldOut>,
+}
+
+impl RunIdentity {
+    /// What a weight file of the run says besides the weights.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+        let vocabulary = self.vocabulary.as_ref().map(Vocabulary::metadata);
+        let split = self.split.as_ref().map(HeldOut::metadata);
+        vocabulary.into_iter().chain(split).flatten().collect()
+    }
 }
 
 /// How far training has come.
@@ -147,7 +165,7 @@ struct Versioned {
     version: u32,
 }
 
-/// The metadata of version 1.
+/// The metadata of version 2.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     version: u32,
@@ -229,7 +247,7 @@ impl Checkpoint {
         arrays.extend(
             self.state.optimizer.iter().map(|(name, array)| (format!("{OPTIMIZER_PREFIX}{name}"), array.clone())),
         );
-        let mut metadata = self.run.vocabulary.as_ref().map(Vocabulary::metadata).unwrap_or_default();
+        let mut metadata = self.run.metadata();
         metadata.insert(KEY.to_owned(), json);
         let checksum = checksum(&arrays, &metadata);
         metadata.insert(CHECKSUM.to_owned(), checksum);
@@ -253,7 +271,8 @@ impl Checkpoint {
         if metadata.get(CHECKSUM) != Some(&checksum(&arrays, &metadata)) {
             return Err(CheckpointError::Checksum { path: path.to_owned() });
         }
-        let run = RunIdentity { vocabulary: Vocabulary::from_metadata(&metadata), ..run };
+        let (vocabulary, split) = (Vocabulary::from_metadata(&metadata), HeldOut::from_metadata(&metadata));
+        let run = RunIdentity { vocabulary, split, ..run };
         let history = history.into_iter().map(EpochReport::from).collect();
         let progress = Progress { epoch, batch, step, totals, history };
         Ok(Checkpoint { run, progress, state: state_of(arrays) })
@@ -310,7 +329,10 @@ mod tests {
             shuffle: true,
             examples: 10,
             held_out: 2,
+            learned: "def".to_owned(),
+            judged: Some("ghi".to_owned()),
             vocabulary: Some(Vocabulary::of("to be\n")),
+            split: Some(HeldOut { share: 0.1 + 0.2, seed: u64::MAX }),
         };
         let totals = Totals { examples: 6, loss: 5e-324, metrics: vec![-0.0, 1.0 / 7.0] };
         let state = TrainState {
@@ -378,9 +400,11 @@ mod tests {
         };
         assert!(matches!(read(&plain), Err(CheckpointError::NotACheckpoint { .. })));
         assert!(matches!(read(b"hello"), Err(CheckpointError::Weights(_))));
-        let newer = with_metadata(r#"{"version":2,"something":"else"}"#);
-        assert!(matches!(read(&newer), Err(CheckpointError::Version { found: 2, .. })));
-        for json in ["", "{}", "[1]", r#"{"version":1}"#, r#"{"version":-1}"#] {
+        for version in [1, 3] {
+            let other = with_metadata(&format!(r#"{{"version":{version},"something":"else"}}"#));
+            assert!(matches!(read(&other), Err(CheckpointError::Version { found, .. }) if found == version));
+        }
+        for json in ["", "{}", "[2]", r#"{"version":2}"#, r#"{"version":-1}"#] {
             assert!(matches!(read(&with_metadata(json)), Err(CheckpointError::Metadata { .. })), "{json}");
         }
     }

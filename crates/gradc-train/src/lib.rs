@@ -41,7 +41,7 @@ pub use model::{CompiledModel, SetupError};
 pub use observer::{Clock, EpochReport, Observer, Outcome, Signal, StepReport};
 pub use predict::{PredictStep, predict};
 pub use schedule::Schedule;
-pub use split::{Examples, Split, split};
+pub use split::{Examples, HeldOut, Split, split};
 pub use step::{StepInput, TrainState, TrainStep};
 pub use trainer::{Evaluation, Settings, TrainError, Trainer, evaluate};
 pub use vocabulary::Vocabulary;

@@ -13,6 +13,7 @@ use gradc::ir::{Role, TensorType};
 use gradc::{Error, Executable, Goal, Model, Options, Phase, State, TensorView, UpdateRule, index_bounds};
 use std::collections::BTreeMap;
 use std::fmt;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// A model with its parameters, compiled for every size of batch that it is given.
 ///
@@ -179,15 +180,14 @@ impl CompiledModel {
         self.state.weights().map(|(name, value)| (name.to_owned(), tensors::array(value))).collect()
     }
 
-    /// A text that is the same for the same model, dims, optimiser and precision.
+    /// A text that is the same for the same model, dims, optimiser and way to compile. The learning rate is no part of it:
+    /// each step is told its own.
     pub fn fingerprint(&self) -> String {
         let text = gradc::ir::text::print(self.model.elaborated().graph_for(Phase::Training));
-        let settings = format!("{:?} {:?} {:?}", self.rule, self.options.float, self.options.mode);
-        let hash = text
-            .bytes()
-            .chain(settings.bytes())
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        format!("{}-{hash:016x}", self.model.name())
+        let Options { float, mode, level, .. } = self.options;
+        let settings = format!("{:?} {float:?} {mode:?} {level:?}", self.rule.with_learning_rate(0.0));
+        let hash = xxh3_128(format!("{text}{settings}").as_bytes());
+        format!("{}-{hash:032x}", self.model.name())
     }
 
     /// The Euclidean norm of each parameter's gradient on a batch, in the order of the model, with the present

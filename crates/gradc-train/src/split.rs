@@ -1,8 +1,41 @@
 //! Which examples are learned from and which are held out.
 
 use crate::data::{Dataset, Windows};
+use crate::exact;
 use crate::random::{self, Purpose};
+use crate::weights::WeightFile;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
+
+/// The key under which weight files and checkpoints say what was held out.
+const KEY: &str = "gradc.held_out";
+
+/// What was held out of the data that a network was trained on, so that it can be judged by that later.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// The share of the examples.
+    #[serde(with = "exact")]
+    pub share: f64,
+    /// The seed that they were chosen by.
+    pub seed: u64,
+}
+
+impl HeldOut {
+    /// What was stored with weights. `None` where nothing was held out, or it is not said.
+    pub fn stored(file: &WeightFile) -> Option<HeldOut> {
+        HeldOut::from_metadata(&file.metadata)
+    }
+
+    pub(crate) fn from_metadata(metadata: &BTreeMap<String, String>) -> Option<HeldOut> {
+        metadata.get(KEY).and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    /// What a weight file says besides the weights, for [`stored`](HeldOut::stored) to find.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        serde_json::to_string(self).map(|json| BTreeMap::from([(KEY.to_owned(), json)])).unwrap_or_default()
+    }
+}
 
 /// Some of the examples of a data set, by row.
 #[derive(Clone, Debug)]
@@ -35,6 +68,11 @@ impl<'a> Examples<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// A text that is the same for the same examples in the same order, whatever file they are from.
+    pub(crate) fn digest(&self) -> String {
+        self.dataset.digest(&self.rows)
     }
 }
 
@@ -176,6 +214,14 @@ mod tests {
         assert_eq!(all, (0..100).collect::<Vec<_>>());
         assert_eq!(parts(1), (train, held_out.clone()));
         assert_ne!(parts(2).1, held_out);
+    }
+
+    #[test]
+    fn what_was_held_out_is_found_where_it_was_stored() {
+        let held_out = HeldOut { share: 0.1 + 0.2, seed: u64::MAX };
+        let file = WeightFile { arrays: BTreeMap::new(), metadata: held_out.metadata() };
+        assert_eq!(HeldOut::stored(&file), Some(held_out));
+        assert_eq!(HeldOut::stored(&WeightFile::default()), None);
     }
 
     #[test]

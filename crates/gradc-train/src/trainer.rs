@@ -4,9 +4,8 @@ use crate::batches::{Batch, epoch_order};
 use crate::checkpoint::{Checkpoint, CheckpointError, Progress, RunIdentity, Totals};
 use crate::observer::{Clock, End, EpochReport, Observer, Outcome, Signal, Start, StepReport};
 use crate::schedule::{Horizon, Schedule};
-use crate::split::Examples;
+use crate::split::{Examples, HeldOut};
 use crate::step::{StepInput, TrainStep};
-use crate::vocabulary::Vocabulary;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -21,6 +20,8 @@ pub struct Settings {
     pub shuffle: bool,
     /// The seed of these orders. The split was made with it too.
     pub seed: u64,
+    /// The share of the data that was held out, if it was split.
+    pub split: Option<f64>,
     /// The optimizer's learning rate, before the schedule.
     pub learning_rate: f64,
     /// How the learning rate changes.
@@ -80,6 +81,11 @@ pub enum ResumeError {
     },
     /// It is of a text with other characters, or of no text.
     Vocabulary,
+    /// It is of as many examples with other values, or in another order.
+    Data {
+        /// Whether it is those that are learned from, or else the held-out ones.
+        learned: bool,
+    },
     /// Its numbers contradict each other.
     Inconsistent,
 }
@@ -111,12 +117,14 @@ impl fmt::Display for ResumeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ResumeError::Model => {
-                write!(f, "the model, a dim, the optimizer or the precision is another one than it was")
+                write!(f, "the model, a dim, the optimizer, the precision, --fp or -O is another one than it was")
             }
             ResumeError::Setting { what, checkpoint, now } => {
                 write!(f, "{what}: {checkpoint} in the checkpoint, {now} now")
             }
             ResumeError::Vocabulary => write!(f, "the data is another text, with other characters"),
+            ResumeError::Data { learned: true } => write!(f, "the examples that are learned from are others"),
+            ResumeError::Data { learned: false } => write!(f, "the held-out examples are others"),
             ResumeError::Inconsistent => write!(f, "its numbers contradict each other"),
         }
     }
@@ -161,7 +169,10 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
             shuffle: settings.shuffle,
             examples: train.len() as u64,
             held_out: held_out.as_ref().map_or(0, Examples::len) as u64,
+            learned: train.digest(),
+            judged: held_out.as_ref().map(Examples::digest),
             vocabulary: train.dataset().vocabulary().cloned(),
+            split: settings.split.map(|share| HeldOut { share, seed: settings.seed }),
         };
         let batch = Batch::with_capacity(train.dataset(), settings.batch_size);
         let progress = Progress { totals: Totals::none(step.metrics().len()), ..Progress::default() };
@@ -203,6 +214,12 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
         if then.vocabulary != now.vocabulary {
             return Err(ResumeError::Vocabulary);
         }
+        if then.learned != now.learned {
+            return Err(ResumeError::Data { learned: true });
+        }
+        if then.judged != now.judged {
+            return Err(ResumeError::Data { learned: false });
+        }
         let Progress { epoch, batch, step, totals, history } = &checkpoint.progress;
         let batches = self.batches();
         let seen = batch.saturating_mul(now.batch_size).min(now.examples);
@@ -219,9 +236,9 @@ impl<'a, S: TrainStep> Trainer<'a, S> {
         Checkpoint { run: self.run.clone(), progress: self.progress.clone(), state: self.step.state() }
     }
 
-    /// What the class ids of the data stand for, where it is a text.
-    pub fn vocabulary(&self) -> Option<&Vocabulary> {
-        self.run.vocabulary.as_ref()
+    /// What a weight file says besides the weights: what class ids stand for where the data is a text, and what is held out.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        self.run.metadata()
     }
 
     /// The step.

@@ -18,6 +18,7 @@ fn settings() -> Settings {
         batch_size: 4,
         shuffle: true,
         seed: 5,
+        split: Some(0.25),
         learning_rate: 0.1,
         schedule: Schedule::Cosine { warmup: 3, final_factor: 0.1 },
     }
@@ -250,6 +251,8 @@ fn a_checkpoint_of_another_training_is_refused() {
         (&|c| c.run.batch_size = 8, "the batch size: 8 in the checkpoint, 4 now"),
         (&|c| c.run.examples = 11, "the number of examples: 11 in the checkpoint, 10 now"),
         (&|c| c.run.held_out = 0, "the number of held-out examples: 0 in the checkpoint, 4 now"),
+        (&|c| c.run.learned = String::new(), "the examples that are learned from are others"),
+        (&|c| c.run.judged = None, "the held-out examples are others"),
         (&|c| c.run.shuffle = false, "shuffling: off in the checkpoint, on now"),
         (&|c| c.progress.batch = 4, "its numbers contradict each other"),
         (&|c| c.progress.epoch = u64::MAX, "its numbers contradict each other"),

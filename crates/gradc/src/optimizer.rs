@@ -46,6 +46,18 @@ impl UpdateRule {
             | Optimizer::RmsProp { lr, .. } => lr,
         }
     }
+
+    /// The same rule with another learning rate.
+    #[must_use]
+    pub fn with_learning_rate(&self, rate: f64) -> UpdateRule {
+        let mut rule = self.clone();
+        let (Optimizer::Sgd { lr, .. }
+        | Optimizer::Adam { lr, .. }
+        | Optimizer::AdamW { lr, .. }
+        | Optimizer::RmsProp { lr, .. }) = &mut rule.optimizer;
+        *lr = rate;
+        rule
+    }
 }
 
 /// Appends the update of every parameter that `graph` has a [`Role::Gradient`] result for, as [`Role::Update`] results,

@@ -46,6 +46,23 @@ fn an_emitted_gradient_is_a_program() {
     assert_close(&folder.arrays("interpreted.npz"), &folder.arrays("model.npz"), 1e-4);
 }
 
+/// Like gradients they are those of a training step, unless asked otherwise.
+#[test]
+fn products_are_of_the_phase_that_gradients_are_of() {
+    let folder = Folder::new();
+    folder.write(
+        "dropping.net",
+        "model dropping {\n    input x: f32[3]\n    output y = dropout(x * x, 0.5)\n    loss sum(dropout(x * x, 0.5))\n}\n",
+    );
+    for stage in ["grad", "jvp", "hvp"] {
+        let draws = |phase: &str| {
+            let text = folder.succeed(&format!("dropping.net --emit={stage} --wrt x {phase}"));
+            text.contains("random.seed")
+        };
+        assert!(draws("") && draws("--phase training") && !draws("--phase inference"), "{stage}");
+    }
+}
+
 #[test]
 fn emitted_products_are_programs() {
     let folder = Folder::new();

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use gradc_train::{Array, Elements};
 use serde_json::Value;
 
 use crate::{Folder, assert_close, example};
@@ -106,6 +107,53 @@ fn a_training_that_was_killed_ends_with_the_same_bits() {
     let resumed = folder.succeed("train small.net --epochs 20 --checkpoint c.ck --resume --out parts.safetensors");
     assert!(resumed.contains("going on after step"), "{resumed}");
     assert_eq!(folder.read("whole.safetensors"), folder.read("parts.safetensors"));
+}
+
+/// Not on another part of the data, of which most was learned.
+#[test]
+fn what_was_held_out_is_what_is_measured_later() {
+    let folder = Folder::new();
+    let trained =
+        folder.succeed("train small.net --epochs 1 --seed 7 --split 0.3 --out w.safetensors --checkpoint c.ck");
+    let accuracy = trained.lines().find_map(|line| line.strip_prefix("held-out accuracy ")).expect("it is told");
+    for weights in ["w.safetensors", "c.ck"] {
+        let evaluated = folder.succeed(&format!("eval small.net --weights {weights}"));
+        assert!(evaluated.starts_with("539 examples\n"), "{evaluated}");
+        assert!(evaluated.ends_with(&format!("\naccuracy {accuracy}\n")), "{evaluated}\n{trained}");
+    }
+    let with = |arguments: &str| folder.succeed(&format!("eval small.net --weights w.safetensors {arguments}"));
+    assert!(with("--split 0.5").starts_with("899 examples\n"));
+    assert_ne!(with("--seed 8"), with(""));
+    assert!(with("--data digits.npz").starts_with("1797 examples\n"));
+    assert_eq!(with("--data digits.npz --split 0.3"), with(""));
+}
+
+#[test]
+fn training_goes_on_with_the_same_examples_compiled_the_same_way() {
+    let folder = Folder::new();
+    folder.examples("a.npz", 200);
+    let mut arrays = folder.arrays("a.npz");
+    let as_given: Vec<(&str, Array)> = arrays.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
+    folder.write_npz("renamed.npz", &as_given);
+    let pixels = arrays.remove("pixels").expect("the digits have pixels");
+    let (shape, elements) = pixels.into_parts();
+    let Elements::F32(mut numbers) = elements else { panic!("pixels are f32") };
+    numbers[1000] += 1.0;
+    arrays.insert("pixels".to_owned(), Array::new(shape, numbers).expect("the shape fits"));
+    let changed: Vec<(&str, Array)> = arrays.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
+    folder.write_npz("changed.npz", &changed);
+    folder.succeed("train small.net --data a.npz --epochs 1 --checkpoint c.ck");
+    for (arguments, message) in [
+        ("--data changed.npz", "the examples that are learned from are others"),
+        ("--data a.npz -O0", "-O is another one"),
+        ("--data a.npz --fp fast", "--fp"),
+    ] {
+        let run = folder.run(&format!("train small.net --epochs 2 --checkpoint c.ck --resume {arguments}"));
+        assert_eq!(run.code, Some(1), "{arguments}");
+        assert!(run.stderr.contains(message), "{arguments}: {}", run.stderr);
+    }
+    let resumed = folder.succeed("train small.net --data renamed.npz --epochs 2 --lr 0.1 --checkpoint c.ck --resume");
+    assert!(resumed.contains("epoch 2/2"), "{resumed}");
 }
 
 #[test]

@@ -74,6 +74,26 @@ fn results_have_the_types_of_the_model() {
     }
 }
 
+#[test]
+fn results_are_printed_to_the_last_digit_and_as_json_whatever_they_are() {
+    let folder = Folder::new();
+    folder.write(
+        "whole.net",
+        "model whole {\n    input k: i64[3]\n    input x: f32[3]\n    output n = k\n    output r = 1 / x\n    output b = cast(x, u8)\n}\n",
+    );
+    let array = |elements: Elements| Array::new(vec![3], elements).expect("the shape fits");
+    let whole = array(vec![i64::MAX, 9_007_199_254_740_993, -1].into());
+    folder.write_npz("in.npz", &[("k", whole), ("x", array(vec![0.0_f32, -0.0, 2.0].into()))]);
+    let text = folder.succeed("run whole.net --data in.npz");
+    assert!(text.contains("n : i64[3] = [9223372036854775807, 9007199254740993, -1]\n"), "{text}");
+    let json = folder.succeed("run whole.net --data in.npz --format json");
+    for data in
+        [r#""data":[9223372036854775807,9007199254740993,-1]"#, r#""data":["inf","-inf",0.5]"#, r#""data":[0,0,2]"#]
+    {
+        assert!(json.contains(data), "{data} is in\n{json}");
+    }
+}
+
 /// In double precision nothing is rounded to 16 bits, and so the gradients can be checked.
 #[test]
 fn a_model_in_mixed_precision_is_checked_in_double() {

@@ -8,6 +8,7 @@ use gradc_ir::ValueId;
 use super::Evaluator;
 use super::report::{error_at, extent_text, shape_text};
 use crate::int::{Int, shape_of};
+use crate::limits::MOST_POSITIONS;
 use crate::value::Tensor;
 
 impl<'a> Evaluator<'a> {
@@ -100,6 +101,17 @@ impl<'a> Evaluator<'a> {
         let shown: String = shape_text(extents).chars().take(120).collect();
         let diagnostic = error_at(codes::TENSOR_TOO_LARGE, message, place, format!("this would be `{shown}`"));
         self.report(super::report::explain_dims(diagnostic, &[extents]));
+        None
+    }
+
+    /// Reports an axis that is too long for its positions to be counted, or chosen from by indices.
+    pub(crate) fn countable(&mut self, extent: &Int, place: Span) -> Option<()> {
+        if extent.value() <= MOST_POSITIONS {
+            return Some(());
+        }
+        let message = "positions are counted along axes of at most 2^31";
+        let diagnostic = error_at(codes::TENSOR_TOO_LARGE, message, place, format!("this is {}", extent.value()));
+        self.report(super::report::explain_dims(diagnostic, &[std::slice::from_ref(extent)]));
         None
     }
 }

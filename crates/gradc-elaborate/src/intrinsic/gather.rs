@@ -12,6 +12,7 @@ pub(super) fn gather(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -
     let x = arguments.tensor(evaluator, 0)?;
     let indices = indices(evaluator, arguments, 1)?;
     let axis = arguments.axis(evaluator, 2, 0, x)?;
+    evaluator.countable(&x.extents[axis], arguments.place(0))?;
     let extents = [&x.extents[..axis], &indices.extents[..], &x.extents[axis + 1..]].concat();
     evaluator.checked(&extents, arguments.span)?;
     let id = evaluator.graph.gather(x.id, indices.id, axis);
@@ -23,6 +24,7 @@ pub(super) fn one_hot(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) 
     let indices = indices(evaluator, arguments, 0)?;
     let depth = arguments.extent(evaluator, 1)?;
     let dtype = arguments.dtype(evaluator, 2, DType::F32)?;
+    evaluator.countable(&depth, arguments.place(1))?;
     let extents = [&indices.extents[..], std::slice::from_ref(&depth)].concat();
     evaluator.checked(&extents, arguments.span)?;
     let id = evaluator.graph.one_hot(indices.id, depth.extent(), dtype);

@@ -1,9 +1,10 @@
 //! Tensors that depend on nothing, and recipes for parameters.
 
+use gradc_diagnostics::codes;
 use gradc_ir::{DType, TensorType};
 
 use super::{Arguments, InitKind};
-use crate::eval::Evaluator;
+use crate::eval::{Evaluator, error_at};
 use crate::int::shape_of;
 use crate::value::Value;
 
@@ -29,14 +30,28 @@ pub(super) fn filled(evaluator: &mut Evaluator<'_>, value: f64, arguments: &Argu
 
 /// `iota(n, type = i32)`: 0, 1, 2, …
 pub(super) fn iota(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
-    let extents = vec![arguments.extent(evaluator, 0)?];
+    let extent = arguments.extent(evaluator, 0)?;
     let dtype = arguments.dtype(evaluator, 1, DType::I32)?;
     if dtype == DType::Bool {
         return arguments.wrong(evaluator, 1, "a type of numbers");
     }
-    evaluator.checked(&extents, arguments.place(0))?;
+    evaluator.countable(&extent, arguments.place(0))?;
+    if !counts_to(dtype, extent.value() - 1) {
+        let message = format!("`{dtype}` does not hold every whole number from 0 to {}", extent.value() - 1);
+        let diagnostic =
+            error_at(codes::LITERAL_DOES_NOT_FIT, message, arguments.place(0), format!("this is {}", extent.value()));
+        evaluator.report(diagnostic.help(format!("`{}` does", DType::I32)));
+        return None;
+    }
+    let extents = vec![extent];
     let id = evaluator.graph.iota(0, &TensorType::new(dtype, shape_of(&extents)));
     Some(Value::Tensor(evaluator.tensor(id, extents, arguments.span)))
+}
+
+/// Whether a type holds `last` and every whole number before it. Where floats leave some out, they leave out one of any two
+/// that follow each other.
+fn counts_to(dtype: DType, last: i64) -> bool {
+    [last, last - 1].into_iter().all(|number| number < 0 || dtype.represents(number as f64))
 }
 
 /// `uniform(low, high)` and the like.

@@ -5,7 +5,7 @@
 use super::InputSpec;
 use super::error::DataErrorKind;
 use super::raw::RawColumn;
-use crate::array::{Array, element_count};
+use crate::array::{Array, ElementType, Elements, element_count};
 use crate::text::{List, quoted};
 use ::csv::{ByteRecord, ErrorKind, ReaderBuilder, Trim};
 use std::collections::BTreeMap;
@@ -33,6 +33,22 @@ pub enum CsvError {
         column: String,
         /// The field; empty where the value is missing.
         text: String,
+    },
+    /// A number that is larger than all that can be stored.
+    TooLarge {
+        /// The line of the row, from 1.
+        line: u64,
+        /// The name of the column.
+        column: String,
+        /// The field.
+        text: String,
+    },
+    /// A number for an input of integers that may have been rounded.
+    Rounded {
+        /// The line of the row, from 1.
+        line: u64,
+        /// The name of the column.
+        column: String,
     },
     /// The row of names has one name twice.
     DuplicateName {
@@ -79,6 +95,14 @@ impl fmt::Display for CsvError {
             CsvError::NotANumber { line, column, text } => {
                 write!(f, "line {line}, column `{column}`: `{text}` is not a number")
             }
+            CsvError::TooLarge { line, column, text } => {
+                write!(f, "line {line}, column `{column}`: `{text}` is larger than any number that can be stored")
+            }
+            CsvError::Rounded { line, column } => write!(
+                f,
+                "line {line}, column `{column}`: whole numbers beyond 2^53 are read exactly only where the whole column is \
+                 written in digits alone"
+            ),
             CsvError::DuplicateName { name } => write!(f, "two columns are named `{name}`"),
             CsvError::Elements { key, expected, found, first_missing } => {
                 write!(f, "input needs {expected} columns `{key}.0` to `{key}.{}`, ", expected.saturating_sub(1))?;
@@ -109,9 +133,37 @@ pub(super) struct Table {
 
 struct TableColumn {
     name: String,
-    values: Vec<f64>,
-    /// The first field that is not a number. It matters only if an input takes the column.
+    values: Numbers,
+    /// The first field that is no number. It matters only if an input takes the column.
     flaw: Option<CsvError>,
+}
+
+/// The numbers of a column.
+enum Numbers {
+    /// While all are whole numbers, exactly.
+    Whole(Vec<i64>),
+    Real(Vec<f64>),
+}
+
+impl Numbers {
+    fn push(&mut self, number: Number) {
+        match (&mut *self, number) {
+            (Numbers::Whole(values), Number::Whole(value)) => values.push(value),
+            (Numbers::Real(values), number) => values.push(number.real()),
+            (Numbers::Whole(values), Number::Real(value)) => {
+                let before = values.iter().map(|&value| value as f64);
+                *self = Numbers::Real(before.chain([value]).collect());
+            }
+        }
+    }
+
+    /// Rounded to the nearest, as the reader of a decimal rounds.
+    fn real(&self, row: usize) -> f64 {
+        match self {
+            Numbers::Whole(values) => values[row] as f64,
+            Numbers::Real(values) => values[row],
+        }
+    }
 }
 
 impl Table {
@@ -137,14 +189,20 @@ impl Table {
     fn push(&mut self, record: &ByteRecord, line: u64) {
         self.lines.push(line);
         for (column, field) in self.columns.iter_mut().zip(record.iter()) {
-            column.values.push(number(field).unwrap_or_else(|| {
-                column.flaw.get_or_insert_with(|| CsvError::NotANumber {
-                    line,
-                    column: column.name.clone(),
-                    text: shown(field),
-                });
-                f64::NAN
-            }));
+            let number = number(field).unwrap_or(Number::Real(f64::NAN));
+            let flaw: Option<fn(u64, String, String) -> CsvError> = match number {
+                Number::Real(value) if value.is_nan() => {
+                    Some(|line, column, text| CsvError::NotANumber { line, column, text })
+                }
+                Number::Real(value) if value.is_infinite() && field.iter().any(u8::is_ascii_digit) => {
+                    Some(|line, column, text| CsvError::TooLarge { line, column, text })
+                }
+                _ => None,
+            };
+            if let Some(flaw) = flaw {
+                column.flaw.get_or_insert_with(|| flaw(line, column.name.clone(), shown(field)));
+            }
+            column.values.push(number);
         }
     }
 
@@ -172,7 +230,8 @@ impl Table {
             found.push(columns.map(|columns| (key.clone(), columns)));
         }
         self.share_the_rest(inputs, &taken, &mut found)?;
-        found.into_iter().flatten().map(|(key, columns)| Ok(self.gather(key, &columns)?)).collect()
+        let found = found.into_iter().flatten().zip(inputs);
+        found.map(|((key, columns), input)| Ok(self.gather(key, &columns, input.dtype)?)).collect()
     }
 
     /// The columns that bear the name `key`, alone or with an index.
@@ -234,14 +293,29 @@ impl Table {
         Ok(())
     }
 
-    fn gather(&self, key: String, columns: &[usize]) -> Result<RawColumn, CsvError> {
+    /// Columns side by side: exactly, where an input of a type other than floats takes whole numbers.
+    fn gather(&self, key: String, columns: &[usize], dtype: ElementType) -> Result<RawColumn, CsvError> {
         if let Some(flaw) = columns.iter().find_map(|&column| self.columns[column].flaw.clone()) {
             return Err(flaw);
         }
         let rows = self.lines.len();
-        let values: Vec<f64> =
-            (0..rows).flat_map(|row| columns.iter().map(move |&column| self.columns[column].values[row])).collect();
-        let array = Array::new(vec![rows, columns.len()], values).expect("every column has a value in every row");
+        let places = (0..rows).flat_map(|row| columns.iter().map(move |&column| (row, &self.columns[column])));
+        let whole = |(row, column): (usize, &TableColumn)| match &column.values {
+            Numbers::Whole(values) => Some(values[row]),
+            Numbers::Real(_) => None,
+        };
+        let exactly = if dtype.is_float() { None } else { places.clone().map(whole).collect::<Option<Vec<i64>>>() };
+        let elements: Elements = match exactly {
+            Some(values) => values.into(),
+            None => {
+                let rounded = |(row, column): &(usize, &TableColumn)| is_rounded(column.values.real(*row));
+                if let Some((row, column)) = places.clone().find(rounded).filter(|_| !dtype.is_float()) {
+                    return Err(CsvError::Rounded { line: self.lines[row], column: column.name.clone() });
+                }
+                places.map(|(row, column)| column.values.real(row)).collect::<Vec<f64>>().into()
+            }
+        };
+        let array = Array::new(vec![rows, columns.len()], elements).expect("every column has a value in every row");
         Ok(RawColumn { key, array, intensities: false })
     }
 }
@@ -270,20 +344,56 @@ fn columns(first: &ByteRecord, named: bool) -> Result<Vec<TableColumn>, CsvError
         if !name.is_empty() && !names.insert(name.clone()) {
             return Err(CsvError::DuplicateName { name });
         }
-        columns.push(TableColumn { name, values: Vec::new(), flaw: None });
+        columns.push(TableColumn { name, values: Numbers::Whole(Vec::new()), flaw: None });
     }
     Ok(columns)
 }
 
+/// A number as a field has it.
+#[derive(Clone, Copy)]
+enum Number {
+    Whole(i64),
+    Real(f64),
+}
+
+impl Number {
+    fn real(self) -> f64 {
+        match self {
+            Number::Whole(value) => value as f64,
+            Number::Real(value) => value,
+        }
+    }
+}
+
+/// 2⁵³: an `f64` that is less is no other whole number rounded.
+const EXACT: f64 = (1_u64 << 53) as f64;
+
+/// Whether a number may have been another whole number of an `i64` before it was read as an `f64`.
+fn is_rounded(value: f64) -> bool {
+    value.abs() >= EXACT && value.abs() <= -(i64::MIN as f64)
+}
+
 /// The number in a field. NaN is none: it stands for a value that is missing.
-fn number(field: &[u8]) -> Option<f64> {
+fn number(field: &[u8]) -> Option<Number> {
     let text = std::str::from_utf8(field).ok()?;
     if text.eq_ignore_ascii_case("true") {
-        Some(1.0)
-    } else if text.eq_ignore_ascii_case("false") {
-        Some(0.0)
-    } else {
-        text.parse().ok().filter(|value: &f64| !value.is_nan())
+        return Some(Number::Whole(1));
+    }
+    if text.eq_ignore_ascii_case("false") {
+        return Some(Number::Whole(0));
+    }
+    if let Ok(value) = text.parse::<i64>()
+        && (value != 0 || !text.starts_with('-'))
+    {
+        return Some(Number::Whole(value));
+    }
+    let value: f64 = text.parse().ok()?;
+    // Not −0, which no integer is.
+    let whole = value.fract() == 0.0 && value.abs() < EXACT && (value != 0.0 || value.is_sign_positive());
+    match (value.is_nan(), whole) {
+        (true, _) => None,
+        (_, true) => Some(Number::Whole(value as i64)),
+        (_, false) => Some(Number::Real(value)),
     }
 }
 

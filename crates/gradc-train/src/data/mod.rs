@@ -67,6 +67,7 @@ pub(crate) use windows::Windows;
 
 use crate::array::{Array, ElementType, Elements};
 use crate::file;
+use crate::storage;
 use crate::vocabulary::Vocabulary;
 use csv::Table;
 use gradc_diagnostics::did_you_mean;
@@ -76,6 +77,7 @@ use raw::RawColumn;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
+use xxhash_rust::xxh3::Xxh3;
 
 /// What a model says about one of its inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +211,28 @@ impl Dataset {
             Contents::Columns(columns) => columns.iter().map(|(name, array)| (name.clone(), empty(array))).collect(),
             Contents::Windows(windows) => windows.empty_batch(room),
         }
+    }
+
+    /// A text that is the same for the same values in these rows.
+    pub(crate) fn digest(&self, rows: &[u32]) -> String {
+        /// Rows that are looked at together.
+        const AT_ONCE: usize = 1024;
+        let mut hash = Xxh3::new();
+        match &self.contents {
+            Contents::Columns(columns) => {
+                for (name, array) in columns {
+                    let shape = &array.shape()[1..];
+                    hash.update(format!("{name}: {}{shape:?};", array.dtype()).as_bytes());
+                    let mut some = Elements::with_capacity(array.dtype(), 0);
+                    for rows in rows.chunks(AT_ONCE) {
+                        some.copy_rows(array.elements(), shape.iter().product(), rows);
+                        hash.update(&storage::encode(&some));
+                    }
+                }
+            }
+            Contents::Windows(windows) => windows.digest(rows, &mut hash),
+        }
+        format!("{:032x}", hash.digest128())
     }
 
     /// Copies examples, in the order given, into the arrays that [`empty_batch`](Dataset::empty_batch) made.

@@ -4,6 +4,7 @@ use crate::array::{Array, ElementType, Elements};
 use crate::vocabulary::Vocabulary;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use xxhash_rust::xxh3::Xxh3;
 
 /// A sequence of class ids, and how examples are cut from it. A row is the position at which a window begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +115,22 @@ impl Windows {
     /// How many windows there are to learn from in the whole sequence.
     pub(crate) fn count(&self) -> usize {
         (self.characters() + 1 - self.window.length).div_ceil(self.stride)
+    }
+
+    /// Takes into a hash all that the windows that begin at `rows`, in ascending order, cover, and what is cut out of them.
+    pub(super) fn digest(&self, rows: &[u32], hash: &mut Xxh3) {
+        let bytes = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+        for (name, view) in &self.window.views {
+            hash.update(format!("{name}: {}{:?};", view.offset, view.shape).as_bytes());
+        }
+        let Some((&first, &last)) = rows.first().zip(rows.last()) else { return };
+        let relative: Vec<u32> = rows.iter().map(|row| row - first).collect();
+        hash.update(&bytes(&relative));
+        let covered = first as usize..last as usize + self.window.length;
+        match &self.ids {
+            Ids::Narrow(ids) => hash.update(&ids[covered]),
+            Ids::Wide(ids) => hash.update(&ids[covered].iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>()),
+        }
     }
 
     /// For each input an array of no examples with room for `capacity`.

@@ -1,7 +1,7 @@
 //! Tests of [`super`]: which columns an input takes, and what is said where there are none.
 
 use super::*;
-use crate::array::ElementType::{F32, I32};
+use crate::array::ElementType::{F32, F64, I32};
 use proptest::prelude::*;
 
 fn pixels(elements: usize) -> InputSpec {
@@ -19,7 +19,7 @@ fn bound(text: &str, inputs: &[InputSpec], mapping: &[(&str, &str)]) -> Result<V
         .map_err(|error| error.to_string())?
         .bind(inputs, &mapping)
         .map_err(|error| error.to_string())?;
-    Ok(columns.into_iter().map(|column| column.array.as_f64().unwrap().to_vec()).collect())
+    Ok(columns.into_iter().map(|column| column.array.convert(F64).unwrap().as_f64().unwrap().to_vec()).collect())
 }
 
 fn check(text: &str, inputs: &[InputSpec], mapping: &[(&str, &str)], expected: &[&[f64]]) {

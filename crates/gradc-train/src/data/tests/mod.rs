@@ -3,7 +3,7 @@
 mod text;
 
 use super::*;
-use ElementType::{Bool, F32, F64, I32};
+use ElementType::{Bool, F32, F64, I32, I64};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use std::io::Write;
@@ -207,6 +207,34 @@ fn csv_is_bound_by_name_and_its_errors_have_lines() {
         files.error("d.csv", &whole, &[]),
         "d.csv: line 2 of `x`: 0.5 (f64) is not a whole number, as i32 needs"
     );
+}
+
+#[test]
+fn csv_numbers_arrive_exactly_or_not_at_all() {
+    let big = "9007199254740993,0.1\n-9223372036854775808,2\n1e3,9007199254740993\n";
+    let files = Files::new().with("d.csv", big).with("halves.csv", "9007199254740993\n0.5\n");
+    let files = files.with("large.csv", "1\n1e400\n").with("infinite.csv", "inf\n-Infinity\n-0\n");
+    let id = |dtype| [InputSpec::new("id", dtype, vec![]), InputSpec::new("x", F64, vec![])];
+    let loaded = files.load("d.csv", &id(I64), &[]).unwrap().train;
+    assert_eq!(loaded.column("id"), Some(&Array::from_vec(vec![9_007_199_254_740_993_i64, i64::MIN, 1000])));
+    assert_eq!(loaded.column("x"), Some(&Array::from_vec(vec![0.1, 2.0, 9_007_199_254_740_992.0])));
+    // A float takes the nearest, as of any decimal.
+    let rounded = files.load("d.csv", &id(F64), &[]).unwrap().train;
+    assert_eq!(rounded.column("id").unwrap().as_f64().unwrap()[0], 9_007_199_254_740_992.0);
+    let only = |dtype| [InputSpec::new("id", dtype, vec![])];
+    assert_eq!(
+        files.error("halves.csv", &only(I64), &[]),
+        "halves.csv: line 1, column `0`: whole numbers beyond 2^53 are read exactly only where the whole column is written \
+         in digits alone"
+    );
+    assert_eq!(
+        files.error("large.csv", &only(F64), &[]),
+        "large.csv: line 2, column `0`: `1e400` is larger than any number that can be stored"
+    );
+    let infinite = files.load("infinite.csv", &only(F32), &[]).unwrap().train;
+    let column = infinite.column("id").unwrap().as_f32().unwrap();
+    assert_eq!(column, [f32::INFINITY, f32::NEG_INFINITY, 0.0]);
+    assert!(column[2].is_sign_negative());
 }
 
 #[test]
