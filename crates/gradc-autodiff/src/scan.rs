@@ -61,8 +61,12 @@ pub(crate) fn pull_back(
             }
             Some(slice) if scan.is_sequence(i) => stacks.push((i, name, slice)),
             Some(share) => {
-                let first = zeros(graph, derived.graph.ty(inputs[i]));
-                let sum = derived.input(&format!("sum_{name}"), graph.ty(first).clone());
+                // Over many steps, a sum of 16 bits would stall.
+                let ty = derived.graph.ty(inputs[i]);
+                let first = zeros(graph, &ty.with_dtype(ty.dtype.arithmetic()));
+                let ty = graph.ty(first).clone();
+                let share = derived.graph.cast(share, ty.dtype);
+                let sum = derived.input(&format!("sum_{name}"), ty);
                 derived.carries.push((sum, first));
                 let next = derived.graph.add(sum, share);
                 carries.push((i, name, next));
@@ -75,7 +79,8 @@ pub(crate) fn pull_back(
         let loop_ =
             derived.build(graph, value, &scan, !scan.reverse, all.iter().map(|(_, name, v)| (name.clone(), *v)));
         for (index, &(i, ..)) in all.iter().enumerate().filter(|(_, (i, ..))| wanted[*i]) {
-            contributions[i] = Some(graph.scan_result(loop_, index));
+            let found = graph.scan_result(loop_, index);
+            contributions[i] = Some(graph.cast(found, graph.dtype(graph.operands(value)[i])));
         }
     }
     contributions

@@ -8,7 +8,8 @@ use crate::{custom, scan};
 
 /// Appends the reverse-mode derivative: given cotangents of some values, those of each of `wrt`, or none.
 ///
-/// Cotangents that meet are added in the order of the sweep: later users first.
+/// Cotangents that meet are added in the order of the sweep: later users first. Those of 16 bits are added in `f32`, and
+/// their sum is rounded once.
 pub(crate) fn pull_back(
     graph: &mut Graph,
     rules: &Rules<'_>,
@@ -27,8 +28,9 @@ pub(crate) fn pull_back(
         if graph.as_scan(value).is_some() {
             if between[value.index()] {
                 let of_results = results(graph, value, between.len()).into_iter();
-                let of_results: Vec<Option<ValueId>> =
-                    of_results.map(|result| Some(cotangents[result?.index()].as_ref()?.0)).collect();
+                let of_results: Vec<Option<ValueId>> = of_results
+                    .map(|result| Some(rounded(graph, &mut cotangents[result?.index()], result?)?.0))
+                    .collect();
                 if of_results.iter().any(Option::is_some) {
                     graph.set_origin(graph.node(value).origin);
                     let contributions = scan::pull_back(graph, rules, value, &of_results, &wanted);
@@ -41,7 +43,7 @@ pub(crate) fn pull_back(
             }
             continue;
         }
-        let Some((cotangent, mask)) = cotangents[value.index()].clone() else { continue };
+        let Some((cotangent, mask)) = rounded(graph, &mut cotangents[value.index()], value) else { continue };
         name_after(graph, value, cotangent, "d_");
         if let Some(own) = graph.as_custom(value) {
             graph.set_origin(graph.node(value).origin);
@@ -66,15 +68,24 @@ pub(crate) fn pull_back(
         }
     }
     graph.set_origin(Origin::default());
-    wrt.iter().map(|value| cotangents[value.index()].as_ref().map(|(cotangent, _)| *cotangent)).collect()
+    wrt.iter().map(|&value| Some(rounded(graph, &mut cotangents[value.index()], value)?.0)).collect()
 }
 
-/// Adds a part of a cotangent to what there is of it.
+/// The cotangent of a value, in its element type.
+fn rounded(graph: &mut Graph, slot: &mut Option<(ValueId, Mask)>, value: ValueId) -> Option<(ValueId, Mask)> {
+    let (sum, _) = slot.as_mut()?;
+    *sum = graph.cast(*sum, graph.dtype(value));
+    slot.clone()
+}
+
+/// Adds a part of a cotangent to what there is of it. A sum is of the type that its elements are computed in.
 fn receive(graph: &mut Graph, slot: &mut Option<(ValueId, Mask)>, part: ValueId, mask: Mask) {
     *slot = Some(match slot.take() {
         None => (part, mask),
         Some((sum, known)) => {
             let mask = known.of_sum(&mask, graph);
+            let dtype = graph.dtype(part).arithmetic();
+            let (sum, part) = (graph.cast(sum, dtype), graph.cast(part, dtype));
             (graph.add(sum, part), mask)
         }
     });

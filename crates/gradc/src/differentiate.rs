@@ -1,7 +1,11 @@
 //! The derivative that a goal asks for.
 //!
 //! What it is of, and by what, is looked up by name before the graph is stabilised, which renumbers it: until the
-//! derivative is written, the values are held on to as results.
+//! derivative is written, the values are held on to as results. Which parameters have a gradient is decided then, too: where
+//! stabilising finds that the loss does not depend on one after all, the gradient is zeros and not absent, so that what a
+//! training step does to a parameter does not depend on how much is optimised.
+
+use std::collections::BTreeSet;
 
 use gradc_autodiff::Rules;
 use gradc_ir::{Graph, LeafKind, Role, ValueId};
@@ -32,6 +36,14 @@ pub(crate) fn mark(graph: &mut Graph, goal: &Goal) -> Result<(), GoalError> {
     Ok(())
 }
 
+/// The names of the parameters that have a gradient: those that the loss depends on.
+pub(crate) fn trained(graph: &Graph) -> BTreeSet<String> {
+    let Some(loss) = graph.loss() else { return BTreeSet::new() };
+    let all = parameters(graph);
+    let reached = gradc_autodiff::reached(graph, loss, &values(&all));
+    all.into_iter().zip(reached).filter(|(_, reached)| *reached).map(|((name, _), _)| name).collect()
+}
+
 /// An output, the loss, or another value of this name.
 fn find_result(graph: &Graph, name: &str) -> Result<ValueId, GoalError> {
     let is_it = |role: Role, own: &str| own == name || role == Role::Loss && name == "loss";
@@ -60,14 +72,20 @@ fn values(named: &Named) -> Vec<ValueId> {
     named.iter().map(|&(_, value)| value).collect()
 }
 
-/// Appends the derivative that `goal` asks for, of what is marked and by what is marked.
-pub(crate) fn append(graph: &mut Graph, goal: &Goal, rules: &Rules<'_>) -> Result<(), GoalError> {
+/// Appends the derivative that `goal` asks for, of what is marked and by what is marked; a gradient is also by the parameters
+/// called `trained`.
+pub(crate) fn append(
+    graph: &mut Graph,
+    goal: &Goal,
+    rules: &Rules<'_>,
+    trained: &BTreeSet<String>,
+) -> Result<(), GoalError> {
     let (of, wrt) = (unmark(graph, OF), unmark(graph, WRT));
     match goal {
         Goal::Vjp { .. } => append_vjp(graph, rules, &of, &or_parameters(graph, wrt)),
         Goal::Jvp { .. } => append_jvp(graph, rules, &or_results(graph, of), &or_parameters(graph, wrt)),
         Goal::Hvp { .. } => append_hvp(graph, rules, &or_parameters(graph, wrt))?,
-        Goal::Gradient { .. } | Goal::Training(_) => append_gradient(graph, rules, wrt)?,
+        Goal::Gradient { .. } | Goal::Training(_) => append_gradient(graph, rules, trained, wrt)?,
         Goal::Outputs | Goal::Forward => {}
     }
     Ok(())
@@ -93,25 +111,24 @@ fn or_results(graph: &Graph, of: Named) -> Named {
     floats.map(|output| (output.name.to_string(), output.value)).collect()
 }
 
-/// The derivative of the loss by every parameter it depends on, and by `wrt`.
-fn append_gradient(graph: &mut Graph, rules: &Rules<'_>, wrt: Named) -> Result<(), GoalError> {
+/// The derivative of the loss by every parameter that is trained, and by `wrt`.
+fn append_gradient(
+    graph: &mut Graph,
+    rules: &Rules<'_>,
+    trained: &BTreeSet<String>,
+    wrt: Named,
+) -> Result<(), GoalError> {
     if graph.outputs_of(Role::Gradient).next().is_some() && wrt.is_empty() {
         return Ok(());
     }
     let loss = graph.loss().ok_or(GoalError::NoLoss)?;
     let mut targets = parameters(graph);
-    let asked_from = targets.len();
+    targets.retain(|(name, _)| trained.contains(name));
     targets.extend(wrt.into_iter().filter(|(name, _)| graph.find_leaf(LeafKind::Param, name).is_none()));
     let derivative = rules.gradient(graph, loss, &values(&targets));
     *graph = derivative.graph;
     graph.retain_outputs(|output| output.role != Role::Gradient);
-    for (i, ((name, value), cotangent)) in targets.into_iter().zip(derivative.cotangents).enumerate() {
-        // Asked for by name, an absent gradient is answered with the zero that it is; unasked, it stays an absence.
-        let cotangent = cotangent.or_else(|| (i >= asked_from).then(|| graph.full_like(value, 0.0)));
-        if let Some(cotangent) = cotangent {
-            graph.add_output(Role::Gradient, name, cotangent);
-        }
-    }
+    add(graph, Role::Gradient, &targets, derivative.cotangents);
     Ok(())
 }
 

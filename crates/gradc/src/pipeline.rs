@@ -248,6 +248,7 @@ pub fn lower_by(
         Some(float) => forward.in_precision(float),
         None => forward.settled(),
     };
+    let trained = differentiate::trained(&graph);
     let wants_reasons = observer.wants_reasons();
     let (mut of_stabilising, mut of_simplifying) = (None, None);
     let mut pass = |stage: Stage, graph: &mut Graph, run: &mut dyn FnMut(&mut Graph) -> Result<Made, GoalError>| {
@@ -279,7 +280,8 @@ pub fn lower_by(
         *graph = simplified.graph;
         Ok(Made::Simplified(simplified.report))
     })?;
-    let mut differentiate = |graph: &mut Graph| differentiate::append(graph, goal, rules).map(|()| Made::Changed);
+    let mut differentiate =
+        |graph: &mut Graph| differentiate::append(graph, goal, rules, &trained).map(|()| Made::Changed);
     match goal {
         Goal::Outputs | Goal::Forward => {}
         Goal::Gradient { .. } | Goal::Vjp { .. } | Goal::Jvp { .. } | Goal::Hvp { .. } => {

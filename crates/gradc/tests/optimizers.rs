@@ -284,3 +284,40 @@ fn parameters_of_both_precisions_are_trained_together() {
         assert!(both.iter().zip(alone).all(|(both, alone)| (both - alone).abs() < 1e-6), "{both:?}, not {alone:?}");
     }
 }
+
+/// Stabilising finds that the loss does not depend on `w`. Weight decay takes from it at every level all the same.
+#[test]
+fn how_much_is_optimised_does_not_decide_what_is_trained() {
+    let source = "
+        model m {
+            input x: f32[4, 3]
+            param w: [3] = ones
+            param u: [3] = ones
+            param unused: [3] = ones
+            let c = x > 0
+            let h = select(c, select(c, x * u, x * w), x * u)
+            output y = unused
+            loss mean(square(sum(h, axis = 1)))
+        }
+    ";
+    let model = Program::from_source("m.net", source).and_then(|program| program.only_model()).expect("a model");
+    let optimizer = Optimizer::AdamW { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.5 };
+    let x = Tensor::from_numbers(&TensorType::new(DType::F32, [4, 3]), (0..12).map(|i| f64::from(i) / 5.0 - 1.0));
+    let x = x.expect("twelve numbers");
+    let trained = |level: Level| {
+        let options = Options { level, mode: Mode::Strict, ..Options::default() };
+        let mut executable = model.compile(&Goal::Training(plain(optimizer)), &options).expect("it compiles");
+        let mut state = executable.initial_state(0);
+        for step in 1..=STEPS {
+            executable.run_training(&mut state, &[("x", x.view())], 0.1, step).expect("the input fits");
+        }
+        let kept: Vec<String> = state.optimizer().map(|(name, _)| name.to_owned()).collect();
+        (kept, parameters(&state))
+    };
+    let (kept, expected) = trained(Level::None);
+    assert!(kept.iter().any(|name| name.ends_with('w')) && expected["w"][0] < 0.9, "{kept:?} {expected:?}");
+    assert_eq!(expected["unused"], [1.0; 3]);
+    for level in [Level::from_number(1), Level::Full] {
+        assert_eq!(trained(level), (kept.clone(), expected.clone()), "{level:?}");
+    }
+}

@@ -310,3 +310,43 @@ fn a_model_of_16_bits_is_the_interpreters() {
         }
     }
 }
+
+/// What many uses of a parameter contribute to its gradient is added up like any other sum.
+#[test]
+fn gradients_of_16_bits_do_not_stall() {
+    let steps = "input x: H[2000, 3]
+        param w: H[3] = ones
+        let s = full([3], 0.0, f32)
+        scan x_t in x { s = s + cast(tanh(w * x_t), f32) }
+        loss sum(s)";
+    let unrolled = "input x: H[3]
+        param w: H[3] = ones
+        let s = full([3], 0.0, f32)
+        for i in 0..600 { s = s + cast(tanh(w * x + i * 0.0001), f32) }
+        loss sum(s)";
+    for (text, x_type) in [(steps, vec![2000, 3]), (unrolled, vec![3])] {
+        let gradient = |half: &str, options: &Options| {
+            let source = format!("model m {{ {} }}", text.replace('H', half));
+            let program = Program::from_source("types.net", &source).unwrap_or_else(|error| panic!("{error}"));
+            let model = program.only_model().unwrap_or_else(|error| panic!("{error}"));
+            let goal = Goal::Gradient { wrt: Vec::new() };
+            let mut executable = model.compile(&goal, options).unwrap_or_else(|error| panic!("{error}"));
+            let mut state = executable.initial_state(0);
+            let x = TensorType { dtype: model.inputs().next().expect("an input").1.dtype, shape: x_type[..].into() };
+            let x = Tensor::filled(&x, 0.01);
+            executable.run(&mut state, &[("x", x.view())]).unwrap_or_else(|error| panic!("{error}"));
+            executable.result(Role::Gradient, "w").expect("it has a gradient").numbers()
+        };
+        let expected = gradient("f32", &Options::default());
+        for (half, level) in [("bf16", Level::None), ("bf16", Level::Full), ("f16", Level::None), ("f16", Level::Full)]
+        {
+            let found = gradient(half, &Options { level, ..Options::default() });
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(
+                    (found - expected).abs() <= 1e-2 * expected,
+                    "{half}, {level:?}: {found}, not {expected}\n{text}"
+                );
+            }
+        }
+    }
+}
