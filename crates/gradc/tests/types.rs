@@ -350,3 +350,73 @@ fn gradients_of_16_bits_do_not_stall() {
         }
     }
 }
+
+/// Squares of f16 numbers are soon beyond its range, and averages in bf16 stand still.
+#[test]
+fn the_prelude_computes_16_bits_in_32() {
+    let source = "model m {
+        input a: f16[300, 400]
+        input rows: f16[2, 3]
+        input image: f16[2, 2, 1]
+        input same: f16[1, 4]
+        output length = norm(a)
+        output deviation = std(a * 300)
+        output rms = rms_norm(rows, affine = false)
+        output centred = layer_norm(rows, affine = false)
+        output pooled = avg_pool2d(image, 2)
+        output alike = layer_norm(same, affine = false)
+        output angle = cosine_similarity(rows, rows)
+        loss cast(sum(layer_norm(same, affine = false) * 3), f32)
+    }";
+    let program = Program::from_source("types.net", source).unwrap_or_else(|error| panic!("{error}"));
+    let model = program.only_model().unwrap_or_else(|error| panic!("{error}"));
+    let numbers = |shape: &[usize], f: &dyn Fn(usize) -> f64| {
+        let ty = TensorType { dtype: DType::F16, shape: shape.into() };
+        Tensor::from_numbers(&ty, (0..ty.shape.elements()).map(f)).expect("as many numbers as elements")
+    };
+    let a = numbers(&[300, 400], &|i| if i % 2 == 0 { 1.0 } else { -1.0 });
+    let rows = numbers(&[2, 3], &|i| [300.0, 400.0, 0.0, -500.0, 20.0, 600.0][i]);
+    let (image, same) = (numbers(&[2, 2, 1], &|_| 30000.0), numbers(&[1, 4], &|_| 0.0));
+    let inputs = [("a", a.view()), ("rows", rows.view()), ("image", image.view()), ("same", same.view())];
+    for level in LEVELS {
+        let goal = Goal::Gradient { wrt: vec!["same".to_owned()] };
+        let options = Options { level, ..Options::default() };
+        let mut executable = model.compile(&goal, &options).unwrap_or_else(|error| panic!("{error}"));
+        let mut state = executable.initial_state(0);
+        executable.run(&mut state, &inputs).unwrap_or_else(|error| panic!("{error}"));
+        let output = |name: &str| executable.result(Role::Output, name).expect("an output").numbers();
+        let near = |name: &str, expected: &[f64]| {
+            let found = output(name);
+            let close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2e-3 * b.abs().max(1.0));
+            assert!(close && found.len() == expected.len(), "{name}, {level:?}: {found:?}, not {expected:?}");
+        };
+        near("length", &[346.41]);
+        near("deviation", &[300.0]);
+        near("rms", &[1.0392, 1.3856, 0.0, -1.1091, 0.0444, 1.3309]);
+        near("centred", &[0.3922, 0.9806, -1.3728, -1.2019, -0.0445, 1.2464]);
+        near("pooled", &[30000.0]);
+        near("alike", &[0.0; 4]);
+        near("angle", &[1.0, 1.0]);
+        let gradient = executable.result(Role::Gradient, "same").expect("it was asked for").numbers();
+        assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
+    }
+}
+
+/// A running mean of bf16 inputs comes to the mean.
+#[test]
+fn statistics_of_16_bits_do_not_stall() {
+    let source = "model m {
+        input x: bf16[4, 2]
+        loss cast(sum(batch_norm(x)), f32)
+    }";
+    let program = Program::from_source("types.net", source).unwrap_or_else(|error| panic!("{error}"));
+    let model = program.only_model().unwrap_or_else(|error| panic!("{error}"));
+    let mut step = model.compile_training(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let x = Tensor::from_numbers(&TensorType::new(DType::Bf16, [4, 2]), [9.5, 10.0, 10.0, 10.5, 9.5, 10.5, 11.0, 9.0]);
+    let x = x.expect("eight numbers");
+    for _ in 0..200 {
+        step.run(&[("x", x.view())]).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let mean = step.state().get("batch_norm.0.running_mean").expect("it has a running mean").numbers();
+    assert!(mean.iter().all(|mean| (mean - 10.0).abs() < 1e-3), "{mean:?}");
+}
