@@ -5,7 +5,7 @@
 //! original keep their numbers.
 //!
 //! This crate names no operator but addition, which sums cotangents that meet, `select`, which keeps those of branches not
-//! taken at zero, the loop, whose derivative is a loop around the derivative of its body, and the value with a rule of the
+//! taken at zero, the loop, whose derivative is a loop around the derivative of its body, and values with a rule of the
 //! program's own. Every rule is the operator's own ([`gradc_ir::OpDef::derivative`]), unless other [`Rules`] are given, and is
 //! closed over the operators, so what comes out can be differentiated again, to any order.
 //!
@@ -28,7 +28,7 @@
 use std::sync::Arc;
 
 use gradc_ir::op::custom::Custom;
-use gradc_ir::{Body, Graph, ValueId};
+use gradc_ir::{Graph, ValueId};
 
 mod custom;
 mod mask;
@@ -37,6 +37,7 @@ mod rules;
 mod scan;
 mod sweep;
 
+pub use custom::Transpose;
 pub use rules::Rules;
 
 /// A graph with its reverse-mode derivative appended.
@@ -125,11 +126,9 @@ impl Rules<'_> {
         Tangents { graph: result, inputs: seeds.into_iter().map(|(_, input)| input).collect(), tangents }
     }
 
-    /// The transpose of a program's own rule as a function of the inputs that the rule has and of a tangent for each operand
-    /// that it gives a cotangent; none where the rule does not depend on its cotangent. Its one result is the tangent of the
-    /// value.
-    pub fn transpose(&self, custom: &Custom) -> Option<Body> {
-        custom::transposed(self, custom, &(0..custom.wrt).collect::<Vec<_>>())
+    /// The transpose of a program's own rule, as all operands move that it gives a cotangent.
+    pub fn transpose(&self, custom: &Custom) -> Transpose {
+        Transpose::new(self, custom, &(0..custom.wrt).collect::<Vec<_>>())
     }
 
     /// As [`hvp`](fn@hvp), by these rules.

@@ -9,7 +9,7 @@
 //! This holds along chains of elementwise operators, which keep elements in their places, and is only written where an
 //! operator of the chain can leave the finite numbers ([`Domain::unbounded`](gradc_ir::Domain)).
 
-use gradc_ir::{Body, Class, Graph, ValueId};
+use gradc_ir::{Body, Class, Graph, Op, ValueId};
 use smallvec::SmallVec;
 
 /// A truth value, and whether it is where it holds or where it does not that a cotangent is not zero.
@@ -87,15 +87,19 @@ pub(crate) fn may_be_infinite(graph: &Graph) -> Vec<bool> {
 
 /// Whether an operator keeps elements in their places, and so does its derivative.
 fn is_elementwise(graph: &Graph, value: ValueId) -> bool {
-    match graph.as_custom(value) {
-        Some(custom) => custom
-            .rule
-            .graph()
-            .values()
-            .filter_map(|value| custom.rule.graph().op(value))
-            .all(|op| matches!(op.def.class, Class::Elementwise | Class::Source)),
+    let ruled = graph.as_result(value).map_or(value, |(packed, _)| packed);
+    match graph.as_custom(ruled) {
+        Some(custom) => keeps_places(custom.rule.graph()),
         None => graph.op(value).is_some_and(|op| op.def.class == Class::Elementwise),
     }
+}
+
+/// Whether all values of a rule have one shape, and each element depends only on elements at its own index.
+fn keeps_places(rule: &Graph) -> bool {
+    let mut shapes = rule.values().map(|value| rule.shape(value));
+    let shape = shapes.next();
+    let in_place = |op: &Op| matches!(op.def.class, Class::Elementwise | Class::Source);
+    shapes.all(|other| Some(other) == shape) && rule.values().filter_map(|value| rule.op(value)).all(in_place)
 }
 
 /// Whether a rule can leave the finite numbers.

@@ -35,7 +35,7 @@ pub(crate) fn least(
     for value in graph.values().filter(|value| needed[value.index()]) {
         let weight = match supply(value) {
             Some(Supply::Free) => 0,
-            _ if graph.as_scan(value).is_some() => UNBOUNDED,
+            _ if graph.is_packed(value) => UNBOUNDED,
             _ => weight(graph, value, made),
         };
         network.connect(before(value), after(value), weight);
@@ -65,7 +65,8 @@ fn weight(graph: &Graph, value: ValueId, made: usize) -> u64 {
 /// Whether a value is not to be computed again.
 fn is_dear(graph: &Graph, value: ValueId) -> bool {
     let class = graph.op(value).map(|op| op.def.class);
-    matches!(class, Some(Class::Contract | Class::Reduce | Class::Accumulate)) || graph.as_scan_result(value).is_some()
+    let of_loop = || graph.as_result(value).is_some_and(|(packed, _)| graph.as_scan(packed).is_some());
+    matches!(class, Some(Class::Contract | Class::Reduce | Class::Accumulate)) || of_loop()
 }
 
 /// A network of pipes.

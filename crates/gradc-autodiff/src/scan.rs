@@ -79,7 +79,7 @@ pub(crate) fn pull_back(
         let loop_ =
             derived.build(graph, value, &scan, !scan.reverse, all.iter().map(|(_, name, v)| (name.clone(), *v)));
         for (index, &(i, ..)) in all.iter().enumerate().filter(|(_, (i, ..))| wanted[*i]) {
-            let found = graph.scan_result(loop_, index);
+            let found = graph.result_of(loop_, index);
             contributions[i] = Some(graph.cast(found, graph.dtype(graph.operands(value)[i])));
         }
     }
@@ -130,7 +130,7 @@ pub(crate) fn push_forward(
     if !all.is_empty() {
         let loop_ = derived.build(graph, value, &scan, scan.reverse, all.iter().map(|(_, name, v)| (name.clone(), *v)));
         for (position, &(index, ..)) in all.iter().enumerate() {
-            moved[index] = Some(graph.scan_result(loop_, position));
+            moved[index] = Some(graph.result_of(loop_, position));
         }
     }
     moved
@@ -310,7 +310,7 @@ impl Derived {
             Place::Sequence(input) => Some(outer[input]),
             Place::Constant => None,
             Place::Stack(index) => {
-                let stack = graph.scan_result(value, index);
+                let stack = graph.result_of(value, index);
                 if let (None, Some(name)) = (graph.value_name(stack), self.graph.value_name(kept)) {
                     graph.set_value_name(stack, name.clone());
                 }

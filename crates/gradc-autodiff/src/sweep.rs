@@ -25,47 +25,33 @@ pub(crate) fn pull_back(
     }
     for value in (0..between.len()).rev().map(ValueId::from_index) {
         let wanted: Vec<bool> = graph.operands(value).iter().map(|operand| between[operand.index()]).collect();
-        if graph.as_scan(value).is_some() {
+        if graph.is_packed(value) {
+            let of_results = results(graph, value, between.len()).into_iter();
+            let of_results: Vec<Option<(ValueId, Mask)>> =
+                of_results.map(|result| rounded(graph, &mut cotangents[result?.index()], result?)).collect();
+            // What all of them are zero in, what is made of them together is zero in.
+            let masks = of_results.iter().flatten().map(|(_, mask)| mask.clone());
+            let Some(mask) = masks.reduce(|all, mask| all.of_sum(&mask, graph)) else { continue };
             if between[value.index()] {
-                let of_results = results(graph, value, between.len()).into_iter();
-                let of_results: Vec<Option<ValueId>> = of_results
-                    .map(|result| Some(rounded(graph, &mut cotangents[result?.index()], result?)?.0))
-                    .collect();
-                if of_results.iter().any(Option::is_some) {
-                    graph.set_origin(graph.node(value).origin);
-                    let contributions = scan::pull_back(graph, rules, value, &of_results, &wanted);
-                    for (position, contribution) in contributions.into_iter().enumerate() {
-                        let Some(contribution) = contribution else { continue };
-                        let operand = graph.operands(value)[position];
-                        receive(graph, &mut cotangents[operand.index()], contribution, Mask::default());
-                    }
-                }
+                let given: Vec<Option<ValueId>> =
+                    of_results.iter().map(|result| result.as_ref().map(|(cotangent, _)| *cotangent)).collect();
+                graph.set_origin(graph.node(value).origin);
+                let contributions = match graph.as_custom(value) {
+                    Some(own) => custom::pull_back(graph, value, &own, &given, &wanted),
+                    None => scan::pull_back(graph, rules, value, &given, &wanted),
+                };
+                distribute(graph, &mut cotangents, value, &suspect, &mask, contributions);
             }
             continue;
         }
         let Some((cotangent, mask)) = rounded(graph, &mut cotangents[value.index()], value) else { continue };
         name_after(graph, value, cotangent, "d_");
-        if let Some(own) = graph.as_custom(value) {
-            graph.set_origin(graph.node(value).origin);
-            let contributions = custom::pull_back(graph, value, &own, cotangent, &wanted);
-            for (position, contribution) in contributions.into_iter().enumerate() {
-                let Some(contribution) = contribution else { continue };
-                let operand = graph.operands(value)[position];
-                let (contribution, mask) = carried(graph, value, &suspect, &mask, contribution);
-                receive(graph, &mut cotangents[operand.index()], contribution, mask);
-            }
-            continue;
-        }
         let Some(Derivative::Rules { vjp, .. }) = rules.of(graph, value) else { continue };
         graph.set_origin(graph.node(value).origin);
         let mut rule = Vjp::new(graph, value, cotangent, &wanted);
         vjp(&mut rule);
-        for (position, contribution) in rule.finish().into_iter().enumerate() {
-            let Some(contribution) = contribution else { continue };
-            let operand = graph.operands(value)[position];
-            let (contribution, mask) = carried(graph, value, &suspect, &mask, contribution);
-            receive(graph, &mut cotangents[operand.index()], contribution, mask);
-        }
+        let contributions = rule.finish();
+        distribute(graph, &mut cotangents, value, &suspect, &mask, contributions);
     }
     graph.set_origin(Origin::default());
     wrt.iter().map(|&value| Some(rounded(graph, &mut cotangents[value.index()], value)?.0)).collect()
@@ -76,6 +62,23 @@ fn rounded(graph: &mut Graph, slot: &mut Option<(ValueId, Mask)>, value: ValueId
     let (sum, _) = slot.as_mut()?;
     *sum = graph.cast(*sum, graph.dtype(value));
     slot.clone()
+}
+
+/// Adds what each operand of `value` receives to its cotangent. `mask` says where that of the value was zero.
+fn distribute(
+    graph: &mut Graph,
+    cotangents: &mut [Option<(ValueId, Mask)>],
+    value: ValueId,
+    suspect: &[bool],
+    mask: &Mask,
+    contributions: impl IntoIterator<Item = Option<ValueId>>,
+) {
+    for (position, contribution) in contributions.into_iter().enumerate() {
+        let Some(contribution) = contribution else { continue };
+        let operand = graph.operands(value)[position];
+        let (contribution, mask) = carried(graph, value, suspect, mask, contribution);
+        receive(graph, &mut cotangents[operand.index()], contribution, mask);
+    }
 }
 
 /// Adds a part of a cotangent to what there is of it. A sum is of the type that its elements are computed in.
@@ -111,37 +114,29 @@ pub(crate) fn push_forward(
         let operands: Vec<Option<ValueId>> =
             graph.operands(value).iter().map(|operand| tangents[operand.index()]).collect();
         graph.set_origin(graph.node(value).origin);
-        match derivative {
-            Derivative::Body if graph.as_scan(value).is_some() => {
-                if operands.iter().all(Option::is_none) {
-                    continue;
-                }
-                let found = scan::push_forward(graph, rules, value, &operands);
-                let results = results(graph, value, between.len());
-                for (result, tangent) in results.into_iter().zip(found) {
-                    if let (Some(result), Some(tangent)) = (result.filter(|v| between[v.index()]), tangent) {
-                        meet(graph, &mut tangents[result.index()], tangent);
-                        name_after(graph, result, tangent, "t_");
-                    }
-                }
-            }
-            Derivative::Body | Derivative::Rules { .. } if operands.iter().any(Option::is_some) => {
-                let found = match (derivative, graph.as_custom(value)) {
-                    (_, Some(own)) => custom::push_forward(graph, rules, value, &own, &operands),
-                    (Derivative::Rules { jvp, .. }, None) => {
-                        let mut rule = Jvp::new(graph, value, &operands);
-                        jvp(&mut rule);
-                        rule.finish()
-                    }
-                    _ => None,
-                };
-                let Some(tangent) = found else { continue };
-                meet(graph, &mut tangents[value.index()], tangent);
-                if let Some(tangent) = tangents[value.index()] {
-                    name_after(graph, value, tangent, "t_");
+        if operands.iter().all(Option::is_none) {
+            continue;
+        }
+        if graph.is_packed(value) {
+            let found = match graph.as_custom(value) {
+                Some(own) => custom::push_forward(graph, rules, value, &own, &operands),
+                None => scan::push_forward(graph, rules, value, &operands),
+            };
+            let results = results(graph, value, between.len());
+            for (result, tangent) in results.into_iter().zip(found) {
+                if let (Some(result), Some(tangent)) = (result.filter(|v| between[v.index()]), tangent) {
+                    meet(graph, &mut tangents[result.index()], tangent);
+                    name_after(graph, result, tangent, "t_");
                 }
             }
-            _ => {}
+        } else if let Derivative::Rules { jvp, .. } = derivative {
+            let mut rule = Jvp::new(graph, value, &operands);
+            jvp(&mut rule);
+            let Some(tangent) = rule.finish() else { continue };
+            meet(graph, &mut tangents[value.index()], tangent);
+            if let Some(tangent) = tangents[value.index()] {
+                name_after(graph, value, tangent, "t_");
+            }
         }
     }
     graph.set_origin(Origin::default());
@@ -163,9 +158,9 @@ pub(crate) fn passes(graph: &Graph, value: ValueId) -> bool {
         && graph.dtype(value).is_float()
 }
 
-/// The results of a loop among the first `count` values of the graph: those that were there before the sweep.
-fn results(graph: &Graph, scan: ValueId, count: usize) -> Vec<Option<ValueId>> {
-    let results = graph.scan_results(scan).into_iter();
+/// The results that a value packs among the first `count` values of the graph: those that were there before the sweep.
+fn results(graph: &Graph, packed: ValueId, count: usize) -> Vec<Option<ValueId>> {
+    let results = graph.results_of(packed).into_iter();
     results.map(|result| result.filter(|result| result.index() < count)).collect()
 }
 

@@ -265,8 +265,8 @@ pub(crate) fn second_order(
 pub(crate) fn wrong_code(subject: &Subject, point: &Bindings) -> Result<Option<Finding>, Error> {
     let graph = &subject.graph;
     let live = graph.live();
-    // A loop is read through its results, which are values of their own.
-    let is_applied = |value: ValueId| graph.op(value).is_some() && graph.as_scan(value).is_none();
+    // What is packed is read through its results, which are values of their own.
+    let is_applied = |value: ValueId| graph.op(value).is_some() && !graph.is_packed(value);
     let applied: Vec<ValueId> = graph.values().filter(|v| live[v.index()] && is_applied(*v)).collect();
     let wanted: Vec<Option<ValueId>> = applied.iter().copied().map(Some).collect();
     let found = compiled_values(graph, subject, point, &wanted)?;

@@ -1,7 +1,7 @@
 //! Derivative rules that a program gives.
 //!
-//! Such a rule is taken at its word: a model is checked as if each value that has one moved as the rule says. For that, the
-//! value is written as what it is at the point plus the transpose of the rule applied to how far its operands have moved.
+//! Such a rule is taken at its word: a model is checked as if the values that have one moved as the rule says. For that, such
+//! a value is written as what it is at the point plus the transpose of the rule applied to how far its operands have moved.
 //! Whether the rule is the derivative of what is computed is a question of its own.
 
 use gradc::autodiff::Rules;
@@ -22,14 +22,13 @@ use crate::steps::for_each_graph;
 pub(crate) fn as_declared(rules: &Rules<'_>, graph: &Graph) -> (Graph, Vec<ValueId>) {
     graph.replacing_rules(&mut |graph, custom, operands| {
         let fixed: Vec<ValueId> = operands.iter().map(|&operand| still(graph, operand)).collect();
-        let Some(transpose) = rules.transpose(custom) else { return fixed[0] };
-        let zero = graph.full_like(fixed[0], 0.0);
-        let mut inputs: Vec<ValueId> = fixed[1..].iter().copied().chain([fixed[0], zero]).collect();
-        for index in 1..=custom.wrt {
-            inputs.push(graph.sub(operands[index], fixed[index]));
-        }
-        let moved = graph.instantiate(&transpose, &inputs)[0];
-        graph.add(fixed[0], moved)
+        let (values, read) = fixed.split_at(custom.results);
+        let moved = custom.arguments(operands).iter().zip(read);
+        let moved: Vec<ValueId> = moved.map(|(&operand, &fixed)| graph.sub(operand, fixed)).collect();
+        let read = read.iter().chain(values).copied();
+        let tangents = rules.transpose(custom).apply(graph, custom, read, moved);
+        let values = values.iter().zip(tangents);
+        values.map(|(&value, tangent)| tangent.map_or(value, |tangent| graph.add(value, tangent))).collect()
     })
 }
 
@@ -38,7 +37,7 @@ fn still(graph: &mut Graph, value: ValueId) -> ValueId {
     if graph.dtype(value).is_float() { graph.stop_gradient(value) } else { value }
 }
 
-/// Whether the values of a graph, or of the bodies of its loops, include one with a rule that `holds` is true for.
+/// Whether the values of a graph, or of the bodies of its loops, include some with a rule that `holds` is true for.
 fn has(graph: &Graph, value: ValueId, holds: &dyn Fn(&Custom) -> bool) -> bool {
     let in_loop = |body: &Graph| body.values().any(|value| has(body, value, holds));
     graph.as_custom(value).is_some_and(|custom| holds(&custom))
@@ -78,12 +77,12 @@ fn disagreement(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom
     if custom.nonlinear().is_some() {
         return Some(Reason::NotLinear);
     }
-    let operands = graph.operands(value).to_vec();
-    let arguments = &operands[1..=custom.wrt];
+    let operands = graph.operands(value);
+    let arguments = custom.arguments(operands);
     let mut random = Random::new(options.seed, &format!("rule {}", value.index()));
-    let weights = random.tensor(graph.ty(value));
+    let weights: Vec<Tensor> = (0..custom.results).map(|index| random.tensor(custom.result_type(index))).collect();
     let cotangents = cotangents(graph, point, value, custom, &weights);
-    let function = function_of(graph, operands[0], arguments);
+    let function = function_of(graph, &operands[..custom.results], arguments);
     let at = values(graph, point, arguments);
     (0..custom.wrt).find_map(|index| {
         let direction = random.tensor(at[index].ty());
@@ -100,8 +99,11 @@ fn disagreement(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom
                 let tensor = if other == index { displaced(tensor, direction.data(), t) } else { tensor.clone() };
                 (argument(other), tensor)
             }));
-            let result = function.outputs()[0].value;
-            Ok(Slope::of(values(&function, &point, &[result])[0].data(), weights.data()).value)
+            let results: Vec<ValueId> = function.outputs().iter().map(|output| output.value).collect();
+            let results = values(&function, &point, &results);
+            let weighted =
+                results.iter().zip(&weights).map(|(result, weights)| Slope::of(result.data(), weights.data()));
+            Ok(weighted.fold(Slope::default(), Slope::plus).value)
         };
         let Ok(comparison) = compare(&mut along, claimed, options.step, options.tolerance);
         let by = custom.rule.graph().outputs()[index].name.to_string();
@@ -109,14 +111,18 @@ fn disagreement(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom
     })
 }
 
-/// What the rule gives the arguments when the value receives `weights`.
-fn cotangents(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom, weights: &Tensor) -> Vec<Tensor> {
-    const WEIGHTS: &str = "weights of a rule";
-    let (mut graph, operands) = (graph.clone(), graph.operands(value).to_vec());
-    let leaf = graph.input(WEIGHTS, weights.ty().clone());
-    let inputs: Vec<ValueId> = operands[1..].iter().copied().chain([value, leaf]).collect();
+/// What the rule gives the arguments when the values receive `weights`.
+fn cotangents(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom, weights: &[Tensor]) -> Vec<Tensor> {
+    let mut graph = graph.clone();
+    let (own, read) = graph.operands(value).split_at(custom.results);
+    let mut inputs: Vec<ValueId> = read.iter().chain(own).copied().collect();
+    let mut point = point.clone();
+    for (index, weights) in weights.iter().enumerate() {
+        let name = format!("weights of result {index} of a rule");
+        inputs.push(graph.input(name.as_str(), weights.ty().clone()));
+        point.push((name, weights.clone()));
+    }
     let found = graph.instantiate(&custom.rule, &inputs);
-    let point: Bindings = point.iter().cloned().chain([(WEIGHTS.to_owned(), weights.clone())]).collect();
     values(&graph, &point, &found)
 }
 
@@ -125,8 +131,8 @@ fn argument(index: usize) -> String {
     format!("argument {index}")
 }
 
-/// A value as a function of others, which become inputs.
-fn function_of(graph: &Graph, value: ValueId, arguments: &[ValueId]) -> Graph {
+/// Values as a function of others, which become inputs.
+fn function_of(graph: &Graph, results: &[ValueId], arguments: &[ValueId]) -> Graph {
     let mut function = graph.emptied();
     let mut copies: Vec<ValueId> = Vec::with_capacity(graph.len());
     for own in graph.values() {
@@ -136,6 +142,8 @@ fn function_of(graph: &Graph, value: ValueId, arguments: &[ValueId]) -> Graph {
             None => function.copy_node(graph, own, &operands),
         });
     }
-    function.add_output(Role::Output, "value", copies[value.index()]);
+    for (index, result) in results.iter().enumerate() {
+        function.add_output(Role::Output, format!("value {index}"), copies[result.index()]);
+    }
     function
 }

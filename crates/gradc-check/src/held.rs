@@ -59,7 +59,7 @@ impl Opened {
         let all: Vec<(Arc<str>, ValueId)> = results.iter().cloned().chain(stopped).collect();
         let recording = self.graph.scan(&Scan { body: body(&inputs, &all), ..scan.clone() }, operands);
         let stacks: Vec<ValueId> =
-            (scan.results()..all.len()).map(|index| self.graph.scan_result(recording, index)).collect();
+            (scan.results()..all.len()).map(|index| self.graph.result_of(recording, index)).collect();
 
         let constants = scan.first_constant();
         let inputs = [&inputs[..constants], &step.stops, &inputs[constants..]].concat();

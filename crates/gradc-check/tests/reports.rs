@@ -2,7 +2,7 @@
 
 use gradc::diagnostics::{Color, codes, render};
 use gradc::{Phase, Program, Tensor};
-use gradc_check::{Finding, Options, Point, Report, Verdict, check};
+use gradc_check::{Finding, Options, Point, Reason, Report, Verdict, check};
 
 fn model(text: &str) -> gradc::Model {
     Program::from_source("m.net", text)
@@ -174,6 +174,37 @@ fn a_rule_of_the_programs_own_is_taken_at_its_word() {
     assert!(!strict.passed());
     assert_eq!(rules(&strict), [("rounded".to_owned(), true), ("rounded".to_owned(), true)]);
     assert_eq!(strict.table().replace("FAILED", "ok"), at_word.table());
+}
+
+/// A function of several results has one rule, which is compared as a whole.
+#[test]
+fn the_rule_of_a_list_is_compared_with_all_that_it_is_the_rule_of() {
+    let source = |rule: &str| {
+        format!(
+            "fn pair(x: [..], k: [..]) {{ [exp(x) * k, tanh(x)] }} vjp(g, y) {{ {rule} }}
+            model m {{
+                param w: [4] = he_normal
+                param v: [4] = he_normal
+                let y = pair(w, v)
+                loss sum(square(y[0]) * y[1])
+            }}"
+        )
+    };
+    let options = Options { check_custom: true, second_order: true, ..Options::default() };
+    let right = report(&source("[g[0] * y[0] + g[1] * (1 - square(y[1])), g[0] * exp(x)]"), &options);
+    assert!(right.passed() && right.findings.is_empty(), "{}", right.table());
+    for (rule, argument) in
+        [("[g[0] * y[0], g[0] * exp(x)]", "x"), ("[g[0] * y[0] + g[1] * (1 - square(y[1])), g[0]]", "k")]
+    {
+        let wrong = report(&source(rule), &options);
+        let [Finding::OtherRule { function, fails: true, reason: Reason::Differs { by, .. }, .. }] =
+            &wrong.findings[..]
+        else {
+            panic!("{:?}", wrong.findings)
+        };
+        assert_eq!((&**function, &**by), ("pair", argument));
+        assert!(!wrong.passed());
+    }
 }
 
 #[test]

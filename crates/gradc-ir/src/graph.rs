@@ -478,8 +478,8 @@ impl Graph {
                 let mut node = node.clone();
                 let dtype = convert(node.ty.dtype);
                 if let NodeKind::Op(op) = &mut node.kind {
-                    // The packed results of a loop have one type, whatever their elements'.
-                    let packed = op.is(&crate::op::scan::SCAN);
+                    // Packed results have one type, whatever their elements'.
+                    let packed = op.is(&crate::op::scan::SCAN) || op.is(&crate::op::custom::CUSTOM);
                     let attrs = op.attrs.iter().map(|(name, value)| match value {
                         Attr::DType(dtype) => (*name, Attr::DType(convert(*dtype))),
                         Attr::Float(number) if number.get().is_nan() => (*name, Attr::from(f64::NAN)),

@@ -9,7 +9,7 @@
 //! - **Broadcasting is an operator.** Elementwise operators take operands of one and the same shape.
 //! - **Constants are typed.** `full` fills a whole shape with one number; the text form writes it as a literal.
 //! - **A loop is an operator.** [`scan`](op::scan) holds the graph of one step as an attribute; a value stays one tensor.
-//! - **A derivative may be a program's own.** [`custom`](op::custom) holds the graph of the rule that a value is to be
+//! - **A derivative may be a program's own.** [`custom`](op::custom) holds the graph of the rule that values are to be
 //!   differentiated by.
 //! - **Results have roles.** What a graph is for is the list of its [`Output`]s: outputs, the loss, metrics,
 //!   gradients, and the updates a training step makes to its parameters and state.

@@ -1,9 +1,11 @@
-//! Whether a function is linear in one of its inputs, as far as its operators say.
+//! How a function depends on some of its inputs, as far as its operators say: whether it is linear in them, and what of it
+//! is zero where they are.
 
-use crate::op::custom::CUSTOM;
+use crate::op::add::ADD;
+use crate::op::custom::Custom;
 use crate::op::scan::Scan;
 use crate::op::stop_gradient::STOP_GRADIENT;
-use crate::{Attr, Graph, Op, ValueId};
+use crate::{Attr, Body, Graph, Op, ValueId};
 
 /// In which operands an operator is linear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,14 +21,14 @@ pub enum Linear {
     In(&'static [usize]),
 }
 
-/// How a value depends on the input.
+/// How a value depends on the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dependence {
     /// It is zero.
     Zero,
-    /// It does not depend on it.
+    /// It does not depend on them.
     Fixed,
-    /// It is linear in it.
+    /// It is linear in them together.
     Linear,
     /// It is not, or that cannot be seen.
     Other,
@@ -45,10 +47,11 @@ impl Dependence {
     }
 }
 
-/// The first value on the way from `input` to the results that is not seen to be linear in it; a result that does not depend
-/// on it at all, unless it is zero, is such a value too. A derivative that is stopped on the way is no linear function.
-pub(crate) fn first_nonlinear(graph: &Graph, input: ValueId) -> Option<ValueId> {
-    let inputs = |value: ValueId| if value == input { Dependence::Linear } else { Fixed };
+/// The first value on the way from `inputs` to the results that is not seen to be linear in them together; a result that
+/// does not depend on them at all, unless it is zero, is such a value too. A derivative that is stopped on the way is no
+/// linear function.
+pub(crate) fn first_nonlinear(graph: &Graph, inputs: &[ValueId]) -> Option<ValueId> {
+    let inputs = |value: ValueId| if inputs.contains(&value) { Dependence::Linear } else { Fixed };
     let found = dependences(graph, &inputs);
     let live = graph.live();
     let lost = graph.values().find(|value| live[value.index()] && found.of[value.index()] == Other);
@@ -56,7 +59,7 @@ pub(crate) fn first_nonlinear(graph: &Graph, input: ValueId) -> Option<ValueId> 
     lost.or_else(fixed)
 }
 
-/// The dependences of the values of a graph, and of the results of its loops.
+/// The dependences of the values of a graph, and of packed results.
 struct Found {
     of: Vec<Dependence>,
     results: Vec<Vec<Dependence>>,
@@ -70,12 +73,13 @@ fn dependences(graph: &Graph, inputs: &dyn Fn(ValueId) -> Dependence) -> Found {
             Some(op) => {
                 let operands: Vec<Dependence> =
                     graph.operands(value).iter().map(|operand| found.of[operand.index()]).collect();
-                if let Some((scan, index)) = graph.as_scan_result(value) {
-                    found.results[scan.index()][index]
-                } else if let Some(scan) = Scan::of(op) {
-                    let results = of_loop(&scan, operands);
-                    // The loop itself is read by its results alone.
-                    found.results[value.index()] = results;
+                if let Some((packed, index)) = graph.as_result(value) {
+                    found.results[packed.index()][index]
+                } else if graph.is_packed(value) {
+                    let custom = || Custom::of(op).map(|custom| of_custom(&custom, &operands));
+                    let results = Scan::of(op).map(|scan| of_loop(&scan, operands.clone())).or_else(custom);
+                    // What is packed is read by its results alone.
+                    found.results[value.index()] = results.unwrap_or_default();
                     Zero
                 } else {
                     of_operator(graph, value, op, &operands)
@@ -102,7 +106,7 @@ fn of_operator(graph: &Graph, value: ValueId, op: &Op, operands: &[Dependence]) 
         };
         return if keeps_zero { Zero } else { Fixed };
     }
-    if op.is(&STOP_GRADIENT) || op.is(&CUSTOM) || !graph.dtype(value).is_float() {
+    if op.is(&STOP_GRADIENT) || !graph.dtype(value).is_float() {
         return Other;
     }
     let sum = |mut dependences: Box<dyn Iterator<Item = Dependence> + '_>| {
@@ -147,10 +151,81 @@ fn of_loop(scan: &Scan, mut operands: Vec<Dependence>) -> Vec<Dependence> {
     }
 }
 
+/// Of values with a rule of their own: how they depend on anything is the rule's to say.
+fn of_custom(custom: &Custom, operands: &[Dependence]) -> Vec<Dependence> {
+    let fixed = operands.iter().all(|dependence| matches!(dependence, Zero | Fixed));
+    operands[..custom.results].iter().map(|&value| if fixed { value } else { Other }).collect()
+}
+
+impl Body {
+    /// The function where these inputs are zero, as an absence is: what is linear in them is zero too, whatever it is
+    /// multiplied by. The inputs are still there, and nothing reads them. With whether each result is zero for that reason.
+    pub fn where_absent(&self, absent: &[ValueId]) -> (Body, Vec<bool>) {
+        let (graph, vanishes) = where_absent(self.graph(), &|value| absent.contains(&value));
+        let body = Body::new(&graph).unwrap_or_else(|error| panic!("gradc has a bug: {error}"));
+        (body, self.results().map(|result| vanishes[result.index()]).collect())
+    }
+}
+
+/// A graph where some of its inputs are zero, and which of its values are zero because of that.
+fn where_absent(graph: &Graph, absent: &dyn Fn(ValueId) -> bool) -> (Graph, Vec<bool>) {
+    let found = dependences(graph, &|value| if absent(value) { Zero } else { Fixed });
+    let after = graph.descendants(graph.values().filter(|&value| graph.leaf(value).is_some() && absent(value)));
+    let vanishes: Vec<bool> = graph
+        .values()
+        .map(|value| after[value.index()] && found.of[value.index()] == Zero && !graph.is_packed(value))
+        .collect();
+    let mut new = graph.emptied();
+    let mut copies: Vec<ValueId> = Vec::with_capacity(graph.len());
+    for value in graph.values() {
+        let operands = graph.operands(value);
+        let present = |operand: &&ValueId| !vanishes[operand.index()];
+        new.set_origin(graph.node(value).origin);
+        let copy = |new: &mut Graph, op: Option<Op>| {
+            let mut operand = |operand: ValueId| match vanishes[operand.index()] {
+                true => new.full(0.0, graph.ty(operand)),
+                false => copies[operand.index()],
+            };
+            let operands: Vec<ValueId> = operands.iter().map(|&value| operand(value)).collect();
+            match op {
+                Some(op) => new.emit(op, &operands),
+                None => new.copy_node(graph, value, &operands),
+            }
+        };
+        let own = match graph.op(value) {
+            None => copy(&mut new, None),
+            Some(_) if vanishes[value.index()] => new.full(0.0, graph.ty(value)),
+            Some(op) if op.is(&ADD) && operands.iter().filter(present).count() == 1 => {
+                operands.iter().find(present).map(|operand| copies[operand.index()]).expect("there is one")
+            }
+            Some(op) => match Scan::of(op) {
+                Some(scan) => {
+                    let gone = |index: usize| match index < scan.carries {
+                        true => found.results[value.index()][index] == Zero,
+                        false => vanishes[operands[index].index()],
+                    };
+                    let inputs = scan.body.inputs().to_vec();
+                    let absent: Vec<ValueId> = (0..inputs.len()).filter(|&i| gone(i)).map(|i| inputs[i]).collect();
+                    let (body, _) = scan.body.where_absent(&absent);
+                    copy(&mut new, Some(Scan { body, ..scan }.op()))
+                }
+                None => copy(&mut new, None),
+            },
+        };
+        copies.push(own);
+    }
+    for output in graph.outputs() {
+        let value = output.value.index();
+        let result = if vanishes[value] { new.full(0.0, graph.ty(output.value)) } else { copies[value] };
+        new.add_output(output.role, output.name.clone(), result);
+    }
+    (new, vanishes)
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::text::read;
-    use crate::{Graph, ValueId};
+    use crate::text::{print, read};
+    use crate::{Body, Graph, ValueId};
 
     /// The name of the value at which linearity in `g` is lost.
     fn lost(lines: &str) -> Option<String> {
@@ -158,7 +233,7 @@ mod tests {
         let text = format!("graph rule {{\n{leaves}{lines}\noutput r = r\n}}\n");
         let graph: Graph = read(None, &text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let g: ValueId = graph.find_value("g").expect("it is an input");
-        super::first_nonlinear(&graph, g).map(|value| graph.value_name(value).expect("all have names").to_string())
+        super::first_nonlinear(&graph, &[g]).map(|value| graph.value_name(value).expect("all have names").to_string())
     }
 
     #[test]
@@ -199,5 +274,89 @@ mod tests {
         ] {
             assert_eq!(lost(lines).as_deref(), Some(value), "{lines}");
         }
+    }
+
+    const ABSENT: &str = "\
+graph rule {
+    input x : f64[3]
+    input g : f64[3]
+    input h : f64[3]
+
+    // forward
+    t1 = h * x : f64[3]
+    sum = sum(t1, axes=[0]) : f64[]
+    t2 = tanh(h) : f64[3]
+    a = g + t1 : f64[3]
+    b = t2 * x : f64[3]
+    last, all = scan(length=3, reverse=false) {
+        carry s : f64[] = 0
+        slice x : f64[] = x
+        slice g : f64[] = g
+        slice h : f64[] = h
+
+        t1 = h * x : f64[]
+        t2 = s + t1 : f64[]
+        t3 = g * x : f64[]
+        t4 = t3 + t2 : f64[]
+
+        next s = t2
+        stack all = t4
+    } : f64[], f64[3]
+    c = -all : f64[3]
+
+    output sum = sum
+    output a = a
+    output b = b
+    output last = last
+    output c = c
+}
+";
+
+    const WITHOUT: &str = "\
+graph rule {
+    input x : f64[3]
+    input g : f64[3]
+    input h : f64[3]
+
+    // forward
+    t1 = full(0) : f64[3]
+    t2 = tanh(t1) : f64[3]
+    b = t2 * x : f64[3]
+    _, all = scan(length=3, reverse=false) {
+        carry s : f64[] = 0
+        slice x : f64[] = x
+        slice g : f64[] = g
+        slice h : f64[] = 0
+
+        t3 = g * x : f64[]
+        t1 = full(0) : f64[]
+
+        next s = t1
+        stack all = t3
+    } : f64[], f64[3]
+    c = -all : f64[3]
+    t3 = full(0) : f64[]
+    t4 = full(0) : f64[]
+
+    output sum = t3
+    output a = g
+    output b = b
+    output last = t4
+    output c = c
+}
+";
+
+    /// What is linear in an absence is one itself, in loops too; what is not is computed of zeros.
+    #[test]
+    fn what_is_made_of_an_absence_is_gone() {
+        let graph = read(None, ABSENT).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(print(&graph), ABSENT);
+        let body = Body::new(&graph).expect("it is a function");
+        let h = body.graph().find_value("h").expect("it is an input");
+        let (rest, vanishes) = body.where_absent(&[h]);
+        assert_eq!(vanishes, [true, false, false, true, false]);
+        assert_eq!(print(rest.graph()), WITHOUT);
+        // Nothing vanishes of itself.
+        assert_eq!(body.where_absent(&[]).0, body);
     }
 }

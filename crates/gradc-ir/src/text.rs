@@ -29,8 +29,8 @@
 //!     } : f32[3], f32[8, 3]
 //! ```
 //!
-//! A value with a derivative rule of its own has a line and a block for the rule. Its inputs are what the rule gives a
-//! cotangent, what it reads besides, the value itself, and the cotangent of that.
+//! Values with one derivative rule of their own have a line and a block for the rule. Its inputs are what the rule gives a
+//! cotangent, what it reads besides, the values themselves, and the cotangents of those.
 //!
 //! ```text
 //!     y = custom scaled(t1) {
@@ -49,6 +49,7 @@
 //! neighbour. Values are named after the source, under the path of their layer; values without a name are `t1`, `t2`…
 //! within their layer.
 
+mod blocks;
 mod custom;
 mod loops;
 mod names;

@@ -2,8 +2,7 @@
 //!
 //! It checks that
 //! - operands come before their users, and each value has the type that its operator's own rule gives it;
-//! - a loop's value is read by its results alone, each once and with the type that the body gives it; bodies are verified
-//!   when they are made;
+//! - packed results are read one by one, each once and with its own type; bodies are verified when they are made;
 //! - leaves have names, unique among all leaves, and parameters and state have a first value;
 //! - results are named uniquely within a role; there is at most one loss, a float scalar;
 //! - an update has the type of the parameter or state it is for.
@@ -14,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::op::Op;
-use crate::op::scan::RESULT;
+use crate::op::result::RESULT;
 use crate::{Graph, LeafKind, NodeKind, Role, TensorType, ValueId};
 
 /// What is wrong with a graph, and at which value.
@@ -73,22 +72,22 @@ fn verify_value<'g>(graph: &'g Graph, value: ValueId, leaves: &mut FxHashMap<&'g
     Ok(())
 }
 
-/// Loops are read by their results, and these read nothing else.
+/// Packed results are read one by one, and what reads one of them reads nothing else.
 fn verify_results(graph: &Graph, value: ValueId, op: &Op) -> Result<(), String> {
     if !op.is(&RESULT) {
-        let packed = graph.operands(value).iter().find(|&&operand| graph.as_scan(operand).is_some());
+        let packed = graph.operands(value).iter().find(|&&operand| graph.is_packed(operand));
         return match packed {
-            Some(operand) => Err(format!("{} reads the loop {} itself, not its results", op.def.name, operand.index())),
+            Some(operand) => Err(format!("{} reads all results of {} at once", op.def.name, operand.index())),
             None => Ok(()),
         };
     }
-    let (scan, index) = (graph.operands(value)[0], op.attrs.int("index"));
-    match graph.as_scan(scan) {
-        Some(scan) if index < scan.results() && scan.result_type(index) == *graph.ty(value) => {}
-        _ => return Err(format!("value {} has no result {index} of type {}", scan.index(), graph.ty(value))),
+    let (packed, index) = (graph.operands(value)[0], op.attrs.int("index"));
+    match graph.result_type(packed, index) {
+        Some(ty) if ty == *graph.ty(value) => {}
+        _ => return Err(format!("value {} has no result {index} of type {}", packed.index(), graph.ty(value))),
     }
-    if graph.scan_results(scan)[index] != Some(value) {
-        return Err(format!("result {index} of the loop {} is read twice", scan.index()));
+    if graph.results_of(packed)[index] != Some(value) {
+        return Err(format!("result {index} of {} is read twice", packed.index()));
     }
     Ok(())
 }
@@ -104,8 +103,8 @@ fn verify_outputs(graph: &Graph, leaves: &FxHashMap<&str, ValueId>) -> Result<()
             return fail(format!("two results are called {} {}", output.role.keyword(), output.name));
         }
         let ty = graph.ty(output.value);
-        if graph.as_scan(output.value).is_some() {
-            return fail(format!("the result {} is a loop itself, not one of its results", output.name));
+        if graph.is_packed(output.value) {
+            return fail(format!("the result {} is several results at once", output.name));
         }
         match output.role {
             Role::Loss if ty.shape.rank() != 0 || !ty.dtype.is_float() => {

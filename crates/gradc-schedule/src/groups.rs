@@ -203,7 +203,7 @@ struct Grouping<'a, 'g> {
 
 impl Grouping<'_, '_> {
     fn place(&mut self, root: ValueId) {
-        if let Some((scan, _)) = self.graph.as_scan_result(root) {
+        if let Some((scan, _)) = self.graph.as_result(root) {
             // There when the loop is done, in memory.
             self.groups.home[root.index()] = self.groups.home[scan.index()];
             self.groups.stored[root.index()] = true;

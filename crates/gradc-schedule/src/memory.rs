@@ -228,7 +228,7 @@ impl Assignment<'_, '_> {
         let mut results: Vec<Option<BufferId>> = vec![None; scan.results()];
         let users: Vec<ValueId> = self.graph.users(root).map(|(user, _)| user).collect();
         for value in users.into_iter().filter(|&user| self.places.of(user) == Place::Root) {
-            if let Some((_, index)) = self.graph.as_scan_result(value) {
+            if let Some((_, index)) = self.graph.as_result(value) {
                 results[index] = Some(self.own_buffer(value));
             }
         }

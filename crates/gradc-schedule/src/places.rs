@@ -8,7 +8,7 @@
 //! is.
 
 use gradc_ir::op::Arity;
-use gradc_ir::op::{broadcast, concat, gather, pad, reshape, scan, scatter_add, window};
+use gradc_ir::op::{broadcast, concat, gather, pad, reshape, result, scatter_add, window};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
 
 use crate::Options;
@@ -130,7 +130,7 @@ impl<'g> Places<'g> {
             }
             Class::Movement | Class::Accumulate | Class::Indexed => is_assembled(op),
             Class::Scan => {
-                if !op.is(&scan::RESULT) {
+                if !op.is(&result::RESULT) {
                     operands.iter().for_each(|&operand| self.require_memory(operand));
                 }
                 true
@@ -193,8 +193,8 @@ impl<'g> Places<'g> {
 
     /// Another value that is the same result of a loop.
     fn same_result(&self, value: ValueId) -> Option<ValueId> {
-        let (scan, index) = self.graph.as_scan_result(value)?;
-        let same = |other: ValueId| other < value && self.graph.as_scan_result(other) == Some((scan, index));
+        let (scan, index) = self.graph.as_result(value)?;
+        let same = |other: ValueId| other < value && self.graph.as_result(other) == Some((scan, index));
         self.graph.users(scan).map(|(user, _)| user).find(|&user| self.of(user) == Place::Root && same(user))
     }
 

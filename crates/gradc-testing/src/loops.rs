@@ -45,12 +45,12 @@ pub fn random_loop(seed: u64, size: usize, float: DType) -> Graph {
     let looped = graph.scan(&scan, &operands);
     for index in 0..scan.results() {
         if random.chance(0.7) {
-            let result = graph.scan_result(looped, index);
+            let result = graph.result_of(looped, index);
             graph.add_output(Role::Output, format!("out{index}"), result);
         }
         let state = operands.get(index).filter(|_| index < carries).copied().filter(|&start| is_state(&graph, start));
         if let Some(name) = state.and_then(|start| graph.value_name(start).cloned()) {
-            let last = graph.scan_result(looped, index);
+            let last = graph.result_of(looped, index);
             graph.add_output(Role::Update, name, last);
         }
     }

@@ -91,7 +91,7 @@ mod tests {
         let mut graph = Graph::new("g");
         let x = graph.input("x", TensorType::new(DType::F32, [10, 3]));
         let scan = graph.scan(&Scan { body, carries: 0, sequences: 1, length: 10, reverse: false }, &[x]);
-        let y = graph.scan_result(scan, 0);
+        let y = graph.result_of(scan, 0);
         graph.add_output(Role::Output, "y", y);
         assert_eq!(cost(&graph), Cost { operations: 4, flops: 90, ..Cost::default() });
     }

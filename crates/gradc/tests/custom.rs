@@ -39,6 +39,17 @@ fn run(model: &Model, goal: &Goal, options: &Options) -> Vec<(Role, String, Vec<
     results
 }
 
+/// The results of a goal in the interpreter.
+fn run_unchecked(model: &Model, goal: &Goal) -> Vec<(Role, String, Vec<f64>)> {
+    let options = Options::default();
+    let graph = lower(model.graph(), goal, &options, &mut Unobserved).unwrap_or_else(|error| panic!("{error}"));
+    let given = given(&graph);
+    let views: Vec<(&str, TensorView<'_>)> = given.iter().map(|(name, own)| (name.as_str(), own.view())).collect();
+    let found = interpret(&graph, &index_bounds(model.graph()), &State::initial(&graph, 1), &views);
+    let found = found.unwrap_or_else(|error| panic!("{error}"));
+    found.into_iter().map(|(role, name, tensor)| (role, name, tensor.numbers())).collect()
+}
+
 /// Numbers for the inputs of a graph.
 fn given(graph: &Graph) -> Vec<(String, Tensor)> {
     graph
@@ -194,6 +205,86 @@ fn several_results() {
 }
 
 #[test]
+fn lists_within_lists() {
+    let body = "fn all(x: [n]) { [[exp(x), tanh(x)], 3, [], x * x] }";
+    let rule = "vjp(g, y) { g[0][0] * y[0][0] + g[0][1] * (1 - square(y[0][1])) + g[3] * x * (y[1] - 1) + g[1] * x }\n";
+    let program = "model m { input x: f64[5]\n let y = all(x * x)\n loss sum(y[0][1] * y[3] * y[1]) + sum(y[0][0]) }";
+    check(&format!("{body} {rule}{program}"), &format!("{body}\n{program}"));
+}
+
+#[test]
+fn results_of_several_shapes_and_arguments() {
+    let body = "fn parts(x: [n, d], b: [d]) { [sum(x * b, axis = 1), b * b, sum(x)] }";
+    let rule = "vjp(g) { let g_0 = reshape(g[0], [n, 1])\n [g_0 * b + g[2], sum(g_0 * x, axis = 0) + 2 * g[1] * b] }\n";
+    for used in ["sum(exp(y[0])) + sum(tanh(y[1])) * y[2]", "sum(exp(y[0]))", "sum(tanh(y[1]))", "y[2] * y[2]"] {
+        let program =
+            format!("model m {{ input x: f64[3, 4]\n let y = parts(x * x, tanh(x[0]))\n loss {used} + 0 * sum(x) }}");
+        check(&format!("{body} {rule}{program}"), &format!("{body}\n{program}"));
+    }
+}
+
+/// The rule multiplies the cotangent of the second result by infinity. A rule with loops, in which that is so too, and one
+/// that is applied in a loop.
+const POLE: &str = "fn pair(x: [..]) { [exp(x), tanh(x)] } vjp(g, y) { g[0] * y[0] + g[1] / (0 * x) }\n";
+const POLE_IN_LOOP: &str = "fn pair(x: [..]) { [exp(x), tanh(x)] } vjp(g) {
+    let before = full([], 0.0, f64)
+    let all = scan x_t in x, a in g[0], b in g[1] {
+        before = before + b / (0 * x_t)
+        a * exp(x_t) + b / (0 * x_t) - before
+    }
+    all + before
+}\n";
+const POLE_BY_HAND: &str = "fn pair(x: [..]) { [exp(x), tanh(x)] }\n";
+
+#[test]
+fn a_result_that_nothing_uses_is_no_part_of_the_rule() {
+    let program = "model m { input x: f64[5]\n let y = pair(x * x)\n output unused = y[1]\n loss sum(square(y[0])) }";
+    check_goals(&format!("{POLE}{program}"), &format!("{POLE_BY_HAND}{program}"), &[GOALS[0], GOALS[2]]);
+    check_goals(&format!("{POLE_IN_LOOP}{program}"), &format!("{POLE_BY_HAND}{program}"), &[GOALS[0], GOALS[2]]);
+    // What is asked for is computed as the rule says.
+    let used = model(&format!("{POLE}model m {{ input x: f64[5]\n loss sum(pair(x)[1]) }}"));
+    let results = run_unchecked(&used, &GOALS[0]());
+    assert!(
+        results.iter().any(|(role, _, numbers)| *role == Role::Gradient && numbers.iter().all(|x| x.is_infinite()))
+    );
+}
+
+#[test]
+fn nor_in_the_steps_of_a_loop() {
+    let program = "model m {
+        input x: f64[6, 3]
+        let h = full([3], 0.5, f64)
+        let all = scan x_t in x {
+            let y = pair(h * x_t)
+            h = tanh(y[0])
+            h * x_t
+        }
+        loss sum(square(all)) + sum(h)
+    }";
+    check(&format!("{POLE}{program}"), &format!("{POLE_BY_HAND}{program}"));
+    check(&format!("{POLE_IN_LOOP}{program}"), &format!("{POLE_BY_HAND}{program}"));
+}
+
+/// What a rule draws is the same for all its cotangents: it is evaluated once.
+#[test]
+fn a_rule_that_draws_random_numbers() {
+    let drawn = |loss: &str| {
+        let rule = "fn twice(x: [n]) { [x, x] } vjp(g) { (g[0] - g[1]) * (1 + random([n], f64)) }\n";
+        model(&format!("{rule}model m {{ input x: f64[5]\n let y = twice(x * x)\n loss {loss} }}"))
+    };
+    let options = Options { mode: Mode::Strict, level: Level::None, ..Options::default() };
+    let gradient = |loss: &str, goal: fn() -> Goal, role: Role| {
+        let (_, _, numbers) =
+            run(&drawn(loss), &goal(), &options).into_iter().find(|(r, ..)| *r == role).expect("it is");
+        numbers
+    };
+    for (goal, role) in [(GOALS[0], Role::Gradient), (GOALS[1], Role::Tangent)] {
+        assert!(gradient("sum(y[0]) + sum(y[1])", goal, role).iter().all(|x| *x == 0.0), "{role:?}");
+        assert!(gradient("sum(y[0]) - sum(y[1])", goal, role).iter().any(|x| *x != 0.0), "{role:?}");
+    }
+}
+
+#[test]
 fn gradient_reversal() {
     let program = "model m { input x: f64[4]\n loss sum(square(reversed(tanh(x)))) }";
     let rule = "fn reversed(x: [..], by = 1) -> [..] { x } vjp(g) { -by * g }\n";
@@ -218,6 +309,15 @@ fn a_stable_formula() {
     let rule = "fn log1pexp(x: [..]) -> [..] { max(x, 0) + log1p(exp(-abs(x))) } vjp(g) { g * sigmoid(x) }\n";
     let by_hand = "fn log1pexp(x: [..]) -> [..] { softplus(x) }\n";
     check_with(rule, by_hand, "model m { input x: f64[6]\n loss sum(square(log1pexp(x))) + sum(log1pexp(500 * x)) }");
+}
+
+/// An argument of another shape receives something of its own shape.
+#[test]
+fn a_pole_in_a_branch_that_is_not_taken_and_an_argument_of_another_shape() {
+    let root = "fn root(x: [n], y: [m]) { sqrt(x) } vjp(g, r) { [g / (2 * r), 0 * y] }\n";
+    let program = "model m { input x: f64[6]\n let p = max(x, 0)\n let q = tanh(x[0:2])\n\
+                   loss sum(select(p > 0, root(p, q), 0) * x) }";
+    check_with(root, "fn root(x, y) { sqrt(x) }\n", program);
 }
 
 /// The rule is written into a branch that is not taken like anything else: it gives nothing back.

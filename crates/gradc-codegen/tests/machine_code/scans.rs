@@ -1,7 +1,8 @@
 //! Bodies that are run for each part of sequences.
 
 use gradc_codegen::{CodegenError, Options, compile};
-use gradc_ir::op::scan::{SCAN, Scan as Loop, result};
+use gradc_ir::op::result::result;
+use gradc_ir::op::scan::{SCAN, Scan as Loop};
 use gradc_ir::{Body, DType, Graph, Init, LeafKind, Role, Tensor, TensorType, ValueId};
 use gradc_schedule::plan::{
     Buffer, BufferId, Location, Plan, Scan, ScanSlot, Slot, SlotId, SlotKind, Step, evaluate, print, verify,
@@ -166,7 +167,7 @@ fn loops(size: usize, float: DType) -> Vec<(Graph, Vec<(ValueId, Tensor)>)> {
         let value = graph.emit(SCAN.with(case.attrs), &leaves);
         let results = graph.as_scan(value).map_or(0, |scan| scan.results());
         for index in 0..results {
-            let result = graph.scan_result(value, index);
+            let result = graph.result_of(value, index);
             graph.add_output(Role::Output, format!("y{index}"), result);
         }
         let tensors = random_operands(&SCAN.domain, &case.operands, &mut Random::new(size as u64));
@@ -239,10 +240,10 @@ fn results_that_are_unread_shared_or_kept() {
         let xs = graph.input("xs", TensorType::new(DType::F64, [length, 5]));
         let scan = Loop { body: body.clone(), carries: 2, sequences: 1, length, reverse: length == 5 };
         let value = graph.scan(&scan, &[a, b, xs]);
-        let last = graph.scan_result(value, 0);
+        let last = graph.result_of(value, 0);
         let again = graph.emit(result(0, &scan.result_type(0)), &[value]);
         let doubled = graph.add(last, again);
-        let slices = graph.scan_result(value, 3);
+        let slices = graph.result_of(value, 3);
         for (name, value) in [("last", last), ("again", again), ("doubled", doubled), ("slices", slices)] {
             graph.add_output(Role::Output, name, value);
         }

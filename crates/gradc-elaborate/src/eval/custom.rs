@@ -1,7 +1,7 @@
 //! Derivative rules of functions: `fn f(x) { … } vjp(g) { … }`.
 //!
 //! The rule is evaluated where the function is called, into the graph that everything else goes to, with leaves that stand
-//! in for the result and its cotangent. What it computes is then taken out as the rule of the operator.
+//! in for the results and their cotangents. What it computes is then taken out as the rule of the operator.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use rustc_hash::FxHashSet;
 use super::report::{error_at, explain_dims};
 use super::{Evaluator, Frame};
 use crate::int::shape_of;
+use crate::limits::LONGEST_LIST;
 use crate::signature::listed;
 use crate::value::{Tensor, Value};
 
@@ -35,15 +36,13 @@ impl<'a> Evaluator<'a> {
         value: Value,
         call: Span,
     ) -> Value {
+        if matches!(value, Value::Error) {
+            return value;
+        }
         let arguments = self.differentiable(function);
-        let is_float = |value: &Value| matches!(value, Value::Tensor(tensor) if tensor.dtype.is_float());
-        let entries: &[Value] = match &value {
-            Value::Error => return Value::Error,
-            Value::List(list) => list,
-            other => std::slice::from_ref(other),
-        };
+        let Some(results) = floats(&value) else { return self.list_too_long(call) };
         let name = &function.name.text;
-        if arguments.is_empty() || !entries.iter().any(is_float) {
+        if arguments.is_empty() || results.is_empty() {
             let what = match arguments.is_empty() {
                 true => format!("no argument of `{name}`"),
                 false => format!("nothing that `{name}` gives"),
@@ -52,33 +51,14 @@ impl<'a> Evaluator<'a> {
             let diagnostic = error_at(codes::RULE_WITHOUT_FLOATS, message, rule.header, "this is a rule for floats");
             return self.report(diagnostic.note(format!("{what} is a tensor of floats in this call")));
         }
-        if let (Some(result), Value::List(_)) = (&rule.result, &value) {
-            let message = format!("a derivative rule cannot name the result of `{name}`, which is a list");
-            let diagnostic = error_at(codes::WRONG_KIND, message, result.span, "this would be a list");
-            return self.report(diagnostic.help("compute in the rule again what it needs of the result"));
-        }
-        for entry in entries {
-            if let Value::Tensor(result) = entry
-                && let Some(hidden) = self.hidden_dependence(result.id, &arguments)
-            {
+        for result in &results {
+            if let Some(hidden) = self.hidden_dependence(result.id, &arguments) {
                 return self.hides(function, rule, hidden);
             }
         }
-        let mut ruled = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
-            ruled.push(match entry {
-                Value::Tensor(result) if result.dtype.is_float() => {
-                    match self.ruled(function, rule, &arguments, (&value, index), result, call) {
-                        Some(tensor) => Value::Tensor(tensor),
-                        None => return Value::Error,
-                    }
-                }
-                other => other.clone(),
-            });
-        }
-        match value {
-            Value::List(_) => self.list_of(ruled, call),
-            _ => ruled.pop().unwrap_or(Value::Error),
+        match self.ruled(function, rule, &arguments, (&value, &results), call) {
+            Some(ruled) => replaced(&value, &mut ruled.into_iter(), &Value::clone),
+            None => Value::Error,
         }
     }
 
@@ -124,56 +104,61 @@ impl<'a> Evaluator<'a> {
         self.report(diagnostic.help(help))
     }
 
-    /// One result as a value with its derivative rule. `entry` is the value of the function, and the place of the result in
-    /// it if it is a list.
+    /// The tensors of floats in the value of a function, with its derivative rule. It is evaluated once for all of them.
     fn ruled(
         &mut self,
         function: &'a Function,
         rule: &'a DerivativeRule,
         arguments: &[Differentiable<'a>],
-        entry: (&Value, usize),
-        result: &Tensor,
+        (value, results): (&Value, &[Tensor]),
         call: Span,
-    ) -> Option<Tensor> {
+    ) -> Option<Vec<Tensor>> {
+        self.budget.charge(results.len());
         let begin = self.graph.len();
         let mark = self.frames.last().map(Frame::begin)?;
-        let inside: Vec<ValueId> =
-            arguments.iter().map(|argument| self.declare_stand_in(argument.name, &argument.tensor)).collect();
-        let stands = match &rule.result {
-            Some(name) => self.declare_stand_in(&name.text, result),
-            None => self.stand_in("y", TensorType::new(result.dtype, shape_of(&result.extents))),
-        };
-        let cotangent = self.declare_stand_in(&rule.cotangent.text, result);
-        let given = self.cotangent_of(entry, cotangent, result);
-        self.declare(&rule.cotangent.text, given);
-        let value = self.block_value(&rule.body);
+        let mut inside = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            let stands = self.standing_in(argument.name, &argument.tensor);
+            inside.push(stands.id);
+            self.declare(argument.name, Value::Tensor(stands));
+        }
+        let result = rule.result.as_ref().map_or("y", |name| &name.text);
+        let own: Vec<Tensor> = results.iter().map(|tensor| self.standing_in(result, tensor)).collect();
+        if rule.result.is_some() {
+            self.declare(result, replaced(value, &mut own.iter().cloned(), &Value::clone));
+        }
+        let cotangent = &rule.cotangent.text;
+        let given: Vec<Tensor> = results.iter().map(|tensor| self.standing_in(cotangent, tensor)).collect();
+        self.declare(cotangent, replaced(value, &mut given.iter().cloned(), &|_| 0.into()));
+        let found = self.block_value(&rule.body);
         if let Some(frame) = self.frames.last_mut() {
             frame.end(mark);
         }
         let place = rule.body.value.as_ref().map_or(rule.body.span, |value| value.span);
-        let cotangents = self.cotangents(value, place, function, arguments)?;
+        let found = self.cotangents(found, place, function, arguments)?;
         self.locate(call);
-        let mut results: Vec<(Arc<str>, ValueId)> = Vec::with_capacity(cotangents.len());
+        let mut cotangents: Vec<(Arc<str>, ValueId)> = Vec::with_capacity(found.len());
         // What the inputs of the rule are inside of it and outside; those that it gives a cotangent come first.
         let (mut bound, mut only_read) = (Vec::new(), Vec::new());
-        for ((argument, &leaf), cotangent) in arguments.iter().zip(&inside).zip(cotangents) {
+        for ((argument, &leaf), cotangent) in arguments.iter().zip(&inside).zip(found) {
             match cotangent {
                 Some(cotangent) => {
-                    results.push((argument.name.into(), cotangent));
+                    cotangents.push((argument.name.into(), cotangent));
                     bound.push((leaf, argument.tensor.id));
                 }
                 None => only_read.push((leaf, argument.tensor.id)),
             }
         }
-        let count = bound.len();
-        let read = self.read(begin, &results);
+        let wrt = bound.len();
+        let read = self.read(begin, &cotangents);
         bound.extend(only_read.into_iter().filter(|(leaf, _)| read.contains(leaf)));
-        let stands_in = |value: &ValueId| inside.contains(value) || [stands, cotangent].contains(value);
-        bound.extend(read.iter().copied().filter(|value| !stands_in(value)).map(|value| (value, value)));
-        let inputs: Vec<ValueId> = bound.iter().map(|&(leaf, _)| leaf).chain([stands, cotangent]).collect();
-        let operands: Vec<ValueId> =
-            std::iter::once(result.id).chain(bound.iter().map(|&(_, outside)| outside)).collect();
-        let mut part = self.graph.part(&inputs, &results);
+        let received: Vec<ValueId> = own.iter().chain(&given).map(|tensor| tensor.id).collect();
+        let stand_ins: FxHashSet<ValueId> = inside.iter().chain(&received).copied().collect();
+        bound.extend(read.iter().copied().filter(|value| !stand_ins.contains(value)).map(|value| (value, value)));
+        let inputs: Vec<ValueId> = bound.iter().map(|&(leaf, _)| leaf).chain(received.iter().copied()).collect();
+        let operands = results.iter().map(|tensor| tensor.id).chain(bound.iter().map(|&(_, outside)| outside));
+        let operands: Vec<ValueId> = operands.collect();
+        let mut part = self.graph.part(&inputs, &cotangents);
         part.set_name(function.name.text.as_str());
         let rule = match Body::new(&part) {
             Ok(rule) => rule,
@@ -183,25 +168,12 @@ impl<'a> Evaluator<'a> {
                 return None;
             }
         };
-        let id = self.graph.custom(&Custom { rule, wrt: count }, &operands);
-        Some(self.tensor(id, result.extents.clone(), result.origin))
-    }
-
-    /// What the name of the cotangent stands for while the rule of one result is evaluated: of a list, the other entries
-    /// receive nothing. The sum of the rules of all of them is the rule of the list.
-    fn cotangent_of(&mut self, (value, index): (&Value, usize), cotangent: ValueId, result: &Tensor) -> Value {
-        let own = Value::Tensor(self.tensor(cotangent, result.extents.clone(), result.origin));
-        let Value::List(list) = value else { return own };
-        let entries: Vec<Value> = list.to_vec();
-        let of = |(at, entry): (usize, Value)| match entry {
-            _ if at == index => own.clone(),
-            Value::Tensor(other) if other.dtype.is_float() => {
-                let id = self.full(0.0, other.dtype, &other.extents);
-                Value::Tensor(self.tensor(id, other.extents.clone(), other.origin))
-            }
-            _ => 0.into(),
-        };
-        Value::List(entries.into_iter().enumerate().map(of).collect())
+        let packed = self.graph.custom(&Custom { rule, results: results.len(), wrt }, &operands);
+        let ruled = results.iter().enumerate().map(|(index, result)| {
+            let id = self.graph.result_of(packed, index);
+            self.tensor(id, result.extents.clone(), result.origin)
+        });
+        Some(ruled.collect())
     }
 
     /// The cotangents that a rule gives the arguments; none for a 0.
@@ -285,11 +257,35 @@ impl<'a> Evaluator<'a> {
         read
     }
 
-    /// Declares a variable as a leaf that stands in for a tensor.
-    fn declare_stand_in(&mut self, name: &'a str, tensor: &Tensor) -> ValueId {
+    /// A leaf that stands in for a tensor.
+    fn standing_in(&mut self, name: &str, tensor: &Tensor) -> Tensor {
         let leaf = self.stand_in(name, TensorType::new(tensor.dtype, shape_of(&tensor.extents)));
-        let stands = self.tensor(leaf, tensor.extents.clone(), tensor.origin);
-        self.declare(name, Value::Tensor(stands));
-        leaf
+        self.tensor(leaf, tensor.extents.clone(), tensor.origin)
+    }
+}
+
+/// The tensors of floats in a value, which may be a list of lists, in order; none if there are more entries than a list may
+/// have.
+fn floats(value: &Value) -> Option<Vec<Tensor>> {
+    let (mut found, mut seen) = (Vec::new(), 0);
+    let mut stack = vec![value];
+    while let Some(value) = stack.pop() {
+        seen += 1;
+        match value {
+            _ if seen > LONGEST_LIST => return None,
+            Value::Tensor(tensor) if tensor.dtype.is_float() => found.push(tensor.clone()),
+            Value::List(list) => stack.extend(list.iter().rev()),
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
+/// A value with other tensors in the place of its [`floats`], and what `other` makes of everything else in it but lists.
+fn replaced(value: &Value, floats: &mut dyn Iterator<Item = Tensor>, other: &dyn Fn(&Value) -> Value) -> Value {
+    match value {
+        Value::Tensor(tensor) if tensor.dtype.is_float() => floats.next().map_or(Value::Error, Value::Tensor),
+        Value::List(list) => Value::List(list.iter().map(|entry| replaced(entry, floats, other)).collect()),
+        rest => other(rest),
     }
 }

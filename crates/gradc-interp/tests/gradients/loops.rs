@@ -50,7 +50,7 @@ impl Loop {
         let (carries, sequences, reverse) = (self.carries, self.sequences, self.reverse);
         let scan = Scan { body: self.body(), carries, sequences, length, reverse };
         let value = graph.scan(&scan, operands);
-        (0..scan.results()).map(|index| graph.scan_result(value, index)).collect()
+        (0..scan.results()).map(|index| graph.result_of(value, index)).collect()
     }
 
     fn unrolled(&self, graph: &mut Graph, operands: &[ValueId], length: usize) -> Vec<ValueId> {

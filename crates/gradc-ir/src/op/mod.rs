@@ -66,6 +66,7 @@ operators! {
     reduce_min
     reduce_sum
     reshape
+    result
     round
     rsqrt
     scan
@@ -100,9 +101,9 @@ pub enum Class {
     Accumulate,
     /// Elements are read or written at indices that an operand holds.
     Indexed,
-    /// A loop around a body, and what reads its results.
+    /// A loop around a body, and what reads one of several results.
     Scan,
-    /// A value with a derivative rule of the program's own: gone once the derivative is written.
+    /// Values with a derivative rule of the program's own: gone once the derivative is written.
     Custom,
 }
 
@@ -259,7 +260,7 @@ impl Case {
         let Some(scan) = graph.as_scan(value) else { return value };
         let mut parts = Vec::new();
         for index in (0..scan.results()).filter(|&index| scan.result_type(index).dtype.is_float()) {
-            let result = graph.scan_result(value, index);
+            let result = graph.result_of(value, index);
             parts.push(graph.reshape(result, &[graph.shape(result).elements()]));
         }
         graph.concat(&parts, 0)

@@ -1,14 +1,11 @@
 //! `a, b, … = scan(length=…, reverse=…) { carries, slices, constants; the body; its results }`
 
-use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, Op, OpDef, TypeError};
+use super::{Algebra, Arity, Case, Class, Derivative, Domain, Evaluate, Notation, Op, OpDef, TypeError, result};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
 use crate::tensor::Tensor;
 use crate::{Body, DType, Graph, NodeKind, Role, Shape, TensorType, ValueId};
 
-/// A loop over a time axis.
-///
-/// Its own value is all its results packed into one flat tensor: first the position at which each of them begins, then
-/// their elements. Only [`RESULT`] reads it, and compiled code never has it in memory.
+/// A loop over a time axis. Its own value is all its results, packed: see [`result`].
 pub static SCAN: OpDef = OpDef {
     name: "scan",
     class: Class::Scan,
@@ -22,7 +19,7 @@ pub static SCAN: OpDef = OpDef {
     ],
     notation: Notation::Call,
     infer: |attrs, operands| Scan::from_attrs(attrs).infer(operands),
-    evaluate: Evaluate::Tensor(|attrs, operands, ty| Scan::from_attrs(attrs).evaluate(operands, ty)),
+    evaluate: Evaluate::Tensor(|attrs, operands, _| Scan::from_attrs(attrs).evaluate(operands)),
     derivative: Derivative::Body,
     lower: None,
     algebra: Algebra::NONE,
@@ -41,42 +38,6 @@ pub static SCAN: OpDef = OpDef {
           again; elementwise operations are repeated. The derivative in forward mode is a loop in the same direction. A \
           body may hold loops. Values within a body have no name outside: there is no derivative by them.",
 };
-
-/// One result of a [`SCAN`]: the only operator that reads the value of one. It is a part of the notation of the loop, so
-/// it is not in the registry.
-pub static RESULT: OpDef = OpDef {
-    name: "result",
-    class: Class::Scan,
-    arity: Arity::Exactly(1),
-    attrs: &[
-        AttrSpec::new("index", AttrKind::Int),
-        AttrSpec::from("dtype", AttrKind::DType, AttrSource::ResultDType),
-        AttrSpec::from("shape", AttrKind::Ints, AttrSource::ResultShape),
-    ],
-    notation: Notation::Call,
-    infer: |attrs, operands| {
-        let (packed, index) = (operands[0], attrs.int("index"));
-        if packed.dtype != PACKED || packed.shape.rank() != 1 || index >= packed.shape.elements() {
-            return Err(TypeError(format!("{packed} has no result {index}")));
-        }
-        Ok(TensorType::new(attrs.dtype("dtype"), attrs.ints("shape")))
-    },
-    evaluate: Evaluate::Tensor(|attrs, operands, ty| {
-        let (packed, count) = (operands[0].data(), ty.shape.elements());
-        let start = packed.get(attrs.int("index")).map_or(0, |&start| start as usize);
-        let elements = start.checked_add(count).and_then(|end| packed.get(start..end));
-        elements.map_or_else(|| vec![0.0; count], <[f64]>::to_vec)
-    }),
-    derivative: Derivative::Body,
-    lower: None,
-    algebra: Algebra::NONE,
-    domain: Domain::SMOOTH,
-    cases: |_, _| vec![],
-    doc: "",
-};
-
-/// The element type of packed results: it represents those of all others.
-const PACKED: DType = DType::F64;
 
 /// The largest number of steps: they are counted in `i32`.
 pub const MAX_LENGTH: usize = i32::MAX as usize;
@@ -179,21 +140,16 @@ impl Scan {
                 return fail(format!("carry {index} is {before} before a step and {after} after it"));
             }
         }
-        let count = |index: usize| Shape::checked_elements(&self.result_type(index).shape);
-        let total = (0..self.results()).try_fold(self.results(), |total, index| total.checked_add(count(index)?));
-        match total {
-            Some(total) => Ok(TensorType::new(PACKED, [total])),
-            None => fail("the results are too large".into()),
-        }
+        result::packed_type(&self.result_types())
     }
 
-    fn evaluate(&self, operands: &[&Tensor], packed: &TensorType) -> Vec<f64> {
-        let mut data = vec![0.0; packed.shape.elements()];
-        let mut end = self.results();
-        for (index, start) in data.iter_mut().enumerate().take(self.results()) {
-            *start = end as f64;
-            end += self.result_type(index).shape.elements();
-        }
+    /// The types of all results.
+    pub fn result_types(&self) -> Vec<TensorType> {
+        (0..self.results()).map(|index| self.result_type(index)).collect()
+    }
+
+    fn evaluate(&self, operands: &[&Tensor]) -> Vec<f64> {
+        let mut packed = result::packed_zeros(&self.result_types());
         let mut carries: Vec<Tensor> = operands[..self.carries].iter().map(|&first| first.clone()).collect();
         let steps: Vec<usize> = if self.reverse { (0..self.length).rev().collect() } else { (0..self.length).collect() };
         for step in steps {
@@ -203,17 +159,13 @@ impl Scan {
                 carries.iter().chain(&slices).chain(operands[self.first_constant()..].iter().copied()).collect();
             let mut results = self.body.evaluate(&inputs).unwrap_or_else(|error| panic!("gradc has a bug: {error}"));
             for (index, stacked) in (self.carries..).zip(&results[self.carries..]) {
-                let start = data[index] as usize + step * stacked.data().len();
-                data[start..start + stacked.data().len()].copy_from_slice(stacked.data());
+                result::write(&mut packed, index, step * stacked.data().len(), stacked);
             }
             results.truncate(self.carries);
             carries = results;
         }
-        for (index, carry) in carries.iter().enumerate() {
-            let start = data[index] as usize;
-            data[start..start + carry.data().len()].copy_from_slice(carry.data());
-        }
-        data
+        carries.iter().enumerate().for_each(|(index, carry)| result::write(&mut packed, index, 0, carry));
+        packed
     }
 
     fn slice(&self, operands: &[&Tensor], index: usize, step: usize) -> Tensor {
@@ -224,7 +176,7 @@ impl Scan {
 }
 
 impl Graph {
-    /// A loop, as the value that only its results read; see [`Graph::scan_result`].
+    /// A loop, as the value that only its results read; see [`Graph::result_of`].
     pub fn scan(&mut self, scan: &Scan, operands: &[ValueId]) -> ValueId {
         self.emit(scan.op(), operands)
     }
@@ -232,34 +184,6 @@ impl Graph {
     /// The loop that a value is, if it is one.
     pub fn as_scan(&self, value: ValueId) -> Option<Scan> {
         self.op(value).and_then(Scan::of)
-    }
-
-    /// Which result of which loop a value is, if it is one.
-    pub fn as_scan_result(&self, value: ValueId) -> Option<(ValueId, usize)> {
-        let op = self.op(value).filter(|op| op.is(&RESULT))?;
-        Some((self.operands(value)[0], op.attrs.int("index")))
-    }
-
-    /// For each result of a loop, the value that it is, if there is one.
-    pub fn scan_results(&self, scan: ValueId) -> Vec<Option<ValueId>> {
-        let mut results = vec![None; self.as_scan(scan).map_or(0, |scan| scan.results())];
-        for (user, _) in self.users(scan) {
-            if let Some((_, index)) = self.as_scan_result(user)
-                && let Some(slot) = results.get_mut(index)
-            {
-                *slot = Some(user);
-            }
-        }
-        results
-    }
-
-    /// A result of a loop: the value that it is already, or a new one.
-    pub fn scan_result(&mut self, scan: ValueId, index: usize) -> ValueId {
-        if let Some(value) = self.scan_results(scan)[index] {
-            return value;
-        }
-        let ty = self.as_scan(scan).map(|scan| scan.result_type(index)).expect("only a loop has results");
-        self.emit(result(index, &ty), &[scan])
     }
 
     /// Replaces the body of a loop by one that stacks more: it has the same inputs, and the results of the body that it
@@ -273,12 +197,6 @@ impl Graph {
         node.kind = NodeKind::Op(op);
         node.ty = ty;
     }
-}
-
-/// The operator that reads result `index`, of type `ty`.
-pub fn result(index: usize, ty: &TensorType) -> Op {
-    let shape: &[usize] = &ty.shape;
-    RESULT.with(Attrs::new([("index", Attr::from(index)), ("dtype", ty.dtype.into()), ("shape", shape.into())]))
 }
 
 fn cases(n: usize, float: DType) -> Vec<Case> {
@@ -362,7 +280,7 @@ fn nested(float: DType) -> Graph {
     let (h, xs) = (graph.input("h", TensorType::new(float, [2])), graph.input("xs", TensorType::new(float, [3, 2])));
     let scan = Scan { body: inner, carries: 1, sequences: 1, length: 3, reverse: false };
     let scan = graph.scan(&scan, &[h, xs]);
-    let (last, all) = (graph.scan_result(scan, 0), graph.scan_result(scan, 1));
+    let (last, all) = (graph.result_of(scan, 0), graph.result_of(scan, 1));
     let sum = graph.reduce_sum(all, &[0]);
     let next = graph.sigmoid(last);
     body(graph, &[("h", next), ("sums", sum)])

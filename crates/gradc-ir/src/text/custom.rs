@@ -1,161 +1,58 @@
-//! Values with a derivative rule of their own: a line for the value and a block for the rule.
+//! Derivative rules: `y = custom name(values) { … }`.
 
-use std::fmt::Write;
-use std::ops::Range;
-
-use super::print::{INDENT, Printer};
+use super::blocks::{Applied, Words};
+use super::print::Printer;
 use super::read::{Reader, Result, fail};
 use super::scan::Token;
+use crate::ValueId;
 use crate::op::custom::{CUSTOM, Custom};
-use crate::{Body, LeafKind, Role, TensorType, ValueId};
 
-/// What the inputs of a rule are, in order: the first two are bound to operands.
-const INPUTS: [&str; 4] = ["wrt", "const", "result", "cotangent"];
-
-/// What a rule gives.
-const GIVES: &str = "gives";
+const WORDS: Words =
+    Words { bodies: "rules", bound: &["wrt", "const"], free: &["result", "cotangent"], results: &["gives"] };
 
 impl Printer<'_> {
-    /// The line and the block of a value with a rule.
+    /// The line and the block of values with a rule.
     pub(super) fn custom(&mut self, value: ValueId, custom: &Custom) {
-        let (graph, indent) = (custom.rule.graph(), INDENT.repeat(self.depth + 1));
-        let mut inner = Printer::new(graph, self.depth + 1);
         let operands = self.graph.operands(value);
-        for (index, &input) in custom.rule.inputs().iter().enumerate() {
-            let read = operands.len() - 1;
-            let kind = usize::from(index >= custom.wrt) + usize::from(index >= read) + usize::from(index > read);
-            let _ = write!(inner.text, "{indent}{} {} : {}", INPUTS[kind], inner.names.get(input), graph.ty(input));
-            if let Some(&operand) = operands.get(index + 1) {
-                let _ = write!(inner.text, " = {}", self.names.get(operand));
-            }
-            inner.text.push('\n');
-        }
-        let lines = inner.lines();
-        if !lines.is_empty() {
-            inner.text.push('\n');
-        }
-        for line in lines {
-            inner.text.push_str(&indent);
-            inner.value(line);
-        }
-        if custom.wrt > 0 {
-            inner.text.push('\n');
-        }
-        for output in graph.outputs() {
-            let _ = writeln!(inner.text, "{indent}{GIVES} {} = {}", output.name, inner.names.get(output.value));
-        }
-        let (name, own, computed) = (custom.name(), self.names.get(value), self.names.get(operands[0]));
-        let close = INDENT.repeat(self.depth);
-        let text =
-            format!("{own} = custom {name}({computed}) {{\n{}{close}}} : {}\n", inner.text, self.graph.ty(value));
-        self.text.push_str(&text);
+        let values: Vec<&str> = operands[..custom.results].iter().map(|&value| self.names.get(value)).collect();
+        let head = format!("{} {}({})", CUSTOM.name, custom.name(), values.join(", "));
+        let bound = operands.len() - custom.results;
+        let inputs = |index: usize| match index {
+            _ if index < custom.wrt => (0, Some(custom.results + index)),
+            _ if index < bound => (1, Some(custom.results + index)),
+            _ => (2 + usize::from(index >= bound + custom.results), None),
+        };
+        self.several(value, &head, &custom.rule, &WORDS, &inputs, &|_| 0);
     }
 }
 
-/// What a block says beside its values: names of operands with their places, and how many inputs there are of each kind.
-#[derive(Default)]
-struct Block<'t> {
-    operands: Vec<(&'t str, Range<usize>)>,
-    inputs: [usize; 4],
-}
-
-impl<'t> Reader<'t> {
-    /// Whether what is assigned here is a value with a rule.
+impl Reader<'_> {
+    /// Whether what is assigned here are values with a rule.
     pub(super) fn begins_custom(&self) -> bool {
         let after = |count: usize| self.tokens.get(self.next + count).map(|scanned| scanned.token);
         after(1) == Some(Token::Name(CUSTOM.name)) && matches!(after(2), Some(Token::Name(_)))
     }
 
-    /// A value with a rule, from after its name on.
-    pub(super) fn custom(&mut self, name: &'t str, start: usize) -> Result<()> {
+    /// Values with a rule, from the `=` on.
+    pub(super) fn custom(&mut self) -> Result<Applied> {
         self.symbol("=")?;
         let at = self.here();
-        self.name("a value with a rule")?;
+        self.name("a rule")?;
         let function = self.name("the name of a function")?;
         self.symbol("(")?;
-        let value = self.known_value()?;
+        let mut operands = vec![self.known_value()?];
+        while self.take(",") {
+            operands.push(self.known_value()?);
+        }
         self.symbol(")")?;
-        let (block, rule) = self.rule_block(function, at)?;
-        let mut operands = vec![value];
-        for (operand, at) in &block.operands {
-            operands.push(self.value_called(operand, at.clone())?);
+        let (block, rule) = self.block(&WORDS, function, at.clone())?;
+        let [wrt, _, results, cotangents] = block.inputs;
+        if results != operands.len() || cotangents != results {
+            return fail(at, "a rule has a result and a cotangent for each of its values".into());
         }
-        self.symbol(":")?;
-        let ty = self.ty()?;
-        let at = self.tokens[start].start..self.tokens[self.next - 1].end;
-        self.set_span(at.clone());
-        let op = Custom { rule, wrt: block.inputs[0] }.op();
-        let value = match self.frame.graph.apply(op, &operands) {
-            Ok(value) => value,
-            Err(error) => return fail(at, error.to_string()),
-        };
-        if *self.frame.graph.ty(value) != ty {
-            return fail(at, format!("this is {}, not {ty}", self.frame.graph.ty(value)));
-        }
-        self.frame.graph.set_value_name(value, name);
-        self.define(name, value, at)
-    }
-
-    fn rule_block(&mut self, function: &'t str, at: Range<usize>) -> Result<(Block<'t>, Body)> {
-        self.symbol("{")?;
-        if self.depth == Body::MAX_DEPTH {
-            return fail(at, format!("rules may lie within each other at most {} deep", Body::MAX_DEPTH));
-        }
-        let outer = std::mem::take(&mut self.frame);
-        self.frame.graph.set_name(function);
-        self.depth += 1;
-        let mut block = Block::default();
-        loop {
-            self.newlines();
-            if self.take("}") {
-                break;
-            }
-            self.line_of_rule(&mut block)?;
-            if !matches!(self.peek(), Token::Symbol("}") | Token::Newline) {
-                return self.unexpected("the end of the line");
-            }
-        }
-        self.depth -= 1;
-        let inner = std::mem::replace(&mut self.frame, outer);
-        if block.inputs[2..] != [1, 1] {
-            return fail(at, "a rule has one result and one cotangent".into());
-        }
-        match Body::new(&inner.graph) {
-            Ok(rule) => Ok((block, rule)),
-            Err(error) => fail(at, error.to_string()),
-        }
-    }
-
-    fn line_of_rule(&mut self, block: &mut Block<'t>) -> Result<()> {
-        let (start, at) = (self.next, self.here());
-        let first = self.name("a value, a result or `}`")?;
-        if matches!(self.peek(), Token::Symbol("=" | ",")) {
-            return self.value(first, start);
-        }
-        if first == GIVES {
-            let name = self.name("the name of a cotangent")?;
-            self.symbol("=")?;
-            let value = self.known_value()?;
-            self.frame.graph.add_output(Role::Output, name, value);
-            return Ok(());
-        }
-        let Some(kind) = INPUTS.iter().position(|keyword| *keyword == first) else { return self.unexpected("`=`") };
-        if block.inputs[kind + 1..].iter().any(|&later| later > 0) {
-            return fail(at, format!("{first} comes too late: {}", INPUTS.join(", ")));
-        }
-        block.inputs[kind] += 1;
-        let place = self.here();
-        let name = self.name("a name")?;
-        self.symbol(":")?;
-        let ty: TensorType = self.ty()?;
-        if kind < 2 {
-            self.symbol("=")?;
-            let at = self.here();
-            block.operands.push((self.name("a value")?, at));
-        }
-        self.set_span(place.clone());
-        let value = self.frame.graph.add_leaf(LeafKind::Input, name, ty, None);
-        self.define(name, value, place)
+        let types: Vec<_> = rule.inputs().iter().map(|&input| rule.graph().ty(input).clone()).collect();
+        operands.extend(self.bind(&block, types)?);
+        Ok((Custom { rule, results, wrt }.op(), operands))
     }
 }
 
@@ -170,6 +67,24 @@ graph g {
 
     // forward
     t1 = x * k : f32[3]
+    t2 = exp(x) : f32[3]
+    t3 = sum(t1, axes=[0]) : f32[]
+    a, _, b = custom several(t2, t1, t3) {
+        wrt x : f32[3] = x
+        result y : f32[3]
+        result y_2 : f32[3]
+        result y_3 : f32[]
+        cotangent g : f32[3]
+        cotangent g_2 : f32[3]
+        cotangent g_3 : f32[]
+
+        t1 = g * y : f32[3]
+        t2 = t1 + g_2 : f32[3]
+        t3 = broadcast(g_3, axes=[]) : f32[3]
+        t4 = t2 + t3 : f32[3]
+
+        gives x = t4
+    } : f32[3], f32[3], f32[]
     y = custom scaled(t1) {
         wrt x : f32[3] = x
         const k : f32[3] = k
@@ -191,6 +106,8 @@ graph g {
     } : f32[3]
 
     output y = y
+    output a = a
+    output b = b
 }
 ";
 
@@ -208,10 +125,20 @@ graph g {
         };
         assert_eq!(refused("gives x = t3", "gives x = t4"), "t4 is not defined before this line; did you mean t1?");
         assert_eq!(refused("        gives x = t3\n", ""), "the rule has another number of inputs or results");
-        assert_eq!(refused("        result y : f32[3]\n", ""), "a rule has one result and one cotangent");
+        let counts = "a rule has a result and a cotangent for each of its values";
+        let cotangent = "        cotangent g : f32[3]\n\n        t1 = exp(x)";
+        assert_eq!(refused(&format!("        result y : f32[3]\n{cotangent}"), cotangent), counts);
+        assert_eq!(refused("several(t2, t1, t3)", "several(t2, t1)"), counts);
+        assert_eq!(refused("several(t2, t1, t3)", "several(t1, t3, t2)"), "input 2 of the rule is f32[3], not f32[]");
+        assert_eq!(refused("a, _, b = custom", "a, b = custom"), "there are 3 results here, with as many types");
+        assert_eq!(refused("f32[3], f32[3], f32[]", "f32[3], f32[3], f32[3]"), "b is f32[], not f32[3]");
+        assert_eq!(
+            refused("a, _, b = custom several(t2, t1, t3) {", "a, b = exp(x)"),
+            "expected a loop or a rule: only these have several results, found `=`"
+        );
         assert_eq!(
             refused("const k : f32[3] = k\n", "const k : f32[3] = k\n        wrt z : f32[3] = x\n"),
-            "wrt comes too late: wrt, const, result, cotangent"
+            "wrt comes too late: the order is wrt, const, result, cotangent"
         );
         assert_eq!(
             refused("const k : f32[3] = k", "const k : f32[3] = t9"),

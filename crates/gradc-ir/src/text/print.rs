@@ -227,11 +227,11 @@ impl<'g> Printer<'g> {
     }
 }
 
-/// The values that the line of a value gives a name: itself, or the results of a loop.
+/// The values that the line of a value gives a name: itself, or the results that it packs.
 fn defined(graph: &Graph, value: ValueId) -> Vec<ValueId> {
-    match graph.as_scan(value) {
-        Some(_) => graph.scan_results(value).into_iter().flatten().collect(),
-        None => vec![value],
+    match graph.is_packed(value) {
+        true => graph.results_of(value).into_iter().flatten().collect(),
+        false => vec![value],
     }
 }
 
@@ -263,14 +263,14 @@ fn sections(graph: &Graph) -> Vec<Option<Section>> {
 
 fn lined(graph: &Graph, sections: &[Option<Section>]) -> Vec<bool> {
     let live = |v: ValueId| sections[v.index()].is_some();
-    let is_line = |v: ValueId| live(v) && graph.as_full(v).is_none() && graph.as_scan_result(v).is_none();
+    let is_line = |v: ValueId| live(v) && graph.as_full(v).is_none() && graph.as_result(v).is_none();
     let mut lined: Vec<bool> = graph.values().map(is_line).collect();
     for output in graph.outputs() {
-        lined[output.value.index()] = graph.as_scan_result(output.value).is_none();
+        lined[output.value.index()] = graph.as_result(output.value).is_none();
     }
     for user in graph.values().filter(|&v| live(v)) {
         for (position, operand) in graph.operands(user).iter().enumerate() {
-            if literal(graph, user, position).is_none() && graph.as_scan_result(*operand).is_none() {
+            if literal(graph, user, position).is_none() && graph.as_result(*operand).is_none() {
                 lined[operand.index()] = true;
             }
         }

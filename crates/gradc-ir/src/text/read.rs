@@ -68,7 +68,7 @@ pub(super) struct Reader<'t> {
     pub(super) depth: usize,
 }
 
-/// The graph that is being read, or the body of a loop, with the names that are known in it.
+/// The graph that is being read, or the body of an operator, with the names that are known in it.
 #[derive(Default)]
 pub(super) struct Frame<'t> {
     pub(super) graph: Graph,
@@ -160,11 +160,8 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn value(&mut self, name: &'t str, start: usize) -> Result<()> {
-        if self.peek() == Token::Symbol(",") || self.begins_loop() {
-            return self.scan(name, start);
-        }
-        if self.begins_custom() {
-            return self.custom(name, start);
+        if self.begins_several() {
+            return self.several(name, start);
         }
         self.symbol("=")?;
         let application = self.application()?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use egg::Id;
-use gradc_ir::op::{add::ADD, neg::NEG, scan, sub::SUB};
+use gradc_ir::op::{add::ADD, neg::NEG, result::RESULT, sub::SUB};
 use gradc_ir::{Graph, NodeKind, ValueId};
 use rustc_hash::FxHashMap;
 
@@ -332,7 +332,7 @@ impl Checker<'_> {
         let mut packed: Option<Id> = None;
         for &(left, right) in pairs {
             self.same_types(closure, left, right, at)?;
-            let own = closure.term(left).applies(&scan::RESULT).map(|(_, operands)| operands[0]);
+            let own = closure.term(left).applies(&RESULT).map(|(_, operands)| operands[0]);
             if own.is_none() || *packed.get_or_insert(own.unwrap_or(left)) != own.unwrap_or(right) {
                 return reject(at, "these are not results of one loop");
             }

@@ -155,12 +155,12 @@ impl Reasons {
             }
         }
         // The line of a loop is that of all its results.
-        for scan in self.result.values().filter(|&value| self.result.as_scan(value).is_some()) {
-            let results = self.result.scan_results(scan).into_iter().flatten();
+        for packed in self.result.values().filter(|&value| self.result.is_packed(value)) {
+            let results = self.result.results_of(packed).into_iter().flatten();
             let mut rules: Vec<&'static str> = results.flat_map(|result| blamed[result.index()].clone()).collect();
             rules.sort_unstable();
             rules.dedup();
-            blamed[scan.index()] = rules;
+            blamed[packed.index()] = rules;
         }
         blamed
     }

@@ -119,7 +119,9 @@ impl Proof {
     fn loops(&mut self, raw: &Graph, moved: &[Option<ValueId>], terms: &[Option<Id>]) {
         let live = raw.live();
         for value in raw.values().filter(|value| live[value.index()]) {
-            let Some((scan, _)) = raw.as_scan_result(value) else { continue };
+            let Some((scan, _)) = raw.as_result(value).filter(|(packed, _)| raw.as_scan(*packed).is_some()) else {
+                continue;
+            };
             let term = |value: ValueId| terms[moved[value.index()]?.index()];
             let Some(now) = term(value) else { continue };
             let operands: Option<Vec<Id>> = raw.operands(scan).iter().map(|&operand| term(operand)).collect();

@@ -234,7 +234,7 @@ fn evaluate(graph: &Graph, inputs: impl Iterator<Item = (ValueId, Tensor)>) -> O
 fn difference(graph: &Graph, computed: &[Tensor], exact: bool) -> Option<String> {
     let finite =
         |tensor: &Tensor| tensor.data().iter().copied().filter(|x| x.is_finite()).fold(0.0, |m: f64, x| m.max(x.abs()));
-    let is_shown = |value: &ValueId| graph.as_scan(*value).is_none();
+    let is_shown = |value: &ValueId| !graph.is_packed(*value);
     let scale = graph.values().filter(is_shown).map(|value| finite(&computed[value.index()])).fold(0.0, f64::max);
     let results: Vec<&Tensor> = graph.outputs().iter().map(|output| &computed[output.value.index()]).collect();
     for pair in results.chunks_exact(2) {

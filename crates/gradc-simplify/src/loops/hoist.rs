@@ -29,8 +29,8 @@ impl Loop {
                 invariants.push(value);
             }
         }
-        // A loop is read through its results: these are what is hoisted.
-        invariants.retain(|&value| self.body.as_scan(value).is_none());
+        // What is packed is read through its results: these are what is hoisted.
+        invariants.retain(|&value| !self.body.is_packed(value));
         invariants.sort_unstable();
         let mut places: FxHashMap<ValueId, ValueId> =
             self.constants.iter().map(|bound| (bound.leaf, bound.outside)).collect();

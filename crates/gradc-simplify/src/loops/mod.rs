@@ -45,7 +45,7 @@ pub(crate) fn improve(
             continue;
         };
         let results: Vec<Option<ValueId>> =
-            graph.scan_results(value).into_iter().map(|result| result.filter(|v| live[v.index()])).collect();
+            graph.results_of(value).into_iter().map(|result| result.filter(|v| live[v.index()])).collect();
         let used: Vec<bool> = results.iter().map(Option::is_some).collect();
         new.set_origin(graph.node(value).origin);
         let found = improved(&mut new, &scan, &operands, &used, mode, simplified);
@@ -323,7 +323,7 @@ impl Loop {
         let (Some(scan), Some(index)) = (scan, index) else {
             unreachable!("gradc has a bug: a loop has lost a result that is used")
         };
-        graph.scan_result(scan, index)
+        graph.result_of(scan, index)
     }
 }
 

@@ -93,7 +93,7 @@ impl<'a> Evaluator<'a> {
         let operands: Vec<ValueId> = first.chain(sources).chain(constants).collect();
         let scan = self.graph.scan(&scan, &operands);
         for (index, carry) in carries.iter().enumerate() {
-            let id = self.graph.scan_result(scan, index);
+            let id = self.graph.result_of(scan, index);
             self.name_value(id, carry.assignment.name);
             let last = self.tensor(id, carry.first.extents.clone(), carry.assignment.value);
             self.rebind(carry.assignment.name, Value::Tensor(last));
@@ -236,7 +236,7 @@ impl<'a> Evaluator<'a> {
             if self.checked(&extents, span).is_none() {
                 return Value::Error;
             }
-            let stack = self.graph.scan_result(scan, carries + index);
+            let stack = self.graph.result_of(scan, carries + index);
             let mut order: Vec<usize> = (1..=element.rank()).collect();
             order.insert(header.axis, 0);
             let id = if header.axis == 0 { stack } else { self.graph.transpose(stack, &order) };
