@@ -16,6 +16,7 @@ use clap_complete::Shell;
                   gradc model.net --emit-grad            the simplified gradient as a program\n  \
                   gradc train model.net                  train on the data that the file names\n  \
                   gradc check model.net                  hold its gradients against finite differences\n  \
+                  gradc bench model.net                  the time of a training step, and the machine's limits\n  \
                   gradc explain model.net d_w            how a gradient came to be what it is\n  \
                   gradc --explain E0301                  what an error code means"
 )]
@@ -121,6 +122,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Hold the gradients of models against finite differences and against each other
     Check(CheckArgs),
+    /// Measure the time of a training step, or of whatever else a model is compiled for
+    Bench(BenchArgs),
     /// Show how a value of the gradient came to be what it is, one equation a line
     Explain(ExplainArgs),
     /// Check certificates: files that `--emit=proof=FILE` has written
@@ -387,6 +390,40 @@ pub(crate) struct CheckArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// `gradc bench`
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Models (`.net`), or graphs that gradc emitted (`.ir`)
+    #[arg(required = true, value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// What is measured [default: a complete training step, or the outputs without a loss]
+    #[arg(long = "for", value_name = "GOAL")]
+    pub(crate) goal: Option<GoalArg>,
+
+    /// For how long runs are timed, in seconds; there are five at the fewest
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = parse_seconds, allow_negative_numbers = true)]
+    pub(crate) time: f64,
+
+    /// Seed of the random data
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Also time each kernel, product and loop, with the lines of the source that it comes from
+    #[arg(long)]
+    pub(crate) profile: bool,
+
+    /// Precision of all floats
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<FloatArg>,
+
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// `gradc explain`
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
@@ -572,6 +609,11 @@ fn parse_emit(text: &str) -> Result<Emit, String> {
 fn parse_positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "it is a number above 0".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| "it is a number of seconds from 0 to 3600".to_owned())
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Instant;
 
 use gradc::certificate::Reasons;
 use gradc::ir::{Graph, Role, text};
 use gradc::pipeline::{Artefact, Listings, Observer, Stage};
 use gradc::{Goal, Model, Options, Program, UpdateRule};
+use gradc_bench::{StageTime, StageTimes};
 
 use crate::args::{Emit, EmitStage, GoalArg, InspectArgs};
 use crate::model::{Report, options};
@@ -30,7 +30,7 @@ pub(crate) fn emit(
     model: &Model,
     args: &InspectArgs,
     emits: &[Emit],
-    mut timings: Timings,
+    mut timings: StageTimes,
     output: &mut Output,
 ) -> Outcome {
     let mut texts: BTreeMap<EmitStage, String> = BTreeMap::new();
@@ -102,7 +102,7 @@ pub(crate) fn emit(
         deliver(emit, texts.get(&emit.stage).map_or("", String::as_str), several, output)?;
     }
     if args.timings {
-        timings.report(output);
+        report(&timings, output);
     }
     Ok(())
 }
@@ -110,9 +110,14 @@ pub(crate) fn emit(
 /// What kernels and what follows are made for.
 pub(crate) fn goal(model: &Model, args: &InspectArgs) -> Goal {
     let default = if model.graph().loss().is_some() { GoalArg::Gradient } else { GoalArg::Forward };
-    match args.goal.unwrap_or(default) {
+    goal_of(args.goal.unwrap_or(default), model, &args.wrt)
+}
+
+/// The goal that an argument stands for.
+pub(crate) fn goal_of(goal: GoalArg, model: &Model, wrt: &[String]) -> Goal {
+    match goal {
         GoalArg::Forward => Goal::Forward,
-        GoalArg::Gradient => Goal::Gradient { wrt: args.wrt.clone() },
+        GoalArg::Gradient => Goal::Gradient { wrt: wrt.to_vec() },
         GoalArg::Training => Goal::Training(model.train_config().map(UpdateRule::from).unwrap_or_default()),
     }
 }
@@ -169,66 +174,27 @@ impl Observer for Stages {
     }
 }
 
-/// Measures stages.
-#[derive(Clone, Default)]
-pub(crate) struct Timings {
-    begun: Option<Instant>,
-    stages: Vec<Timing>,
-    /// What is worth saying of the stage that has begun.
-    note: String,
+/// Prints the time of each stage, and of all together.
+pub(crate) fn report(timings: &StageTimes, output: &mut Output) {
+    for StageTime { stage, time, simplified } in timings.stages() {
+        let note = simplified.as_ref().map_or(String::new(), work_of_simplifier);
+        output.note(format_args!("{stage:<14} {:>10.3} ms{note}", time.as_secs_f64() * 1e3));
+    }
+    output.note(format_args!("{:<14} {:>10.3} ms", "total", timings.total().as_secs_f64() * 1e3));
 }
 
-/// One stage.
-#[derive(Clone)]
-struct Timing {
-    stage: String,
-    seconds: f64,
-    note: String,
-}
-
-impl Timings {
-    /// Measures a stage that comes before those that are observed.
-    pub(crate) fn measure<T>(&mut self, stage: &str, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let result = work();
-        let seconds = begun.elapsed().as_secs_f64();
-        self.stages.push(Timing { stage: stage.to_owned(), seconds, note: String::new() });
-        result
+/// How much there was to do; and where the search for a better way ended before it was done.
+fn work_of_simplifier(report: &gradc::pipeline::Report) -> String {
+    let gradc::pipeline::Report { regions, distinct_regions, terms, limited_regions, .. } = report;
+    let mut note = String::new();
+    if *regions > 0 {
+        let (regions, terms) = (counted(*regions, "region"), counted(*terms, "term"));
+        note = format!("  {regions} ({distinct_regions} distinct), {terms}");
     }
-
-    /// Prints a line a stage.
-    pub(crate) fn report(&self, output: &mut Output) {
-        let seconds = self.stages.iter().map(|timing| timing.seconds).sum();
-        let total = Timing { stage: "total".to_owned(), seconds, note: String::new() };
-        for Timing { stage, seconds, note } in self.stages.iter().chain([&total]) {
-            output.note(format_args!("{stage:<14} {:>10.3} ms{note}", seconds * 1e3));
-        }
+    if *limited_regions > 0 {
+        let _ = write!(note, "; a limit ended the search in {}", counted(*limited_regions, "region"));
     }
-}
-
-impl Observer for Timings {
-    fn begin(&mut self, _: Stage) {
-        self.begun = Some(Instant::now());
-    }
-
-    fn end(&mut self, stage: Stage, _: Artefact<'_>) {
-        if let Some(begun) = self.begun.take() {
-            let (stage, note) = (stage.to_string(), std::mem::take(&mut self.note));
-            self.stages.push(Timing { stage, seconds: begun.elapsed().as_secs_f64(), note });
-        }
-    }
-
-    /// How much there was to do; and where the search for a better way ended before it was done.
-    fn simplified(&mut self, _: Stage, report: &gradc::pipeline::Report) {
-        let gradc::pipeline::Report { regions, distinct_regions, terms, limited_regions, .. } = report;
-        if *regions > 0 {
-            let (regions, terms) = (counted(*regions, "region"), counted(*terms, "term"));
-            self.note = format!("  {regions} ({distinct_regions} distinct), {terms}");
-        }
-        if *limited_regions > 0 {
-            let _ = write!(self.note, "; a limit ended the search in {}", counted(*limited_regions, "region"));
-        }
-    }
+    note
 }
 
 /// The graph in the language of Graphviz: leaves as boxes, results with double lines.

@@ -1,9 +1,10 @@
 //! `gradc FILE`: mistakes, summary, and what stages make.
 
 use gradc::diagnostics::codes;
+use gradc_bench::StageTimes;
 
 use crate::args::InspectArgs;
-use crate::emit::{self, Timings};
+use crate::emit;
 use crate::model::{dims, model_name, model_with, program};
 use crate::nothing_asked;
 use crate::output::{Failure, Outcome, Output};
@@ -14,7 +15,7 @@ pub(crate) fn inspect(args: &InspectArgs, output: &mut Output) -> Outcome {
         return explain(code, output);
     }
     let Some(file) = &args.file else { return Err(nothing_asked()) };
-    let mut timings = Timings::default();
+    let mut timings = StageTimes::default();
     let program = timings.measure("parse", || program(file, output))?;
     let emits = emit::requested(args);
     if emits.is_empty() {

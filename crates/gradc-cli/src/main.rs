@@ -1,7 +1,8 @@
-//! The `gradc` command line: arguments, files, colour and progress. What it does is done by the crates `gradc` and
-//! `gradc-train`.
+//! The `gradc` command line: arguments, files, colour and progress. What it does is done by the crates `gradc`,
+//! `gradc-train`, `gradc-check` and `gradc-bench`.
 
 mod args;
+mod bench;
 mod check;
 mod emit;
 mod evaluate;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => &args.output,
         Some(Command::Explain(args)) => &args.output,
         Some(Command::Verify(args)) => &args.output,
+        Some(Command::Bench(args)) => &args.output,
         Some(Command::Init(args)) => &args.output,
         Some(Command::Completions { .. }) => &plain,
     });
@@ -55,6 +57,7 @@ fn dispatch(cli: &Cli, output: &mut Output) -> Outcome {
         Some(Command::Check(args)) => check::check(args, output),
         Some(Command::Explain(args)) => explain::explain(args, output),
         Some(Command::Verify(args)) => explain::verify(args, output),
+        Some(Command::Bench(args)) => bench::bench(args, output),
         Some(Command::Init(args)) => run::init(args, output),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

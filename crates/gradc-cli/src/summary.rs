@@ -5,10 +5,10 @@ use gradc::ir::{Graph, LeafKind, NodeKind, Role};
 use gradc::pipeline::{compile, lower};
 use gradc::schedule::plan::Step;
 use gradc::{Cost, Goal, Model, Options, cost};
+use gradc_bench::StageTimes;
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
-use crate::emit::Timings;
 use crate::model::{Report, options};
 use crate::output::{Outcome, Output, counted};
 
@@ -21,7 +21,7 @@ struct Leaf {
 }
 
 /// Prints what a model is and what it costs.
-pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: Timings, output: &mut Output) -> Outcome {
+pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: StageTimes, output: &mut Output) -> Outcome {
     let options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, None) };
     let goal = crate::emit::goal(model, args);
     let forward = model.graph_for(&goal, &options);
@@ -38,7 +38,7 @@ pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: Timings, out
         output.text(&text)?;
     }
     if args.timings {
-        timings.report(output);
+        crate::emit::report(&timings, output);
     }
     Ok(())
 }
@@ -200,7 +200,7 @@ fn as_json(model: &Model, forward: &Cost, compiled: &Cost, arena_bytes: usize) -
 }
 
 /// `1,234,567`
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -223,10 +223,10 @@ fn scaled(number: f64, step: f64, units: &[&str]) -> String {
     if unit == 0 { format!("{number} {}", units[0]) } else { format!("{number:.1} {}", units[unit]) }
 }
 
-fn bytes(count: usize) -> String {
+pub(crate) fn bytes(count: usize) -> String {
     scaled(count as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
-fn flops(count: u64) -> String {
+pub(crate) fn flops(count: u64) -> String {
     scaled(count as f64, 1000.0, &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"])
 }

@@ -131,6 +131,20 @@ impl Program {
     /// # Errors
     /// Where what is bound does not fit the interface, or the arena is another program's. Nothing was run then.
     pub fn run(&self, arena: &mut Arena, slots: &mut [Binding<'_>]) -> Result<(), RunError> {
+        self.run_observed(arena, slots, &mut |_| {})
+    }
+
+    /// Runs the program once, as [`Program::run`] does, and says of each step of the plan when it has been done: by its
+    /// position in [`Plan::steps`].
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_observed(
+        &self,
+        arena: &mut Arena,
+        slots: &mut [Binding<'_>],
+        done: &mut impl FnMut(usize),
+    ) -> Result<(), RunError> {
         self.check(slots)?;
         let (bases, table) = arena.parts(self.arena_bytes, self.routine.room()).ok_or(RunError::Arena)?;
         for (base, slot) in bases[1..].iter_mut().zip(slots) {
@@ -138,7 +152,7 @@ impl Program {
         }
         // SAFETY: the plan has passed the check; the sizes and alignments of arena and slots have been checked above; the
         // arena and the written slots are borrowed exclusively.
-        unsafe { self.routine.run(bases, table) };
+        unsafe { self.routine.run_observed(bases, table, done) };
         Ok(())
     }
 

@@ -136,8 +136,22 @@ impl Routine {
     /// there is as large and as aligned as the plan says, what the plan writes may be written, and nothing else uses it.
     /// `bases` and `table` are as long as [`Routine::room`] says.
     pub(crate) unsafe fn run(&self, bases: &mut [*mut u8], table: &mut [*mut u8]) {
+        // SAFETY: as for this function.
+        unsafe { self.run_observed(bases, table, &mut |_| {}) };
+    }
+
+    /// Runs all steps, and says of each when it has been done.
+    ///
+    /// # Safety
+    /// As for [`Routine::run`].
+    pub(crate) unsafe fn run_observed(
+        &self,
+        bases: &mut [*mut u8],
+        table: &mut [*mut u8],
+        done: &mut impl FnMut(usize),
+    ) {
         let (bases, inner) = bases.split_at_mut(1 + self.slots);
-        for command in &self.commands {
+        for (number, command) in self.commands.iter().enumerate() {
             match command {
                 Command::Kernel { function, arguments } => {
                     for (entry, &argument) in table.iter_mut().zip(&self.arguments[arguments.clone()]) {
@@ -162,6 +176,7 @@ impl Routine {
                 // SAFETY: as for this function.
                 Command::Scan(repeat) => unsafe { repeat.run(bases, inner, table) },
             }
+            done(number);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What compiled gradc code calls: matrix multiplication and scalar fallbacks, with a C ABI.
+//! What compiled gradc code calls: matrix multiplication and scalar fallbacks, with a C ABI. Also a probe of how much
+//! arithmetic the machine does at most.
 //!
 //! Everything here is single-threaded, deterministic on a given machine, allocates nothing, and never unwinds: callers are
 //! machine code.
@@ -11,7 +12,9 @@
 #![allow(unsafe_code)]
 
 mod matmul;
+mod probe;
 mod scalar;
 
 pub use matmul::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64, matmul_instructions};
+pub use probe::probe_fma_f32;
 pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_pow_f64};

@@ -15,7 +15,7 @@ use crate::matrix::MatrixView;
 use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
 use crate::places::Places;
-use crate::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Step};
+use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
 use crate::scans::{self, Bodies};
 
 /// How to schedule.
@@ -74,6 +74,25 @@ impl Kernels {
     }
 }
 
+/// What the work of a step computes.
+fn computed(graph: &Graph, work: &Work) -> Computed {
+    match work {
+        Work::Loops { members, .. } => described(graph, members.iter().map(|member| member.value)),
+        Work::Product(root) | Work::Assembly(root) | Work::Scan(root) => described(graph, [*root]),
+    }
+}
+
+fn described(graph: &Graph, values: impl IntoIterator<Item = ValueId>) -> Computed {
+    let mut computed = Computed::default();
+    for value in values {
+        let operator = graph.op(value).map_or("", |op| op.def.name);
+        computed.values.push(graph.value_name(value).map_or(operator, |name| name).to_owned());
+        let span = graph.node(value).origin.span.filter(|span| !computed.spans.contains(span));
+        computed.spans.extend(span);
+    }
+    computed
+}
+
 struct Assembler<'a, 'g> {
     graph: &'g Graph,
     options: &'a Options,
@@ -89,16 +108,20 @@ impl Assembler<'_, '_> {
         let scratch = self.reserve_scratch();
         let arena_bytes = self.place_buffers();
         let (before, after) = (std::mem::take(&mut self.memory.before), std::mem::take(&mut self.memory.after));
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<(Step, Computed)> = Vec::new();
         steps.extend(before.into_iter().filter_map(|copy| self.copy(copy)));
-        let last = self.groups.steps.len();
-        steps.extend((0..last).filter_map(|step| self.step(step, scratch[step])));
+        for (number, &scratch) in scratch.iter().enumerate() {
+            let computed = computed(self.graph, &self.groups.steps[number]);
+            steps.extend(self.step(number, scratch).map(|step| (step, computed)));
+        }
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
+        let (steps, computed) = steps.into_iter().unzip();
         Plan {
             name: self.graph.name().to_string(),
             kernels: self.kernels.kernels,
             bodies: self.bodies.plans,
             steps,
+            computed,
             buffers: self.memory.buffers,
             interface: self.memory.interface,
             arena_bytes,
@@ -149,9 +172,10 @@ impl Assembler<'_, '_> {
         self.kernel(kernel, buffers?)
     }
 
-    fn copy(&mut self, copy: Copy) -> Option<Step> {
+    fn copy(&mut self, copy: Copy) -> Option<(Step, Computed)> {
         let kernel = build_copy(self.graph, self.places, copy.from);
-        self.kernel(kernel, vec![copy.source, copy.target])
+        let step = self.kernel(kernel, vec![copy.source, copy.target])?;
+        Some((step, described(self.graph, [copy.from])))
     }
 
     /// Runs a kernel on buffers of which some may be the same.

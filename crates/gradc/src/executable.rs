@@ -143,12 +143,34 @@ impl Executable {
         self.slots.iter().filter(given).map(|slot| (slot.name.as_str(), &slot.ty))
     }
 
+    /// The number below which all elements of an input must be, where it is used as an index ([`index_bounds`]).
+    pub fn bound(&self, input: &str) -> Option<usize> {
+        self.slots.iter().find(|slot| slot.name == input).and_then(|slot| match slot.source {
+            Source::Input { bound, .. } => bound,
+            _ => None,
+        })
+    }
+
     /// Runs once: reads the inputs, changes `state` where the graph has updates, and keeps the results for
     /// [`Executable::result`]. Allocates nothing if each input is contiguous and row-major.
     ///
     /// # Errors
     /// Where inputs or state do not fit. Nothing was run then.
     pub fn run(&mut self, state: &mut State, inputs: &[(&str, TensorView<'_>)]) -> Result<(), Error> {
+        self.run_observed(state, inputs, &mut |_| {})
+    }
+
+    /// Runs once, as [`Executable::run`] does, and says of each step of the plan when it has been done: by its position in
+    /// the plan's list of steps ([`Executable::plan`]). This is how steps are timed.
+    ///
+    /// # Errors
+    /// As [`Executable::run`].
+    pub fn run_observed(
+        &mut self,
+        state: &mut State,
+        inputs: &[(&str, TensorView<'_>)],
+        done: &mut impl FnMut(usize),
+    ) -> Result<(), Error> {
         self.check_inputs(inputs)?;
         self.locate_state(state)?;
         let mut values: Vec<Option<&mut Tensor>> = std::mem::take(&mut self.spare_values);
@@ -168,7 +190,7 @@ impl Executable {
                 _ => slot.staged.bind(),
             });
         }
-        let outcome = self.machine.run(&mut self.arena, &mut bindings);
+        let outcome = self.machine.run_observed(&mut self.arena, &mut bindings, done);
         bindings.clear();
         values.clear();
         // Nothing is in them: this only gives the empty vectors, with their memory, another lifetime.
@@ -196,12 +218,17 @@ impl Executable {
         learning_rate: f64,
         step: u64,
     ) -> Result<(), Error> {
+        self.set_training(learning_rate, step);
+        self.run(state, inputs)
+    }
+
+    /// Sets the scalars of the next training steps: [`Executable::run`] and [`Executable::run_observed`] then run one.
+    pub fn set_training(&mut self, learning_rate: f64, step: u64) {
         for (name, value) in [(LEARNING_RATE, learning_rate), (STEP, step as f64)] {
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.name == name) {
                 slot.staged.set_first(value);
             }
         }
-        self.run(state, inputs)
     }
 
     /// A result of the last run; zeros before the first.

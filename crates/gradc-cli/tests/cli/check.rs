@@ -43,10 +43,12 @@ fn models_below(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(below).collect()
 }
 
-/// What makes an example small enough to be checked in a moment: a few examples, short sequences.
+/// What makes an example small enough to be checked in a moment: a few examples, short sequences, narrow layers.
 fn small_dims(file: &Path) -> String {
     let text = std::fs::read_to_string(file).expect("an example can be read");
-    let declared = [("batch", 4), ("time", 8)].into_iter().filter(|(dim, _)| text.contains(&format!("dim {dim} =")));
+    let dims = [("batch", 4), ("time", 8), ("length", 6), ("n", 100)];
+    let suite = if file.parent().is_some_and(|folder| folder.ends_with("suite")) { Some(("width", 16)) } else { None };
+    let declared = dims.into_iter().chain(suite).filter(|(dim, _)| text.contains(&format!("dim {dim} =")));
     declared.map(|(dim, extent)| format!("--dim {dim}={extent} ")).collect()
 }
 

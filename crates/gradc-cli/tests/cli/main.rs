@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use gradc_train::{Array, Elements, data};
 use tempfile::TempDir;
 
+mod bench;
 mod check;
 mod examples;
 mod files;

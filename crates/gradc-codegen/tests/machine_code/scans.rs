@@ -36,6 +36,7 @@ fn scan_of(body: Plan, length: usize, reverse: bool, times: impl Fn(&Slot) -> Op
         kernels: Vec::new(),
         bodies: Vec::new(),
         steps: Vec::new(),
+        computed: Vec::new(),
         buffers: Vec::new(),
         interface: Vec::new(),
         arena_bytes: body.arena_bytes,

@@ -85,6 +85,7 @@ pub(crate) fn plan_of(kernel: Kernel) -> Plan {
         kernels: vec![kernel],
         bodies: Vec::new(),
         steps: vec![Step::Kernel { kernel: 0, buffers: arguments }],
+        computed: Vec::new(),
         buffers,
         interface,
         arena_bytes: 0,

@@ -8,6 +8,7 @@ pub use evaluate::evaluate;
 pub use print::{Traffic, print, print_kernels, traffic};
 pub use verify::{PlanError, verify};
 
+use gradc_diagnostics::Span;
 use gradc_ir::{DType, LeafKind, Role, TensorType};
 
 use crate::kernel::Kernel;
@@ -166,6 +167,15 @@ pub struct Gemm {
     pub scratch: Option<BufferId>,
 }
 
+/// What a step computes, for people.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Computed {
+    /// The values that are computed once: their names, or their operators where the source gives them none.
+    pub values: Vec<String>,
+    /// Where these come from in the source, each place once, in order.
+    pub spans: Vec<Span>,
+}
+
 /// What a compiled program does. It has all the memory that it needs: no step allocates any. Buffers in the arena are
 /// written before they are read; the caller's slots are in the
 /// order of the interface: leaves (inputs, parameters, state, each in the graph's order), then results.
@@ -179,6 +189,8 @@ pub struct Plan {
     pub bodies: Vec<Plan>,
     /// In order.
     pub steps: Vec<Step>,
+    /// For each step, what it computes; nothing is known of the steps of a plan that was not scheduled from a graph.
+    pub computed: Vec<Computed>,
     /// All buffers.
     pub buffers: Vec<Buffer>,
     /// What caller and program share.
