@@ -3,7 +3,7 @@
 //! [`bench()`] compiles a model, runs it again and again on random data and gives a [`Report`]: the median and the least time
 //! of a run, the time of each stage of the compiler, floating-point operations, bytes moved, and the share of the
 //! [roofline](Roofline). [`profile`](Options::profile) adds the time of each step, with the places in the source that
-//! its values come from.
+//! its values come from. [`ablate`] measures what parts of the simplifier are worth.
 //!
 //! The machine's limits are measured, not looked up ([`Machine::measure`]). This crate reads the clock, so what it reports
 //! differs from run to run; everything else (data, work, bytes) is a function of model and options.
@@ -30,6 +30,7 @@
 //! # Ok::<(), gradc::Error>(())
 //! ```
 
+mod ablation;
 mod data;
 mod machine;
 mod measure;
@@ -37,6 +38,7 @@ mod report;
 mod stages;
 mod work;
 
+pub use ablation::{Variant, ablate};
 pub use machine::Machine;
 pub use measure::{Options, bench};
 pub use report::{Report, Roofline, Runs, StepReport};

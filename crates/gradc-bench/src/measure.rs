@@ -72,7 +72,7 @@ pub fn bench(model: &Model, options: &Options, machine: &mut Machine, mut stages
 }
 
 /// A training step, or the outputs where nothing can be trained.
-fn default_goal(model: &Model) -> Goal {
+pub(crate) fn default_goal(model: &Model) -> Goal {
     match model.graph().loss().is_some() && model.parameters().next().is_some() {
         true => Goal::Training(model.train_config().map(gradc::UpdateRule::from).unwrap_or_default()),
         false => Goal::Outputs,
@@ -80,14 +80,14 @@ fn default_goal(model: &Model) -> Goal {
 }
 
 /// A compiled model with its state and data.
-struct Subject<'e> {
+pub(crate) struct Subject<'e> {
     executable: &'e mut Executable,
     state: State,
     inputs: Vec<(String, Tensor)>,
 }
 
 impl Subject<'_> {
-    fn new<'e>(model: &Model, executable: &'e mut Executable, seed: u64) -> Result<Subject<'e>, Error> {
+    pub(crate) fn new<'e>(model: &Model, executable: &'e mut Executable, seed: u64) -> Result<Subject<'e>, Error> {
         gradc::ensure_state_fits(executable.graph())?;
         let state = executable.initial_state(model.train_config().map_or(0, |config| config.seed));
         let inputs = data::inputs(executable, seed).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
@@ -96,7 +96,7 @@ impl Subject<'_> {
         Ok(Subject { executable, state, inputs })
     }
 
-    fn run(&mut self) -> Result<(), Error> {
+    pub(crate) fn run(&mut self) -> Result<(), Error> {
         self.run_observed(&mut |_| {})
     }
 
@@ -108,7 +108,7 @@ impl Subject<'_> {
 }
 
 /// The time of each of several runs.
-fn repeat(time: Duration, mut run: impl FnMut() -> Result<(), Error>) -> Result<Vec<Duration>, Error> {
+pub(crate) fn repeat(time: Duration, mut run: impl FnMut() -> Result<(), Error>) -> Result<Vec<Duration>, Error> {
     let begun = Instant::now();
     let mut times = Vec::new();
     while times.len() < FEWEST || (begun.elapsed() < time && times.len() < MOST) {

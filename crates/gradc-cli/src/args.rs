@@ -413,6 +413,11 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) profile: bool,
 
+    /// Compare with what the compiler makes without the rules about each subject, without the e-graph, and without
+    /// simplification
+    #[arg(long, conflicts_with = "profile")]
+    pub(crate) ablate: bool,
+
     /// Precision of all floats
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<FloatArg>,

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use gradc::Without;
 use gradc::diagnostics::{SourceMap, Span};
-use gradc_bench::{Machine, Options, Report as Measured, StageTimes, StepReport};
+use gradc_bench::{Machine, Options, Report as Measured, StageTimes, StepReport, Variant};
 use serde_json::{Value, json};
 
 use crate::args::BenchArgs;
@@ -37,19 +38,75 @@ pub(crate) fn bench(args: &BenchArgs, output: &mut Output) -> Outcome {
                 seed: args.seed,
                 profile: args.profile,
             };
-            let report = gradc_bench::bench(&model, &options, &mut machine, stages).report(output)?;
+            let (object, text) = if args.ablate {
+                let variants = gradc_bench::ablate(&model, &options).report(output)?;
+                (ablation_as_json(&name, &variants), ablation_as_text(&name, &variants))
+            } else {
+                let report = gradc_bench::bench(&model, &options, &mut machine, stages).report(output)?;
+                (as_json(&report, program.sources()), as_text(&report, &machine, program.sources()))
+            };
             if output.json() {
-                output.object(&as_json(&report, program.sources()))?;
+                output.object(&object)?;
             } else {
                 if !first {
                     output.line("")?;
                 }
-                output.text(&as_text(&report, &machine, program.sources()))?;
+                output.text(&text)?;
             }
             first = false;
         }
     }
     Ok(())
+}
+
+/// A line for each variant, with its cost and its time as multiples of those of the first.
+fn ablation_as_text(model: &str, variants: &[Variant]) -> String {
+    let mut text = format!("model {model}\n");
+    let titles = ["without", "operations", "flops", "moved", "arena", "step", "times"];
+    let _ = writeln!(text, "{}", ablation_row(&titles.map(str::to_owned)));
+    let first = variants.first().map_or(0.0, |variant| variant.runs.median.as_secs_f64());
+    for variant in variants {
+        let cells = [
+            without(variant.without).unwrap_or("-").to_owned(),
+            grouped(variant.operations as u64),
+            flops(variant.work.flops),
+            bytes(usize::try_from(variant.work.bytes).unwrap_or(usize::MAX)),
+            bytes(variant.arena_bytes),
+            time(variant.runs.median),
+            format!("{:.2}", variant.runs.median.as_secs_f64() / first.max(1e-12)),
+        ];
+        let _ = writeln!(text, "{}", ablation_row(&cells));
+    }
+    text
+}
+
+fn ablation_row([without, operations, flops, moved, arena, step, times]: &[String; 7]) -> String {
+    format!("  {without:<15} {operations:>10}  {flops:>12}  {moved:>10}  {arena:>10}  {step:>9}  {times:>5}")
+}
+
+/// What is left out, in a word.
+fn without(part: Option<Without>) -> Option<&'static str> {
+    part.map(|part| match part {
+        Without::Simplifier => "simplification",
+        Without::EGraph => "e-graph",
+        Without::Rules(subject) => subject.name(),
+    })
+}
+
+fn ablation_as_json(model: &str, variants: &[Variant]) -> Value {
+    let variant = |variant: &Variant| {
+        json!({
+            "without": without(variant.without),
+            "operations": variant.operations,
+            "flops": variant.work.flops,
+            "bytes_moved": variant.work.bytes,
+            "arena_bytes": variant.arena_bytes,
+            "step_us": variant.runs.median.as_secs_f64() * 1e6,
+            "min_us": variant.runs.least.as_secs_f64() * 1e6,
+            "runs": variant.runs.count,
+        })
+    };
+    json!({ "model": model, "ablation": variants.iter().map(variant).collect::<Vec<_>>() })
 }
 
 fn as_text(report: &Measured, machine: &Machine, sources: &SourceMap) -> String {

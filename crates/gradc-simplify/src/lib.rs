@@ -46,7 +46,7 @@ pub use rules::{FpClass, Rule};
 
 use certificate::{Recorder, Trail};
 use region::{Pass, Solutions};
-use rules::compiled::{RuleSet, allowed};
+use rules::compiled::{Compiled, RuleSet, allowed};
 
 /// A simplified graph and how it came about.
 #[derive(Clone, Debug)]
@@ -63,29 +63,30 @@ pub fn simplify(graph: &Graph, options: &Options) -> Simplified {
 }
 
 fn simplify_recording(graph: &Graph, options: &Options, trail: Option<&mut Trail>) -> Simplified {
-    let allowed = |rule: &Rule| allowed(rule, options.mode, options.differentiated);
-    let local = RuleSet::new(|rule| allowed(rule) && rule.local);
-    let all = RuleSet::new(allowed);
+    let local = RuleSet::new(|compiled| allowed(compiled, options) && compiled.rule.local);
+    let all = RuleSet::new(|compiled| allowed(compiled, options));
     run(graph, options, &local, &all, trail)
 }
 
 /// An equal graph in which formulas that overflow or lose digits are written so that they do not. Run before
-/// differentiation: no later rule saves the derivative of an unstable formula. Without effect in strict mode.
-pub fn stabilise(graph: &Graph, mode: Mode) -> Simplified {
-    stabilise_recording(graph, mode, None)
+/// differentiation: no later rule saves the derivative of an unstable formula. Without effect in strict mode. The graph
+/// is taken as not [differentiated](Options::differentiated), whatever the options say.
+pub fn stabilise(graph: &Graph, options: &Options) -> Simplified {
+    stabilise_recording(graph, options, None)
 }
 
-/// What [`stabilise`] is done with.
-fn stabilising(mode: Mode) -> Options {
-    Options { mode, differentiated: false, ..Options::default() }
+/// What [`stabilise`] makes of its options.
+fn stabilising(options: &Options) -> Options {
+    Options { differentiated: false, ..*options }
 }
 
-fn stabilise_recording(graph: &Graph, mode: Mode, trail: Option<&mut Trail>) -> Simplified {
-    let options = stabilising(mode);
+fn stabilise_recording(graph: &Graph, options: &Options, trail: Option<&mut Trail>) -> Simplified {
+    let options = stabilising(options);
     // What keeps every bit brings formulas into the form that the stabilising rules know.
-    let is_exact = |rule: &Rule| allowed(rule, mode, false) && rule.class == FpClass::Strict;
-    let local = RuleSet::new(|rule| is_exact(rule) && rule.local);
-    let stabilising = RuleSet::new(|rule| allowed(rule, mode, false) && (rule.stabilises || is_exact(rule)));
+    let is_exact = |compiled: &Compiled| compiled.rule.class == FpClass::Strict;
+    let local = RuleSet::new(|compiled| allowed(compiled, &options) && is_exact(compiled) && compiled.rule.local);
+    let stabilising =
+        RuleSet::new(|compiled| allowed(compiled, &options) && (compiled.rule.stabilises || is_exact(compiled)));
     run(graph, &options, &local, &stabilising, trail)
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::rules::Subject;
+
 /// Which rewrites are allowed, by what they do to floating-point results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
@@ -95,6 +97,8 @@ pub struct Options {
     /// Whether integers that the graph takes as inputs are in range where they are used as indices, because whoever feeds
     /// it checks them. Only then do the rows of `one_hot(label)` sum to one.
     pub trust_indices: bool,
+    /// Rules that are not used, in order to see what they are good for.
+    pub without: Option<Subject>,
     /// Bounds on the work.
     pub limits: Limits,
 }
@@ -106,6 +110,7 @@ impl Default for Options {
             level: Level::default(),
             differentiated: true,
             trust_indices: true,
+            without: None,
             limits: Limits::default(),
         }
     }

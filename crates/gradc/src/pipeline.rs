@@ -18,6 +18,7 @@ use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
 
 pub use gradc_codegen::Listings;
+pub use gradc_simplify::rules::Subject;
 pub use gradc_simplify::{Level, Mode, Report};
 
 /// How a model is compiled.
@@ -32,14 +33,34 @@ pub struct Options {
     /// Whether the model is `training`, if given; else that is so for gradients and training steps: see
     /// [`Goal::phase`].
     pub phase: Option<Phase>,
+    /// What of the simplifier is left out, in order to see what it is good for.
+    pub without: Option<Without>,
     /// Which texts of the machine code are kept.
     pub listings: Listings,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { mode: Mode::Accurate, level: Level::Full, float: None, phase: None, listings: Listings::default() }
+        Options {
+            mode: Mode::Accurate,
+            level: Level::Full,
+            float: None,
+            phase: None,
+            without: None,
+            listings: Listings::default(),
+        }
     }
+}
+
+/// A part of the simplifier that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// All of it: what differentiation gives is scheduled as it is.
+    Simplifier,
+    /// The e-graph; the canonical form stays, with the rules that improve on the spot.
+    EGraph,
+    /// The rules about a subject.
+    Rules(Subject),
 }
 
 /// What a compiled program is for.
@@ -265,17 +286,17 @@ pub fn lower_by(
         Goal::Outputs => graph.retain_outputs(|output| output.role == Role::Output),
         other => differentiate::mark(&mut graph, other)?,
     }
-    let simplify = gradc_simplify::Options { mode: options.mode, level: options.level, ..Default::default() };
+    let simplify = simplifier_options(options);
     pass(Stage::Stabilise, &mut graph, &mut |graph| {
-        if options.level == Level::None {
+        if simplify.level == Level::None {
             return Ok(Made::Changed);
         }
         let simplified = if wants_reasons {
-            let (simplified, reasons) = stabilise_with_reasons(graph, options.mode);
+            let (simplified, reasons) = stabilise_with_reasons(graph, &simplify);
             of_stabilising = Some(reasons);
             simplified
         } else {
-            gradc_simplify::stabilise(graph, options.mode)
+            gradc_simplify::stabilise(graph, &simplify)
         };
         *graph = simplified.graph;
         Ok(Made::Simplified(simplified.report))
@@ -311,6 +332,16 @@ pub fn lower_by(
         }
     }
     Ok(graph)
+}
+
+fn simplifier_options(options: &Options) -> gradc_simplify::Options {
+    let (level, without) = match options.without {
+        None => (options.level, None),
+        Some(Without::Simplifier) => (Level::None, None),
+        Some(Without::EGraph) => (options.level.min(Level::Local), None),
+        Some(Without::Rules(subject)) => (options.level, Some(subject)),
+    };
+    gradc_simplify::Options { mode: options.mode, level, without, ..Default::default() }
 }
 
 /// What a pass has done to a graph.

@@ -54,6 +54,38 @@ fn a_profile_names_the_lines_of_the_source() {
 }
 
 #[test]
+fn what_each_part_of_the_simplifier_is_worth() {
+    let folder = Folder::new();
+    folder.write(
+        "gated.net",
+        "model gated {\n    input x: f32[4, 3]\n    input label: i32[4]\n    let h = dense(x, 5)\n    \
+         let gate = 1 / (1 + exp(-h))\n    loss cross_entropy(dense(layer_norm(gate * h), 3), label)\n}\n",
+    );
+    let report: Value =
+        serde_json::from_str(&folder.succeed("bench gated.net --time 0 --ablate --format=json")).expect("JSON");
+    let variants = report["ablation"].as_array().expect("a list");
+    let of = |name: Option<&str>| {
+        let is_this = |variant: &&Value| variant["without"].as_str() == name;
+        variants.iter().find(is_this).unwrap_or_else(|| panic!("{name:?} in {report}"))
+    };
+    let whole = of(None);
+    for (name, key) in [("simplification", "operations"), ("e-graph", "operations"), ("softmax", "operations")] {
+        assert!(number(whole, key) < number(of(Some(name)), key), "{name} in {report}");
+    }
+    assert!(number(whole, "flops") < number(of(Some("simplification")), "flops"));
+    for variant in variants {
+        assert!(number(variant, "step_us") >= number(variant, "min_us") && number(variant, "arena_bytes") > 0.0);
+    }
+
+    let text = folder.succeed("bench gated.net --time 0 --ablate");
+    let subjects = variants.iter().map(|variant| variant["without"].as_str().unwrap_or("-"));
+    for subject in subjects {
+        assert!(text.lines().any(|line| line.split_whitespace().next() == Some(subject)), "{subject} in {text}");
+    }
+    assert_eq!(folder.run("bench gated.net --ablate --profile").code, Some(2));
+}
+
+#[test]
 fn the_suite_has_the_sizes_that_others_are_measured_with() {
     let folder = Folder::new();
     let parameters = |name: &str| {

@@ -154,10 +154,10 @@ pub fn simplify_with_reasons(graph: &Graph, options: &Options) -> (Simplified, R
 }
 
 /// What [`stabilise`](crate::stabilise) makes of a graph, with the reasons.
-pub fn stabilise_with_reasons(graph: &Graph, mode: Mode) -> (Simplified, Reasons) {
+pub fn stabilise_with_reasons(graph: &Graph, options: &Options) -> (Simplified, Reasons) {
     let mut trail = Trail::default();
-    let simplified = crate::stabilise_recording(graph, mode, Some(&mut trail));
-    let reasons = Reasons::new(Pass::Stabilise, &crate::stabilising(mode), graph, &simplified.graph, trail);
+    let simplified = crate::stabilise_recording(graph, options, Some(&mut trail));
+    let reasons = Reasons::new(Pass::Stabilise, &crate::stabilising(options), graph, &simplified.graph, trail);
     (simplified, reasons)
 }
 

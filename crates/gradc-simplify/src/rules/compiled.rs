@@ -7,9 +7,9 @@ use gradc_ir::{Class, Op, OpDef, TensorType};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Fact, Lhs, Match, Rhs, Rule, table};
+use super::{Fact, Lhs, Match, Rhs, Rule, Subject, table};
 use crate::facts::Facts;
-use crate::options::Mode;
+use crate::options::Options;
 use crate::pattern::{Bindings, Matches, Names, Pattern, build, match_term, parse};
 use crate::term::Term;
 use crate::terms::Terms;
@@ -18,6 +18,8 @@ use crate::terms::Terms;
 pub(crate) struct Compiled {
     /// The rule.
     pub(crate) rule: &'static Rule,
+    /// What its table is about.
+    subject: Subject,
     names: Names,
     lhs: Option<Pattern>,
     rhs: Option<Pattern>,
@@ -33,7 +35,7 @@ pub(crate) enum Outcome {
 
 impl Compiled {
     /// Parses a rule; the error says what is wrong with its text.
-    pub(crate) fn new(rule: &'static Rule) -> Result<Compiled, String> {
+    pub(super) fn new(subject: Subject, rule: &'static Rule) -> Result<Compiled, String> {
         let mut names = Names::default();
         let lhs = match rule.lhs {
             Lhs::Formula(text) => Some(parse(text, &mut names)?),
@@ -47,7 +49,7 @@ impl Compiled {
         if (names.values.len(), names.attrs.len()) != known {
             return Err("the right side has variables that the left side does not".to_owned());
         }
-        Ok(Compiled { rule, names, lhs, rhs })
+        Ok(Compiled { rule, subject, names, lhs, rhs })
     }
 
     /// The parsed left side of a rule on a formula.
@@ -158,9 +160,9 @@ pub(crate) struct RuleSet {
 
 impl RuleSet {
     /// The rules that `choose` picks.
-    pub(crate) fn new(choose: impl Fn(&Rule) -> bool) -> RuleSet {
+    pub(crate) fn new(choose: impl Fn(&Compiled) -> bool) -> RuleSet {
         let mut set = RuleSet { by_operator: FxHashMap::default(), by_class: FxHashMap::default() };
-        for compiled in all().iter().filter(|compiled| choose(compiled.rule)) {
+        for compiled in all().iter().filter(|compiled| choose(compiled)) {
             match (compiled.rule.lhs, compiled.lhs.as_ref().and_then(Pattern::root)) {
                 (_, Some(def)) => set.by_operator.entry(def.name).or_default().push(compiled),
                 (Lhs::Any(class, _), None) => set.by_class.entry(class).or_default().push(compiled),
@@ -189,9 +191,12 @@ impl RuleSet {
     }
 }
 
-/// Whether a rule may be used in a mode.
-pub(crate) fn allowed(rule: &Rule, mode: Mode, differentiated: bool) -> bool {
-    rule.class.allowed_in(mode) && (differentiated || !rule.differentiated)
+/// Whether a rule may be used.
+pub(crate) fn allowed(compiled: &Compiled, options: &Options) -> bool {
+    let rule = compiled.rule;
+    rule.class.allowed_in(options.mode)
+        && (options.differentiated || !rule.differentiated)
+        && options.without != Some(compiled.subject)
 }
 
 /// The rule of this name.
@@ -203,8 +208,8 @@ pub(crate) fn find(name: &str) -> Option<&'static Compiled> {
 pub(crate) fn all() -> &'static [Compiled] {
     static ALL: OnceLock<Vec<Compiled>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let compile = |(_, rule): (&str, &'static Rule)| {
-            Compiled::new(rule).unwrap_or_else(|error| panic!("gradc has a bug: rule {}: {error}", rule.name))
+        let compile = |(subject, rule): (Subject, &'static Rule)| {
+            Compiled::new(subject, rule).unwrap_or_else(|error| panic!("gradc has a bug: rule {}: {error}", rule.name))
         };
         table().map(compile).collect()
     })

@@ -7,11 +7,11 @@ use super::{Flaw, FpClass, Rhs, Rule, table};
 /// docs/rewrite-rules.md: every rule with its class, its conditions and its reason.
 pub fn manual() -> String {
     let mut page = String::from(INTRODUCTION);
-    let mut current = "";
+    let mut current = None;
     for (subject, rule) in table() {
-        if subject != current {
-            current = subject;
-            let title = subject.replace('_', " ");
+        if current != Some(subject) {
+            current = Some(subject);
+            let title = subject.name().replace('_', " ");
             let _ = writeln!(page, "\n## {}\n\n{}\n{}", capitalised(&title), HEADER, RULER);
         }
         let _ = writeln!(page, "{}", row(rule));

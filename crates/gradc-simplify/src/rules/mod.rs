@@ -27,13 +27,29 @@ macro_rules! subjects {
         $(mod $subject;)*
 
         /// Every rule with its subject, in the order of the tables.
-        pub fn table() -> impl Iterator<Item = (&'static str, &'static Rule)> {
-            std::iter::empty()$(.chain($subject::RULES.iter().map(|rule| (stringify!($subject), rule))))*
+        pub fn table() -> impl Iterator<Item = (Subject, &'static Rule)> {
+            std::iter::empty()$(.chain($subject::RULES.iter().map(|rule| (Subject(stringify!($subject)), rule))))*
+        }
+
+        impl Subject {
+            /// Every subject, in the order of the tables.
+            pub const ALL: &[Subject] = &[$(Subject(stringify!($subject))),*];
         }
     };
 }
 
 subjects! { activation arithmetic log_exp matmul movement normalisation power reduce select softmax }
+
+/// What the rules of a table are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject(&'static str);
+
+impl Subject {
+    /// The word in the manual and in reports.
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
 
 /// In which sense the two sides of a rule are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

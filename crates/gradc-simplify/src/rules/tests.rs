@@ -12,7 +12,7 @@ mod samples;
 use gradc_ir::{DType, Tensor};
 
 use super::compiled::{Compiled, Outcome, RuleSet, all};
-use super::{Flaw, FpClass, Lhs, Rule, table};
+use super::{Flaw, FpClass, Lhs, Rule, Subject, table};
 use crate::canonical::Arena;
 use crate::facts::Facts;
 use crate::pattern::build;
@@ -198,7 +198,7 @@ fn wrong_rules_are_noticed() {
         rule("sign", Fast, "x - y", "y - x", "not even an identity"),
     ];
     for rule in &WRONG {
-        let compiled = Compiled::new(rule).expect("the formulas are well formed");
+        let compiled = Compiled::new(Subject("wrong"), rule).expect("the formulas are well formed");
         let noticed = std::panic::catch_unwind(|| check(&compiled)).is_err();
         assert!(noticed, "{} went unnoticed", rule.name);
     }

@@ -23,7 +23,7 @@ fn networks(folder: &str) -> Vec<(String, String)> {
 
 /// What is found out on the way from a forward graph to its simplified gradient, before and after differentiation.
 fn reasons(graph: &Graph, mode: Mode) -> [Reasons; 2] {
-    let (stable, before) = stabilise_with_reasons(graph, mode);
+    let (stable, before) = stabilise_with_reasons(graph, &Options::in_mode(mode));
     let (_, after) = simplify_with_reasons(&differentiated(&stable.graph), &Options::in_mode(mode));
     [before, after]
 }

@@ -3,7 +3,7 @@
 use gradc_diagnostics::SourceMap;
 use gradc_elaborate::{Dims, NoFiles, analyse};
 use gradc_ir::{Graph, Role, ValueId};
-use gradc_simplify::Mode;
+use gradc_simplify::{Mode, Options};
 
 /// The graph of the only model of a source.
 pub(crate) fn model(name: &str, text: &str) -> Graph {
@@ -40,7 +40,7 @@ pub(crate) fn differentiated(graph: &Graph) -> Graph {
 
 /// Stabilised and differentiated, as the pipeline does before it simplifies.
 pub(crate) fn raw_gradient(graph: &Graph, mode: Mode) -> Graph {
-    differentiated(&gradc_simplify::stabilise(graph, mode).graph)
+    differentiated(&gradc_simplify::stabilise(graph, &Options::in_mode(mode)).graph)
 }
 
 /// How many values of a graph are computed.
