@@ -2,6 +2,7 @@
 //!
 //! [`schedule`] makes a [`Plan`] of a graph, in stages that each have a module:
 //!
+//! 0. `expand` and `share`: the graph in operators that kernels know, and without exponentials that could be shared;
 //! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
 //! 2. `needs`: what each root reads from memory, and at which element;
 //! 3. `groups`: which roots one step computes, and in which pass over its loops;
@@ -25,6 +26,7 @@ pub mod plan;
 mod reduction;
 mod scans;
 mod schedule;
+mod share;
 
 pub use plan::Plan;
 pub use schedule::{Options, schedule};

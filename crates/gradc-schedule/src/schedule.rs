@@ -1,5 +1,6 @@
 //! From a graph to a plan.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use gradc_ir::{DType, Graph, TensorType, ValueId};
@@ -17,6 +18,7 @@ use crate::needs::operand_view;
 use crate::places::Places;
 use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
 use crate::scans::{self, Bodies};
+use crate::share::share;
 
 /// How to schedule.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Options {
     /// Whether several values may be computed by one kernel. Without, each operator is a step of its own,
     /// or two.
     pub fuse: bool,
+    /// Whether functions of one value that are made of the same exponential may share it. They are rounded otherwise then.
+    pub share_exponentials: bool,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
     pub scratch_bytes: fn(&Gemm) -> usize,
@@ -32,14 +36,16 @@ pub struct Options {
 impl Default for Options {
     /// Kernels of several values, and products that need no scratch memory, which the evaluator's do not.
     fn default() -> Options {
-        Options { fuse: true, scratch_bytes: |_| 0 }
+        Options { fuse: true, share_exponentials: true, scratch_bytes: |_| 0 }
     }
 }
 
 /// The plan that computes the results of a graph, which must be verified. It takes time linear in the graph, and gives
 /// the same plan for the same graph.
 pub fn schedule(graph: &Graph, options: &Options) -> Plan {
-    let graph = &*expand(graph);
+    let expanded = expand(graph);
+    let shared = if options.share_exponentials { share(&expanded) } else { Cow::Borrowed(&*expanded) };
+    let graph = &*shared;
     let places = Places::new(graph, options);
     let groups = group(graph, &places, options);
     let bodies = Bodies::new(graph, places.roots(), options);

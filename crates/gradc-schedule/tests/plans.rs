@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::check;
+use common::{check, leaves};
 use gradc_ir::op::window::Windows;
-use gradc_ir::{DType, Graph, Init, Role, TensorType, ValueId};
+use gradc_ir::{DType, Graph, Init, Role, Tensor, TensorType, ValueId};
 use gradc_schedule::plan::{self, Plan, Step};
 use gradc_testing::random_bindings;
 
@@ -41,6 +41,79 @@ fn softmax_is_one_kernel_over_rows() {
     let plan = checked(&graph);
     assert_eq!(plan.steps.len(), 1);
     insta::assert_snapshot!(text(&plan));
+}
+
+/// The derivatives of sigmoid and tanh at a value that a product of matrices gives, as the simplifier writes them, after
+/// another product.
+#[test]
+fn slopes_share_the_exponential_of_the_function() {
+    let mut graph = Graph::new("slopes");
+    let (x, w) = (graph.input("x", f32s([5, 7])), graph.param("w", f32s([7, 7]), Init::Constant(0.1.into())));
+    let h = graph.matmul(x, w);
+    let (s, t) = (graph.sigmoid(h), graph.tanh(h));
+    let (y, z) = (graph.matmul(s, w), graph.matmul(t, w));
+    let negative = graph.neg(h);
+    let complement = graph.sigmoid(negative);
+    let slope = graph.mul(s, complement);
+    let d_sigmoid = graph.mul(y, slope);
+    let magnitude = graph.abs(h);
+    let minus_two = graph.full_like(h, -2.0);
+    let scaled = graph.mul(minus_two, magnitude);
+    let tail = graph.sigmoid(scaled);
+    let (size, one) = (graph.abs(t), graph.full_like(t, 1.0));
+    let factor = graph.add(size, one);
+    let slope = graph.mul(factor, tail);
+    let d_tanh = graph.mul(z, slope);
+    graph.add_output(Role::Output, "d_sigmoid", d_sigmoid);
+    graph.add_output(Role::Output, "d_tanh", d_tanh);
+    let plan = checked(&graph);
+    insta::assert_snapshot!(text(&plan));
+}
+
+#[test]
+fn shared_exponentials_are_right_where_functions_saturate() {
+    let mut graph = Graph::new("saturated");
+    let x = graph.input("x", f32s([19]));
+    let (s, t, negative, magnitude) = (graph.sigmoid(x), graph.tanh(x), graph.neg(x), graph.abs(x));
+    let minus_two = graph.full_like(x, -2.0);
+    let scaled = graph.mul(magnitude, minus_two);
+    let (complement, tail) = (graph.sigmoid(negative), graph.sigmoid(scaled));
+    for (name, value) in [("s", s), ("t", t), ("complement", complement), ("tail", tail)] {
+        graph.add_output(Role::Output, name, value);
+    }
+    let inf = f64::INFINITY;
+    let numbers = [
+        0.0,
+        -0.0,
+        1e-30,
+        -1e-30,
+        1e-3,
+        -1e-3,
+        0.4,
+        -0.4,
+        1.0,
+        -1.0,
+        9.0,
+        -9.0,
+        17.5,
+        -17.5,
+        43.0,
+        -43.0,
+        inf,
+        -inf,
+        f64::NAN,
+    ];
+    let bindings = [(x, Tensor::new(f32s([19]), numbers.to_vec()))];
+    let plan = check(&graph, &bindings, 1e-6);
+    let results = plan::evaluate(&plan, &leaves(&graph, &bindings));
+    let expected = gradc_interp::evaluate(&graph, &bindings).unwrap();
+    for (output, expected) in graph.outputs().iter().zip(&expected) {
+        let slot = plan.interface.iter().position(|slot| slot.name == *output.name).unwrap();
+        for (&found, &right) in results[slot].data().iter().zip(expected.data()) {
+            let close = (found - right).abs() <= 1e-6 * right.abs() || found.is_nan() && right.is_nan();
+            assert!(close, "{}: {found:e}, not {right:e}", output.name);
+        }
+    }
 }
 
 #[test]

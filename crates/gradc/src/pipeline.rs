@@ -369,7 +369,11 @@ fn schedule(graph: &Graph, options: &Options) -> Plan {
     // A graph that was not lowered may have rules left.
     gradc_schedule::schedule(
         &graph.without_rules(),
-        &gradc_schedule::Options { fuse, scratch_bytes: gradc_codegen::scratch_bytes },
+        &gradc_schedule::Options {
+            fuse,
+            share_exponentials: fuse && options.mode != Mode::Strict,
+            scratch_bytes: gradc_codegen::scratch_bytes,
+        },
     )
 }
 

@@ -1,0 +1,186 @@
+//! What is made of one exponential computes it once.
+//!
+//! The simplifier writes the derivatives of sigmoid and tanh so that no digits are lost where these saturate: as
+//! `sigmoid(x) * sigmoid(-x)` and `(1 + |tanh(x)|) * 2 * sigmoid(-2 * |x|)`. Computed as it stands, the backward pass would
+//! take another exponential for each. But both functions of such a pair are quotients of the same one:
+//!
+//! - with `e = exp(-|x|)` and `s = sigmoid(x) = select(x < 0, e, 1) / (1 + e)`, `sigmoid(-x)` is `1 - s` where that
+//!   loses nothing, below zero, and `e * s` elsewhere;
+//! - with `u = expm1(2 * |x|)`, `tanh(x)` is `sign(x) * u / (u + 2)` and `sigmoid(-2 * |x|)` is `1 / (u + 2)`.
+//!
+//! So the pair is written in terms of that, and the places of values see to the rest: the forward pass keeps `e` or `u`
+//! instead of `x`.
+
+use std::borrow::Cow;
+
+use gradc_ir::op::{abs::ABS, mul::MUL, neg::NEG, sigmoid::SIGMOID, tanh::TANH};
+use gradc_ir::{Graph, OpDef, ValueId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// What a value becomes, with the value that both of its pair are functions of.
+#[derive(Clone, Copy)]
+enum Half {
+    /// `sigmoid(x)`
+    Sigmoid(ValueId),
+    /// `sigmoid(-x)`
+    Complement(ValueId),
+    /// `tanh(x)`
+    Tanh(ValueId),
+    /// `sigmoid(-2 * |x|)`
+    Tail(ValueId),
+}
+
+/// The graph with each such pair in terms of one exponential.
+pub(crate) fn share(graph: &Graph) -> Cow<'_, Graph> {
+    let halves = pairs(graph);
+    if halves.is_empty() {
+        return Cow::Borrowed(graph);
+    }
+    let mut sharing = Sharing { graph: graph.emptied(), bases: FxHashMap::default() };
+    let mut places: Vec<ValueId> = Vec::with_capacity(graph.len());
+    for value in graph.values() {
+        let place = match halves.get(&value) {
+            None => {
+                let operands: Vec<ValueId> =
+                    graph.operands(value).iter().map(|operand| places[operand.index()]).collect();
+                sharing.graph.copy_node(graph, value, &operands)
+            }
+            Some(half) => {
+                sharing.graph.set_origin(graph.node(value).origin);
+                let written = sharing.write(*half, &places);
+                if let Some(name) = graph.value_name(value) {
+                    sharing.graph.set_value_name(written, name.clone());
+                }
+                written
+            }
+        };
+        places.push(place);
+    }
+    for output in graph.outputs() {
+        sharing.graph.add_output(output.role, output.name.clone(), places[output.value.index()]);
+    }
+    Cow::Owned(sharing.graph)
+}
+
+/// The live values that are one of a pair.
+fn pairs(graph: &Graph) -> FxHashMap<ValueId, Half> {
+    let live = graph.live();
+    let applied = |value: ValueId, def: &'static OpDef| {
+        graph.op(value).is_some_and(|op| op.is(def)).then(|| graph.operands(value)[0])
+    };
+    let mut halves: Vec<(ValueId, Half)> = Vec::new();
+    for value in graph.values().filter(|value| live[value.index()]) {
+        if let Some(x) = applied(value, &TANH) {
+            halves.push((value, Half::Tanh(x)));
+        } else if let Some(x) = applied(value, &SIGMOID) {
+            halves.push((value, Half::Sigmoid(x)));
+            if let Some(x) = applied(x, &NEG) {
+                halves.push((value, Half::Complement(x)));
+            } else if let Some(x) = twice_below(graph, x).and_then(|magnitude| applied(magnitude, &ABS)) {
+                halves.push((value, Half::Tail(x)));
+            }
+        }
+    }
+    let all = |choose: fn(&Half) -> Option<ValueId>| -> FxHashSet<ValueId> {
+        halves.iter().filter_map(|(_, half)| choose(half)).collect()
+    };
+    let complemented = all(|half| if let Half::Complement(x) = half { Some(*x) } else { None });
+    let sigmoids = all(|half| if let Half::Sigmoid(x) = half { Some(*x) } else { None });
+    let tails = all(|half| if let Half::Tail(x) = half { Some(*x) } else { None });
+    let tanhs = all(|half| if let Half::Tanh(x) = half { Some(*x) } else { None });
+    let has_partner = |half: &Half| match half {
+        Half::Sigmoid(x) => complemented.contains(x),
+        Half::Complement(x) => sigmoids.contains(x),
+        Half::Tanh(x) => tails.contains(x),
+        Half::Tail(x) => tanhs.contains(x),
+    };
+    let mut chosen = FxHashMap::default();
+    for (value, half) in halves.into_iter().filter(|(_, half)| has_partner(half)) {
+        // A value may be half of several pairs; one is enough.
+        chosen.entry(value).or_insert(half);
+    }
+    chosen
+}
+
+/// `y`, where a value is `-2 * y`.
+fn twice_below(graph: &Graph, value: ValueId) -> Option<ValueId> {
+    let &[a, b] = graph.op(value).filter(|op| op.is(&MUL)).map(|_| graph.operands(value))? else { return None };
+    match (graph.as_full(a), graph.as_full(b)) {
+        (Some(-2.0), _) => Some(b),
+        (_, Some(-2.0)) => Some(a),
+        _ => None,
+    }
+}
+
+struct Sharing {
+    graph: Graph,
+    /// By `x` in the new graph, what both of a pair are functions of: `e` and `s`, or `u` and `u + 2`.
+    bases: FxHashMap<(ValueId, bool), (ValueId, ValueId)>,
+}
+
+impl Sharing {
+    fn write(&mut self, half: Half, places: &[ValueId]) -> ValueId {
+        match half {
+            Half::Sigmoid(x) => self.logistic(places[x.index()]).1,
+            Half::Complement(x) => {
+                let (e, s) = self.logistic(places[x.index()]);
+                let graph = &mut self.graph;
+                let (half, one) = (graph.full_like(s, 0.5), graph.full_like(s, 1.0));
+                let below = graph.lt(s, half);
+                let rest = graph.sub(one, s);
+                let tail = graph.mul(e, s);
+                graph.select(below, rest, tail)
+            }
+            Half::Tanh(x) => {
+                let x = places[x.index()];
+                let (u, more) = self.growth(x);
+                let graph = &mut self.graph;
+                // Where `u` is infinite, the quotient is one.
+                let greatest = graph.dtype(u).greatest_finite();
+                let greatest = graph.full_like(u, greatest);
+                let (numerator, denominator) = (graph.min(u, greatest), graph.min(more, greatest));
+                let magnitude = graph.div(numerator, denominator);
+                let sign = graph.sign(x);
+                graph.mul(sign, magnitude)
+            }
+            Half::Tail(x) => {
+                let (_, more) = self.growth(places[x.index()]);
+                let one = self.graph.full_like(more, 1.0);
+                self.graph.div(one, more)
+            }
+        }
+    }
+
+    /// `exp(-|x|)` and `sigmoid(x)`.
+    fn logistic(&mut self, x: ValueId) -> (ValueId, ValueId) {
+        if let Some(&known) = self.bases.get(&(x, false)) {
+            return known;
+        }
+        let graph = &mut self.graph;
+        let magnitude = graph.abs(x);
+        let negative = graph.neg(magnitude);
+        let e = graph.exp(negative);
+        let (zero, one) = (graph.full_like(x, 0.0), graph.full_like(x, 1.0));
+        let below = graph.lt(x, zero);
+        let numerator = graph.select(below, e, one);
+        let denominator = graph.add(e, one);
+        let s = graph.div(numerator, denominator);
+        self.bases.insert((x, false), (e, s));
+        (e, s)
+    }
+
+    /// `u = expm1(2 * |x|)` and `u + 2`.
+    fn growth(&mut self, x: ValueId) -> (ValueId, ValueId) {
+        if let Some(&known) = self.bases.get(&(x, true)) {
+            return known;
+        }
+        let graph = &mut self.graph;
+        let magnitude = graph.abs(x);
+        let twice = graph.add(magnitude, magnitude);
+        let u = graph.expm1(twice);
+        let two = graph.full_like(u, 2.0);
+        let more = graph.add(u, two);
+        self.bases.insert((x, true), (u, more));
+        (u, more)
+    }
+}
