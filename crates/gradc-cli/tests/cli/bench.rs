@@ -69,9 +69,12 @@ fn what_each_part_of_the_simplifier_is_worth() {
         variants.iter().find(is_this).unwrap_or_else(|| panic!("{name:?} in {report}"))
     };
     let whole = of(None);
-    for (name, key) in [("simplification", "operations"), ("e-graph", "operations"), ("softmax", "operations")] {
-        assert!(number(whole, key) < number(of(Some(name)), key), "{name} in {report}");
-    }
+    let more_than_whole = |variant: &Value| number(whole, "operations") < number(variant, "operations");
+    assert!(more_than_whole(of(Some("simplification"))) && more_than_whole(of(Some("e-graph"))), "{report}");
+    let rules = variants
+        .iter()
+        .filter(|variant| !matches!(variant["without"].as_str(), None | Some("simplification" | "e-graph")));
+    assert!(rules.clone().count() > 5 && rules.clone().any(more_than_whole), "{report}");
     assert!(number(whole, "flops") < number(of(Some("simplification")), "flops"));
     for variant in variants {
         assert!(number(variant, "step_us") >= number(variant, "min_us") && number(variant, "arena_bytes") > 0.0);
