@@ -16,7 +16,11 @@ const INTEGER_LIMIT: (f64, f64) = (-1000.0, 1000.0);
 /// The most elements of a value.
 const MAX_ELEMENTS: usize = 2000;
 
-/// A random graph of about `size` applications with floats of type `float`: inputs, parameters and a state with its
+/// How many times as often as an operator values are given a derivative rule of their own.
+const RULES: usize = 3;
+
+/// A random graph of about `size` applications with floats of type `float`, in which some values have a derivative rule of
+/// their own ([`Graph::without_rules`] removes them): inputs, parameters and a state with its
 /// update, every value that nothing else uses as an output, and a loss that depends on all of these that are floats.
 pub fn random_graph(seed: u64, size: usize, float: DType) -> Graph {
     let mut garden = Garden::new(seed, float);
@@ -26,8 +30,12 @@ pub fn random_graph(seed: u64, size: usize, float: DType) -> Graph {
         if grown >= size {
             break;
         }
-        let def = *garden.random.pick(ALL);
-        if let Some(value) = garden.grow(def) {
+        let choice = garden.random.below(ALL.len() + RULES);
+        let found = match ALL.get(choice) {
+            Some(def) => garden.grow(def),
+            None => garden.grow_rule(),
+        };
+        if let Some(value) = found {
             grown += 1;
             if garden.random.chance(0.3) {
                 let name = format!("v{}", value.index());
@@ -82,7 +90,7 @@ impl Garden {
     }
 
     /// Gives facts to values that have none: to leaves and constants their own, to others `facts`.
-    fn note_new_values(&mut self, facts: Option<Facts>) {
+    pub(crate) fn note_new_values(&mut self, facts: Option<Facts>) {
         for value in self.graph.values().skip(self.facts.len()) {
             let of_leaf = match self.graph.dtype(value) {
                 DType::Bool => Facts::exact(0.0, 1.0),
@@ -119,7 +127,8 @@ impl Garden {
 
     /// A value that holds `wanted`; recent ones more often, so that graphs grow deep.
     pub(crate) fn find(&mut self, wanted: impl Fn(&Garden, ValueId) -> bool) -> Option<ValueId> {
-        let found: Vec<ValueId> = self.graph.values().filter(|&value| wanted(self, value)).collect();
+        let found: Vec<ValueId> =
+            self.graph.values().filter(|&value| !self.graph.is_packed(value) && wanted(self, value)).collect();
         if found.is_empty() {
             return None;
         }

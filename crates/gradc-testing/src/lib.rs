@@ -1,6 +1,7 @@
 //! Random graphs and tensors, for the tests of every crate. No other crate depends on this one outside its tests.
 //!
-//! [`random_graph`] makes a well-typed graph over all operators, and [`random_bindings`] tensors for its leaves. Both are
+//! [`random_graph`] makes a well-typed graph over all operators, in which some values have a derivative rule of their own
+//! that says what is true anyway, and [`random_bindings`] tensors for its leaves. Both are
 //! functions of a seed, the same on every machine. The graphs are well conditioned:
 //!
 //! - every float stays within a few units of zero, finite, and away from the poles of the operators it meets;
@@ -27,6 +28,7 @@ mod interval;
 mod loops;
 mod random;
 mod rearrange;
+mod rules;
 mod samples;
 
 pub use grow::random_graph;

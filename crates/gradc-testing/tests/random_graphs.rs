@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gradc_interp::{bind, evaluate, evaluate_all};
 use gradc_ir::text::{print, read};
 use gradc_ir::verify::verify;
-use gradc_ir::{Class, DType, Graph, LeafKind, Role, Tensor};
+use gradc_ir::{Class, DType, Graph, LeafKind, Role, Tensor, ValueId};
 use gradc_testing::{random_bindings, random_graph};
 
 fn graphs() -> impl Iterator<Item = (u64, Graph)> {
@@ -28,8 +28,54 @@ fn every_operator_occurs() {
     }
     // Loops are not grown: what the other operators compute is compiled into kernels.
     let defs = gradc_ir::op::ALL.iter().filter(|def| def.class != Class::Scan);
-    let all: BTreeSet<&str> = defs.map(|def| def.name).collect();
+    let mut all: BTreeSet<&str> = defs.map(|def| def.name).collect();
+    all.extend(["custom", "result"]);
     assert_eq!(seen, all);
+}
+
+/// Also rules of several values, and some of whose results nothing reads.
+#[test]
+fn rules_of_all_kinds_occur() {
+    let (mut several, mut unread) = (0, 0);
+    for (_, graph) in graphs() {
+        for packed in graph.values().filter(|&value| graph.as_custom(value).is_some()) {
+            let results = graph.results_of(packed);
+            several += usize::from(results.len() > 1);
+            unread += usize::from(results.contains(&None));
+        }
+    }
+    assert!(several > 50 && unread > 20, "{several} {unread}");
+}
+
+/// Gradients and Hessian-vector products are those of the graph without rules.
+#[test]
+fn rules_are_true() {
+    for seed in 0..300 {
+        let graph = random_graph(seed, 4 + seed as usize % 40, DType::F64);
+        for (with, without) in derivatives(&graph, seed).iter().zip(&derivatives(&graph.without_rules(), seed)) {
+            for (a, b) in with.data().iter().zip(without.data()) {
+                assert!((a - b).abs() <= 1e-9 * (1.0 + b.abs()), "seed {seed}: {a} and {b}");
+            }
+        }
+    }
+}
+
+/// The gradient of the loss by all float leaves, then its derivative along some direction; zeros where there is none.
+fn derivatives(graph: &Graph, seed: u64) -> Vec<Tensor> {
+    let wrt: Vec<ValueId> = graph.values().filter(|&v| graph.leaf(v).is_some() && graph.dtype(v).is_float()).collect();
+    let loss = graph.loss().expect("random graphs have a loss");
+    let (first, second) = (gradc_autodiff::gradient(graph, loss, &wrt), gradc_autodiff::hvp(graph, loss, &wrt));
+    let evaluated = |derived: &Graph, found: &[Option<ValueId>]| -> Vec<Tensor> {
+        let values = evaluate_all(derived, &random_bindings(derived, seed)).expect("all leaves are bound");
+        let tensor = |(found, leaf): (&Option<ValueId>, &ValueId)| match found {
+            Some(value) => values[*value].clone(),
+            None => Tensor::from_fn(graph.ty(*leaf).clone(), |_| 0.0),
+        };
+        found.iter().zip(&wrt).map(tensor).collect()
+    };
+    let mut all = evaluated(&first.graph, &first.cotangents);
+    all.extend(evaluated(&second.graph, &second.tangents));
+    all
 }
 
 #[test]
