@@ -1,4 +1,4 @@
-//! Where cotangents are zero because a branch was not taken.
+//! Where derivatives are zero because a branch was not taken.
 //!
 //! The cotangent of a branch of a `select` is exactly zero where that branch was not taken. The rule of an operator that
 //! computed the branch multiplies that zero by a slope, and if the slope is infinite or NaN there, the product is NaN: the
@@ -6,9 +6,13 @@
 //! and it is elementwise, so it makes it in the same place: the choice is made again after it. The gradient of what was
 //! not taken is then zero whatever was computed there.
 //!
+//! A tangent that a choice has made zero meets the slopes of what comes after it: that of `sqrt(relu(x))` is multiplied by the
+//! slope of `sqrt` at 0 wherever `x` is not positive. Here, too, the choice is made again.
+//!
 //! This holds along chains of elementwise operators, which keep elements in their places, and is only written where an
 //! operator of the chain can leave the finite numbers ([`Domain::unbounded`](gradc_ir::Domain)).
 
+use gradc_ir::op::select::SELECT;
 use gradc_ir::{Body, Class, Graph, Op, ValueId};
 use smallvec::SmallVec;
 
@@ -26,6 +30,23 @@ impl Mask {
     /// The conditions that `cotangent` shows itself, as the rules of `select`, `abs` or `max` write it.
     pub(crate) fn of(graph: &Graph, cotangent: ValueId) -> Mask {
         Mask(graph.as_masked(cotangent).into_iter().collect())
+    }
+
+    /// As [`Mask::of`] for a tangent, which also may show the choices of `abs` and `max`: it is `x` where one condition holds,
+    /// `y` where another does, and else zero.
+    fn of_tangent(graph: &mut Graph, tangent: ValueId) -> Mask {
+        let chosen = |graph: &Graph| {
+            let op = graph.op(tangent).filter(|op| op.is(&SELECT))?;
+            let &[first, _, otherwise] = graph.operands(tangent) else {
+                unreachable!("{} has three operands", op.def.name)
+            };
+            let (second, holds) = graph.as_masked(otherwise)?;
+            holds.then_some((first, second))
+        };
+        match (graph.as_masked(tangent), chosen(graph)) {
+            (None, Some((first, second))) => Mask([(graph.or(first, second), true)].into_iter().collect()),
+            (condition, _) => Mask(condition.into_iter().collect()),
+        }
     }
 
     /// The mask of what is zero where either of two is.
@@ -117,9 +138,32 @@ pub(crate) fn carried(
     contribution: ValueId,
 ) -> (ValueId, Mask) {
     let own = Mask::of(graph, contribution);
+    chosen_again(graph, value, suspect, mask, (contribution, own))
+}
+
+/// The tangent of `value`, and its mask: `tangent`, which the rule of the operator has made of tangents with this mask.
+pub(crate) fn pushed(
+    graph: &mut Graph,
+    value: ValueId,
+    suspect: &[bool],
+    mask: &Mask,
+    tangent: ValueId,
+) -> (ValueId, Mask) {
+    let own = Mask::of_tangent(graph, tangent);
+    chosen_again(graph, value, suspect, mask, (tangent, own))
+}
+
+/// A derivative by the rule of `value`, and the mask that it shows itself; with those of what the rule was given.
+fn chosen_again(
+    graph: &mut Graph,
+    value: ValueId,
+    suspect: &[bool],
+    mask: &Mask,
+    (derivative, own): (ValueId, Mask),
+) -> (ValueId, Mask) {
     if !is_elementwise(graph, value) || mask.0.is_empty() {
-        return (contribution, own);
+        return (derivative, own);
     }
-    let contribution = if suspect[value.index()] { mask.apply(graph, contribution) } else { contribution };
-    (contribution, own.and(mask))
+    let derivative = if suspect[value.index()] { mask.apply(graph, derivative) } else { derivative };
+    (derivative, own.and(mask))
 }

@@ -2,7 +2,7 @@
 
 use gradc_ir::{Derivative, Graph, Jvp, Origin, ValueId, Vjp};
 
-use crate::mask::{Mask, carried, may_be_infinite};
+use crate::mask::{Mask, carried, may_be_infinite, pushed};
 use crate::rules::Rules;
 use crate::{custom, scan};
 
@@ -105,14 +105,18 @@ pub(crate) fn push_forward(
 ) -> Vec<Option<ValueId>> {
     let from: Vec<ValueId> = seeds.iter().map(|&(value, _)| value).collect();
     let between = between(graph, &from, of);
-    let mut tangents: Vec<Option<ValueId>> = vec![None; between.len()];
+    let suspect = may_be_infinite(graph);
+    let mut tangents: Vec<Option<(ValueId, Mask)>> = vec![None; between.len()];
     for &(value, seed) in seeds {
-        meet(graph, &mut tangents[value.index()], seed);
+        meet(graph, &mut tangents[value.index()], seed, Mask::default());
     }
     for value in (0..between.len()).map(ValueId::from_index).filter(|value| between[value.index()]) {
         let Some(derivative) = rules.of(graph, value) else { continue };
-        let operands: Vec<Option<ValueId>> =
-            graph.operands(value).iter().map(|operand| tangents[operand.index()]).collect();
+        let given: Vec<Option<&(ValueId, Mask)>> =
+            graph.operands(value).iter().map(|operand| tangents[operand.index()].as_ref()).collect();
+        let operands: Vec<Option<ValueId>> = given.iter().map(|given| given.map(|(tangent, _)| *tangent)).collect();
+        let masks = given.into_iter().flatten().map(|(_, mask)| mask.clone());
+        let mask = masks.reduce(|mask, other| mask.of_sum(&other, graph)).unwrap_or_default();
         graph.set_origin(graph.node(value).origin);
         if operands.iter().all(Option::is_none) {
             continue;
@@ -125,7 +129,8 @@ pub(crate) fn push_forward(
             let results = results(graph, value, between.len());
             for (result, tangent) in results.into_iter().zip(found) {
                 if let (Some(result), Some(tangent)) = (result.filter(|v| between[v.index()]), tangent) {
-                    meet(graph, &mut tangents[result.index()], tangent);
+                    let (tangent, mask) = pushed(graph, value, &suspect, &mask, tangent);
+                    meet(graph, &mut tangents[result.index()], tangent, mask);
                     name_after(graph, result, tangent, "t_");
                 }
             }
@@ -133,14 +138,15 @@ pub(crate) fn push_forward(
             let mut rule = Jvp::new(graph, value, &operands);
             jvp(&mut rule);
             let Some(tangent) = rule.finish() else { continue };
-            meet(graph, &mut tangents[value.index()], tangent);
-            if let Some(tangent) = tangents[value.index()] {
+            let (tangent, mask) = pushed(graph, value, &suspect, &mask, tangent);
+            meet(graph, &mut tangents[value.index()], tangent, mask);
+            if let Some((tangent, _)) = tangents[value.index()] {
                 name_after(graph, value, tangent, "t_");
             }
         }
     }
     graph.set_origin(Origin::default());
-    of.iter().map(|value| tangents[value.index()]).collect()
+    of.iter().map(|value| tangents[value.index()].as_ref().map(|(tangent, _)| *tangent)).collect()
 }
 
 /// For each value, whether a derivative flows through it from one of `from` to one of `to`: it is a float that lies on
@@ -165,10 +171,10 @@ fn results(graph: &Graph, packed: ValueId, count: usize) -> Vec<Option<ValueId>>
 }
 
 /// Adds what arrives to what is there.
-fn meet(graph: &mut Graph, slot: &mut Option<ValueId>, arriving: ValueId) {
-    *slot = Some(match *slot {
-        None => arriving,
-        Some(sum) => graph.add(sum, arriving),
+fn meet(graph: &mut Graph, slot: &mut Option<(ValueId, Mask)>, arriving: ValueId, mask: Mask) {
+    *slot = Some(match slot.take() {
+        None => (arriving, mask),
+        Some((sum, known)) => (graph.add(sum, arriving), known.of_sum(&mask, graph)),
     });
 }
 

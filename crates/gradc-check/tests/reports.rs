@@ -345,3 +345,15 @@ fn the_examples_of_the_explanations_do_what_they_say() {
         assert!(reports[1..].iter().all(|report| report.passed() && report.findings.is_empty()), "{code}");
     }
 }
+
+/// A tangent that a choice has made zero is zero after an infinite slope, too.
+#[test]
+fn choices_before_infinite_slopes_agree_in_both_modes() {
+    for expression in
+        ["sqrt(relu(x * w))", "sqrt(max(x * w, 0))", "log(select(x * w > 0, x * w, 1)) / (1 + sqrt(relu(w)))"]
+    {
+        let text = format!("model m {{ input x: f32[8]\n param w: [8] = ones\n loss sum({expression}) }}");
+        let report = report(&text, &Options { second_order: true, ..Options::default() });
+        assert!(report.passed() && report.findings.is_empty(), "{expression}\n{}", report.table());
+    }
+}
