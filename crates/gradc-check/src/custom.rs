@@ -6,6 +6,7 @@
 
 use gradc::autodiff::Rules;
 use gradc::ir::op::custom::Custom;
+use gradc::ir::op::stop_gradient::STOP_GRADIENT;
 use gradc::ir::{Graph, Role, Tensor, ValueId};
 
 use crate::difference::{Slope, compare};
@@ -51,6 +52,15 @@ pub(crate) fn is_nonlinear(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> b
     let before = graph.ancestors(to.iter().copied());
     let on_way = |value: &ValueId| after[value.index()] && before[value.index()];
     graph.values().filter(on_way).any(|value| has(graph, value, &|custom| custom.nonlinear().is_some()))
+}
+
+/// Whether a rule has a `stop_gradient`: it is not what it would be as a function to differentiate again.
+pub(crate) fn hold_still(graph: &Graph) -> bool {
+    let stops = |custom: &Custom| {
+        let rule = custom.rule.graph();
+        rule.values().any(|value| rule.op(value).is_some_and(|op| op.is(&STOP_GRADIENT)))
+    };
+    graph.values().any(|value| has(graph, value, &stops))
 }
 
 /// The rules that are not the derivative of what their function computes, each place in the source once.

@@ -42,6 +42,8 @@ pub enum Finding {
     NotFinite {
         /// The first operator that makes something that is not finite from what is.
         operator: &'static str,
+        /// The function, where it is a call of one with a derivative rule of the program's own.
+        function: Option<String>,
         /// Where it is applied.
         span: Option<Span>,
         /// Whether that happens in its derivative.
@@ -59,6 +61,8 @@ pub enum Finding {
         elements: usize,
         /// How many it has.
         of: usize,
+        /// Whether the gradient lies between the slopes of the two sides. If not, differences do not converge there.
+        agrees: bool,
     },
     /// A derivative rule of the program's own is not the derivative of what its function computes.
     OtherRule {
@@ -150,6 +154,11 @@ impl Finding {
                 let label = format!("`{operator}` makes NaN or infinity of finite numbers here");
                 (Diagnostic::error(codes::NOT_FINITE, message).help(help), label)
             }
+            Finding::NotFinite { function: Some(function), .. } => {
+                let message = "the gradient is not finite where the loss is";
+                let label = format!("the derivative rule of `{function}` makes NaN or infinity of finite numbers here");
+                (Diagnostic::error(codes::NOT_FINITE, message), label)
+            }
             Finding::NotFinite { operator, .. } => {
                 let message = "the gradient is not finite where the loss is";
                 let help =
@@ -157,12 +166,21 @@ impl Finding {
                 let label = format!("the derivative of `{operator}` makes NaN or infinity of finite numbers here");
                 (Diagnostic::error(codes::NOT_FINITE, message).help(help), label)
             }
-            Finding::Kink { target, operator, elements, of, .. } => {
-                let message = format!("the loss has a kink where `{target}` is moved");
+            Finding::Kink { target, operator, elements, of, agrees, .. } => {
+                let message = match agrees {
+                    true => format!("the loss has a kink where `{target}` is moved"),
+                    false => format!("differences of the loss do not converge where `{target}` is moved"),
+                };
                 let shown = if *of == 1 { String::new() } else { format!(", in {elements} of {of} elements") };
                 let label = format!("`{operator}` is not smooth here{shown}");
-                let note =
-                    "the gradient is between the slopes of the two sides; there is no derivative for it to equal";
+                let note = match agrees {
+                    true => {
+                        "the gradient is between the slopes of the two sides; there is no derivative for it to equal"
+                    }
+                    false => {
+                        "with kinks or jumps as close as the steps of the differences, these say nothing of the gradient"
+                    }
+                };
                 (Diagnostic::warning(codes::KINK, message).note(note), label)
             }
             Finding::OtherRule { function, reason, fails, .. } => other_rule(function, reason, *fails),

@@ -49,6 +49,7 @@ mod options;
 mod point;
 mod report;
 mod run;
+mod singular;
 mod steps;
 mod subject;
 mod table;

@@ -52,7 +52,7 @@ fn wrong_rule_in(
 }
 
 /// For each value, whether the loss depends on one of the targets by way of it.
-fn between(subject: &Subject) -> Vec<bool> {
+pub(crate) fn between(subject: &Subject) -> Vec<bool> {
     let after = subject.graph.descendants(subject.leaves());
     let before = subject.graph.ancestors(subject.results.iter().copied());
     subject.graph.values().map(|value| after[value.index()] && before[value.index()]).collect()
@@ -142,6 +142,10 @@ impl Alone {
                 slope(&pullback.graph, &point, &pullback.cotangents, along)
             }
         };
+        if !claimed.value.is_finite() {
+            // At a pole there is nothing to compare with: what is not finite in the model is looked for elsewhere.
+            return Verdict::Ok;
+        }
         let mut loss = |t: f64| {
             let displaced = self.displaced(moved, along, t);
             let operands: Vec<&Tensor> = displaced.iter().collect();
@@ -173,6 +177,9 @@ impl Alone {
         let leaves: Vec<ValueId> = moved.iter().map(|&i| self.operands[i].0).collect();
         let second = rules.gradient(&graph, sum, &leaves);
         let claimed = slope(&second.graph, &point, &second.cotangents, along);
+        if !claimed.value.is_finite() {
+            return Verdict::Ok;
+        }
         let mut loss = |t: f64| -> Result<f64, std::convert::Infallible> {
             let mut point = point.clone();
             for (i, tensor) in self.displaced(moved, along, t).into_iter().enumerate() {
@@ -215,86 +222,4 @@ fn slope(graph: &Graph, point: &Bindings, cotangents: &[Option<ValueId>], along:
 pub(crate) fn displaced(tensor: &Tensor, direction: &[f64], t: f64) -> Tensor {
     let moved = tensor.data().iter().zip(direction).map(|(x, v)| x + t * v);
     Tensor::new(tensor.ty().clone(), moved.collect())
-}
-
-/// The share of a rise that is a kink's and not the curvature's of a smooth operator.
-const KINKED: f64 = 1e-3;
-
-/// The first operator on the way from a target to the loss that is not smooth where the target moves by `step` along a
-/// direction. `held` is a subject without `stop_gradient`.
-pub(crate) fn kink(held: &Subject, point: &Bindings, target: usize, direction: &[f64], step: f64) -> Option<Finding> {
-    let (graph, target) = (&held.graph, &held.targets[target]);
-    let name = graph.value_name(target.leaf)?;
-    let after = graph.descendants([target.leaf]);
-    let before = graph.ancestors([held.loss]);
-    let floats: Vec<ValueId> = graph
-        .values()
-        .filter(|value| after[value.index()] && before[value.index()] && graph.dtype(*value).is_float())
-        .collect();
-    let at = |t: f64| {
-        let moved = point.iter().map(|(own, tensor)| match **own == **name {
-            true => (own.clone(), displaced(tensor, direction, t)),
-            false => (own.clone(), tensor.clone()),
-        });
-        values(graph, &moved.collect(), &floats)
-    };
-    let (below, here, above) = (at(-step), at(0.0), at(step));
-    let applied = floats.iter().enumerate().filter_map(|(i, &value)| Some((i, value, graph.op(value)?)));
-    let mut kinked = applied.map(|(i, value, op)| {
-        let elements = below[i].data().iter().zip(here[i].data()).zip(above[i].data());
-        let count = elements.filter(|((below, here), above)| is_kinked(**below, **here, **above, step)).count();
-        (value, op, count)
-    });
-    let (value, op, elements) = kinked.find(|(_, _, count)| *count > 0)?;
-    Some(Finding::Kink {
-        target: target.name.clone(),
-        operator: op.def.name,
-        span: graph.node(value).origin.span,
-        elements,
-        of: graph.shape(value).elements(),
-    })
-}
-
-/// Whether a number rises unevenly around the middle of three places that are a step apart. Curvature alone makes the
-/// rises differ by the square of the step.
-fn is_kinked(below: f64, here: f64, above: f64, step: f64) -> bool {
-    let (left, right) = (here - below, above - here);
-    let rounding = 16.0 * f64::EPSILON * below.abs().max(above.abs()).max(here.abs());
-    let curved = (KINKED * (left.abs() + right.abs())).max(step.powf(1.5));
-    // Also where one of them is NaN.
-    let even = (right - left).abs() <= curved + rounding;
-    !even
-}
-
-/// The first operator that makes something that is not finite from what is: forwards, or where the loss is finite, in the
-/// gradient.
-pub(crate) fn not_finite(rules: &Rules<'_>, subject: &Subject, point: &Bindings) -> Option<Finding> {
-    let graph = &subject.graph;
-    let live = graph.live();
-    let finite = |tensor: &Tensor| tensor.data().iter().all(|x| x.is_finite());
-    let all: Vec<ValueId> = graph.values().filter(|value| live[value.index()]).collect();
-    let found = |value: ValueId, in_gradient: bool| {
-        let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
-        Some(Finding::NotFinite { operator, span, in_gradient })
-    };
-    if !finite(&values(graph, point, &[subject.loss])[0]) {
-        let forward = values(graph, point, &all);
-        let broken = all.iter().zip(&forward).find(|(value, tensor)| graph.op(**value).is_some() && !finite(tensor));
-        return broken.and_then(|(value, _)| found(*value, false));
-    }
-    let between = between(subject);
-    let on_way: Vec<ValueId> =
-        all.into_iter().filter(|value| between[value.index()] && graph.dtype(*value).is_float()).collect();
-    let gradient = rules.gradient(graph, subject.loss, &on_way);
-    let present: Vec<(ValueId, ValueId)> = on_way
-        .iter()
-        .zip(&gradient.cotangents)
-        .filter_map(|(&value, cotangent)| Some((value, (*cotangent)?)))
-        .collect();
-    let cotangents: Vec<ValueId> = present.iter().map(|(_, cotangent)| *cotangent).collect();
-    let tensors = values(&gradient.graph, point, &cotangents);
-    let broken = present.iter().zip(&tensors).rev().find(|(_, tensor)| !finite(tensor))?.0.0;
-    // Of the users of that value, the one that is closest to the loss: all that follow it are finite.
-    let user = graph.users(broken).map(|(user, _)| user).filter(|user| between[user.index()]).last()?;
-    found(user, true)
 }

@@ -103,7 +103,13 @@ impl Report {
         self.count(Verdict::Fail) == 0 && !self.findings.iter().any(Finding::is_error)
     }
 
-    /// How many comparisons came out as `verdict`.
+    /// How many comparisons failed, those of rules of the program's own with what they belong to included.
+    pub fn failed(&self) -> usize {
+        let rules = self.findings.iter().filter(|finding| matches!(finding, Finding::OtherRule { fails: true, .. }));
+        self.count(Verdict::Fail) + rules.count()
+    }
+
+    /// How many gradients and identities came out as `verdict`.
     pub fn count(&self, verdict: Verdict) -> usize {
         let targets = self.targets.iter().map(|target| target.verdict);
         targets.chain(self.identities.iter().map(|identity| identity.verdict)).filter(|&own| own == verdict).count()

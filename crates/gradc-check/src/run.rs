@@ -13,6 +13,7 @@ use crate::locate;
 use crate::options::Options;
 use crate::point::{Draw, Point, Random, bindings, check_names};
 use crate::report::{Compared, Report, TargetReport, Verdict};
+use crate::singular::{self, Move};
 use crate::subject::Subject;
 
 /// Checks the derivatives of a model at a point, as it is in training unless the options say otherwise. Its random numbers
@@ -48,7 +49,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
     };
     let gradient = consistency::Gradient::new(rules, &subject, &point)?;
     if !loss.is_finite() || !gradient.is_finite() {
-        report.findings.extend(locate::not_finite(rules, &subject, &point));
+        report.findings.extend(singular::not_finite(rules, &subject, &point));
         if !loss.is_finite() {
             return Ok(report);
         }
@@ -56,25 +57,43 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
     report.findings.extend(custom::others(&subject.graph, &point, options));
     let (held, held_point) = subject.as_declared(rules).held_still(&point);
     let mut function = Compiled::plainly(held.graph.clone(), &held, &held_point)?;
+    let mut failed = Vec::new();
     for number in 0..subject.targets.len() {
         let checked = check_target(&subject, number, &gradient, &mut function, &held_point, options)?;
-        if checked.report.verdict == Verdict::Kink {
-            let (direction, step) = (&checked.direction, checked.step);
-            report.findings.extend(locate::kink(&held, &held_point, number, direction, step));
+        match checked.report.verdict {
+            Verdict::Kink => {
+                let moved = Move { target: number, direction: &checked.direction, step: checked.step };
+                report.findings.extend(singular::kink(&held, &held_point, &moved, true));
+            }
+            Verdict::Fail => failed.push((number, checked.direction, checked.step)),
+            Verdict::Ok | Verdict::Skipped => {}
         }
         report.targets.push(checked.report);
     }
     report.identities = consistency::identities(rules, &subject, &point, &gradient, loss, options)?;
     if options.second_order {
         let mut identities = consistency::second_order(rules, &subject, &point, options)?;
-        // The second derivative of a function whose first derivative is that of another is none of either.
-        if report.findings.iter().any(|finding| matches!(finding, Finding::OtherRule { .. })) {
+        // The second derivative of a function whose first derivative is that of another is none of either, and that of a
+        // rule that holds something still is what the rule says.
+        let other = report.findings.iter().any(|finding| matches!(finding, Finding::OtherRule { .. }));
+        if other || custom::hold_still(&subject.graph) {
             identities.iter_mut().for_each(|identity| identity.verdict = Verdict::Skipped);
         }
         report.identities.extend(identities);
     }
     if report.count(Verdict::Fail) > 0 && report.findings.iter().all(|finding| !finding.is_error()) {
         report.findings.extend(first_disagreement(rules, &subject, &point, &gradient, options)?);
+    }
+    if report.findings.iter().all(|finding| !finding.is_error()) {
+        // Nothing is wrong by itself: the function may be too rough to be compared.
+        for (target, direction, step) in &failed {
+            // Of steps that are multiples of the distance of jumps, all rise alike.
+            let mut kinks = [1.0, 0.618, 0.271, 0.137, 0.0719, 0.0373].into_iter().filter_map(|factor| {
+                let moved = Move { target: *target, direction, step: factor * step };
+                singular::kink(&held, &held_point, &moved, false)
+            });
+            report.findings.extend(kinks.next());
+        }
     }
     Ok(report)
 }

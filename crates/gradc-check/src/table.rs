@@ -66,7 +66,7 @@ impl Report {
             "check result: {outcome}. {gradients} and {identities} identities: {} ok, {} at a kink{skipped}, {} failed",
             count(Verdict::Ok),
             count(Verdict::Kink),
-            count(Verdict::Fail)
+            self.failed()
         )
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gradc::ir::LeafKind;
 use gradc::{Model, Phase, State};
-use gradc_check::{Compared, Finding, Options, Point, Report};
+use gradc_check::{Compared, Finding, Options, Point, Report, Verdict};
 use gradc_train::{Array, data, model as train_model, tensors, weights};
 use serde_json::{Value, json};
 
@@ -23,6 +23,9 @@ pub(crate) fn check(args: &CheckArgs, output: &mut Output) -> Outcome {
             Some(name) => vec![name.clone()],
             None => program.models().into_iter().map(str::to_owned).collect(),
         };
+        if names.is_empty() {
+            return Err(gradc::Error::NoModel).report(output);
+        }
         for name in names {
             let arrays = match &args.data {
                 Some(path) => said(data::read_npz(path))?,
@@ -118,7 +121,8 @@ fn json_lines(report: &Report) -> Vec<Value> {
     let phase = report.phase.map(Phase::name);
     let outcome = json!({
         "event": "check", "model": report.model, "phase": phase, "seed": report.seed, "loss": report.loss,
-        "passed": report.passed(),
+        "passed": report.passed(), "ok": report.count(Verdict::Ok), "kink": report.count(Verdict::Kink),
+        "skip": report.count(Verdict::Skipped), "fail": report.failed(),
     });
     targets.chain(identities).chain([outcome]).collect()
 }

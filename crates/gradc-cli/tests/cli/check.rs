@@ -171,10 +171,12 @@ fn json_has_an_object_for_each_gradient_and_identity() {
 #[test]
 fn what_does_not_fit_is_an_error() {
     let folder = Folder::new();
+    folder.write("empty.net", "");
     for (arguments, message) in [
         ("check small.net --wrt pixel", "did you mean `pixels`?"),
         ("check small.net --wrt label", "only floats have derivatives"),
         ("check small.net --data none.npz", "none.npz"),
+        ("check empty.net", "no model"),
     ] {
         let run = folder.run(arguments);
         assert_eq!(run.code, Some(1), "{arguments}");

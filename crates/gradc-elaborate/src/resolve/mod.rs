@@ -161,7 +161,9 @@ impl<'a> Resolver<'a> {
     fn rule(&mut self, rule: &'a DerivativeRule, function: &Function) {
         self.locals.open();
         for name in std::iter::once(&rule.cotangent).chain(&rule.result) {
-            if let Some(first) = self.locals.in_block(&name.text, &[LocalKind::Parameter]) {
+            let parameter = function.parameters.iter().find(|parameter| parameter.name.text == name.text);
+            let parameter = parameter.map(|parameter| parameter.name.span);
+            if let Some(first) = self.locals.in_block(&name.text, &[LocalKind::Parameter]).or(parameter) {
                 self.report(defined_twice(name, first));
             }
             self.locals.declare(&name.text, name.span, LocalKind::Parameter);
