@@ -141,8 +141,8 @@ impl DType {
         }
     }
 
-    /// `value` as the nearest value of this type: floats round to nearest even, integers wrap, and any number that
-    /// is not zero (NaN too) is true.
+    /// `value` as the nearest value of this type: floats round to nearest even; integers drop the fraction, and are their least
+    /// or greatest for what lies beyond and 0 for NaN; any number that is not zero (NaN too) is true.
     ///
     /// What becomes a float of 16 bits is rounded to `f32` first, since that is what arithmetic on them is done in. For
     /// sums, products, quotients and roots of such floats the second rounding changes nothing, as an `f32` has more than
@@ -150,12 +150,25 @@ impl DType {
     pub fn round(self, value: f64) -> f64 {
         match self {
             DType::Bool => f64::from(u8::from(value != 0.0)),
-            DType::U8 | DType::I32 | DType::I64 => self.wrap(value as i64),
+            DType::U8 => f64::from(value as u8),
+            DType::I32 => f64::from(value as i32),
+            DType::I64 => value as i64 as f64,
             DType::F16 => f16::from_f32(value as f32).to_f64(),
             DType::Bf16 => bf16::from_f32(value as f32).to_f64(),
             DType::F32 => f64::from(value as f32),
             DType::F64 => value,
         }
+    }
+
+    /// A value of the type `from`, converted to this type: between integers the low bits stay, all else is as by
+    /// [`DType::round`].
+    pub fn convert(self, value: f64, from: DType) -> f64 {
+        if self.is_integer() && from.is_integer() { self.wrap(value as i64) } else { self.round(value) }
+    }
+
+    /// `a + b` of values of this type: integers wrap, and floats are still to be rounded.
+    pub fn sum(self, a: f64, b: f64) -> f64 {
+        if self.is_integer() { self.wrap((a as i64).wrapping_add(b as i64)) } else { a + b }
     }
 
     /// The integer of this type that has the same low bits. An `i64` of more than 53 bits is rounded to an `f64`.
@@ -218,12 +231,29 @@ mod tests {
     }
 
     #[test]
-    fn integers_drop_the_fraction_and_wrap() {
-        assert_eq!(DType::U8.round(300.7), 44.0);
-        assert_eq!(DType::U8.round(-1.0), 255.0);
-        assert_eq!(DType::U8.round(f64::NAN), 0.0);
+    fn what_is_no_integer_drops_its_fraction_and_saturates() {
+        for dtype in [DType::U8, DType::I32, DType::I64] {
+            assert_eq!(dtype.round(f64::NAN), 0.0);
+            assert_eq!(dtype.round(7.9), 7.0);
+            for (beyond, limit) in [(f64::INFINITY, dtype.greatest()), (f64::NEG_INFINITY, dtype.least())] {
+                assert_eq!(dtype.round(beyond), limit);
+                assert_eq!(dtype.round(beyond.signum() * 1e30), limit);
+                assert_eq!(dtype.convert(beyond, DType::F32), limit);
+            }
+        }
+        assert_eq!(DType::U8.round(255.9), 255.0);
+        assert_eq!(DType::U8.round(-0.9), 0.0);
         assert_eq!(DType::I64.round(-2.9), -2.0);
-        assert_eq!(DType::I64.round(1e300), DType::I64.greatest());
+    }
+
+    #[test]
+    fn integers_wrap() {
+        assert_eq!(DType::U8.convert(300.0, DType::I32), 44.0);
+        assert_eq!(DType::U8.convert(-1.0, DType::I64), 255.0);
+        assert_eq!(DType::I32.convert(3e9, DType::I64), 3e9 - 2f64.powi(32));
+        assert_eq!(DType::U8.sum(200.0, 100.0), 44.0);
+        assert_eq!(DType::I32.sum(DType::I32.greatest(), 1.0), DType::I32.least());
+        assert_eq!(DType::I64.sum(DType::I64.least(), -1.0), DType::I64.greatest());
     }
 
     #[test]

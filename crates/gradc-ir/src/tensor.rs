@@ -56,6 +56,7 @@ impl Tensor {
 
     /// The same elements in another element type.
     pub fn cast(&self, dtype: DType) -> Tensor {
-        Tensor::new(self.ty.with_dtype(dtype), self.data.clone())
+        let data = self.data.iter().map(|&value| dtype.convert(value, self.ty.dtype)).collect();
+        Tensor::new(self.ty.with_dtype(dtype), data)
     }
 }

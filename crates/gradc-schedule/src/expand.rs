@@ -150,13 +150,24 @@ impl Expansion {
         }
         if let Some(number) = self.graph.as_full(x) {
             let ty = self.graph.ty(x).with_dtype(to);
-            return self.graph.full(number, &ty);
+            return self.graph.full(to.convert(number, self.graph.dtype(x)), &ty);
         }
         let wide = self.graph.cast(x, self.graph.dtype(x).arithmetic());
-        let rounded = self.graph.cast(wide, to.arithmetic());
+        let mut rounded = self.graph.cast(wide, to.arithmetic());
+        if to == DType::U8 && self.graph.dtype(x).is_float() {
+            rounded = self.within_bytes(rounded);
+        }
         let cast = self.graph.cast(rounded, to);
         self.casts.insert((x, to), cast);
         cast
+    }
+
+    /// Whole numbers with 0 for what is less than that and 255 for what is greater: from floats to bytes nothing wraps.
+    fn within_bytes(&mut self, x: ValueId) -> ValueId {
+        let graph = &mut self.graph;
+        let [least, greatest] = [DType::U8.least(), DType::U8.greatest()].map(|limit| graph.full_like(x, limit));
+        let raised = graph.max(x, least);
+        graph.min(raised, greatest)
     }
 
     /// Indices below `extent` as `i32`, and −1 for all others.

@@ -59,7 +59,8 @@ pub fn random_bindings(graph: &Graph, seed: u64) -> Vec<(ValueId, Tensor)> {
 pub fn random_tensor(ty: &TensorType, (low, high): (f64, f64), random: &mut Random) -> Tensor {
     Tensor::from_fn(ty.clone(), |_| match ty.dtype {
         DType::Bool => f64::from(u8::from(random.chance(0.5))),
-        dtype if dtype.is_integer() => (low + random.unit() * (high - low + 1.0)).floor().min(high),
+        // What is less than a `u8` wraps around.
+        dtype if dtype.is_integer() => dtype.wrap((low + random.unit() * (high - low + 1.0)).floor().min(high) as i64),
         _ => low + random.unit() * (high - low),
     })
 }

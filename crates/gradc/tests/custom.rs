@@ -204,6 +204,24 @@ fn several_results() {
     check_with(&format!("{body} {rule}"), &format!("{body}\n"), program);
 }
 
+/// The first operator of a function is another reshape of what made its argument, and is not merged with that.
+#[test]
+fn an_argument_that_was_reshaped() {
+    let flat = "fn flat(a: [n, k]) -> [n * k] { reshape(a, [n * k]) } vjp(g) { reshape(g, a.shape) }\n";
+    let flat_by_hand = "fn flat(a: [n, k]) -> [n * k] { reshape(a, [n * k]) }\n";
+    check_with(flat, flat_by_hand, "model m { input x: f64[6]\n loss sum(square(flat(reshape(x, [2, 3])))) }");
+    let product = "fn product(a: [n, k], b: [k, m]) -> [n, m] { a @ b } vjp(g) { [g @ b.T, a.T @ g] }\n";
+    let product_by_hand = "fn product(a: [n, k], b: [k, m]) -> [n, m] { a @ b }\n";
+    let program = "model m { input x: f64[3]\n let a = exp(reshape(concat([x, x]), [2, 3]))\n\
+                   loss sum(square(product(a, unsqueeze(x, 1)))) }";
+    check_with(product, product_by_hand, program);
+    // Also by way of a function that is called, and held still.
+    let rows = "fn spread(a) { broadcast(a, [2, 3]) * stop_gradient(a) }\n\
+                fn rows(a: [n]) -> [2, n] { spread(a) } vjp(g) { sum(g * stop_gradient(a), 0) }\n";
+    let rows_by_hand = "fn rows(a: [n]) -> [2, n] { broadcast(a, [2, n]) * stop_gradient(a) }\n";
+    check_with(rows, rows_by_hand, "model m { input x: f64[3, 1]\n loss sum(square(rows(squeeze(x, 1)))) }");
+}
+
 #[test]
 fn lists_within_lists() {
     let body = "fn all(x: [n]) { [[exp(x), tanh(x)], 3, [], x * x] }";

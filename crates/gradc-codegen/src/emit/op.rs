@@ -240,7 +240,7 @@ impl Code<'_> {
         if width.is_scalar() { self.builder.ins().bxor_imm_u(a, 1) } else { self.builder.ins().bnot(a) }
     }
 
-    /// A conversion: see [`DType::round`].
+    /// A conversion: see [`DType::convert`].
     fn convert(&mut self, width: Width, from: DType, to: DType, a: Value) -> Value {
         match (from, to) {
             _ if from == to => a,
@@ -271,9 +271,12 @@ impl Code<'_> {
                 self.builder.ins().fcvt_from_sint(ty, a)
             }
             (_, DType::I64) => self.builder.ins().fcvt_to_sint_sat(types::I64, a),
+            (DType::F32, DType::I32) => {
+                let ty = width.ty(to);
+                self.builder.ins().fcvt_to_sint_sat(ty, a)
+            }
             (_, DType::I32) => self.per_lane(width, &[(a, from)], to, |code, scalars| {
-                let wide = code.builder.ins().fcvt_to_sint_sat(types::I64, scalars[0]);
-                code.builder.ins().ireduce(types::I32, wide)
+                code.builder.ins().fcvt_to_sint_sat(types::I32, scalars[0])
             }),
             (_, DType::F64) => self.builder.ins().fpromote(types::F64, a),
             _ => self.builder.ins().fdemote(types::F32, a),

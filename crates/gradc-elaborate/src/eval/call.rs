@@ -163,6 +163,10 @@ impl<'a> Evaluator<'a> {
             None => self.frames.last().map(|frame| frame.scope).unwrap_or_default(),
         };
         frame.application = application;
+        frame.sealed = match self.program.function(id).rule {
+            Some(_) => self.graph.len(),
+            None => self.frames.last().map_or(0, |frame| frame.sealed),
+        };
         for (name, value) in given {
             frame.declare(name, value.clone());
         }

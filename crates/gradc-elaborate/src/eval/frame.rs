@@ -25,6 +25,9 @@ pub(crate) struct Frame<'a> {
     pub(crate) application: Option<Application>,
     /// What `..` and `..name` stand for, with the argument that said so.
     pub(crate) rests: FxHashMap<&'a str, (Rc<[Int]>, Span)>,
+    /// In a function with a derivative rule, and what it calls: how many values were there before it. They are what the rule
+    /// gives cotangents, so no operator is merged with them.
+    pub(crate) sealed: usize,
     variables: FxHashMap<&'a str, Value>,
     /// What the inner blocks have hidden, to be restored at their end.
     hidden: Vec<(&'a str, Option<Value>)>,
@@ -75,6 +78,7 @@ impl<'a> Frame<'a> {
             scope: ScopeId::default(),
             application: None,
             rests: FxHashMap::default(),
+            sealed: 0,
             variables: FxHashMap::default(),
             hidden: Vec::new(),
         }

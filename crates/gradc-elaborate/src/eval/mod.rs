@@ -175,11 +175,15 @@ impl<'a> Evaluator<'a> {
     /// The same elements in another shape. A reshape of a reshape is one, so that an axis that is kept by a reduction
     /// and then broadcast leaves no trace.
     pub(crate) fn reshape(&mut self, id: ValueId, shape: &[usize]) -> ValueId {
-        let base = match self.graph.op(id) {
-            Some(op) if op.is(&op::reshape::RESHAPE) => self.graph.operands(id)[0],
-            _ => id,
-        };
+        let base = self.reshaped_from(id).unwrap_or(id);
         self.graph.reshape(base, shape)
+    }
+
+    /// What a value is a reshape of, if it is one that another may be merged with.
+    pub(crate) fn reshaped_from(&self, id: ValueId) -> Option<ValueId> {
+        let sealed = self.frames.last().map_or(0, |frame| frame.sealed);
+        let is_reshape = self.graph.op(id).is_some_and(|op| op.is(&op::reshape::RESHAPE));
+        (is_reshape && id.index() >= sealed).then(|| self.graph.operands(id)[0])
     }
 
     /// A number everywhere.

@@ -117,7 +117,10 @@ pub(super) fn cast(evaluator: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> 
     let dtype = arguments.dtype(evaluator, 1, gradc_ir::DType::F32)?;
     let x = match arguments.value(0) {
         value @ (Value::Int(_) | Value::Float(_)) => {
-            let number = dtype.round(value.number().unwrap_or(0.0));
+            let number = match value {
+                Value::Int(whole) if dtype.is_integer() => dtype.wrap(whole.value()),
+                other => dtype.round(other.number().unwrap_or(0.0)),
+            };
             let id = evaluator.full(number, dtype, &[]);
             return Some(Value::Tensor(evaluator.tensor(id, [], arguments.span)));
         }
@@ -134,13 +137,12 @@ pub(super) fn stop_gradient(evaluator: &mut Evaluator<'_>, arguments: &Arguments
         _ => {
             let x = arguments.tensor(evaluator, 0)?;
             // A reshape is moved to the outside, where one that follows absorbs it.
-            let id = match evaluator.graph.op(x.id) {
-                Some(op) if op.is(&op::reshape::RESHAPE) => {
-                    let base = evaluator.graph.operands(x.id)[0];
+            let id = match evaluator.reshaped_from(x.id) {
+                Some(base) => {
                     let stopped = evaluator.graph.stop_gradient(base);
                     evaluator.reshape(stopped, &shape_of(&x.extents))
                 }
-                _ => evaluator.graph.stop_gradient(x.id),
+                None => evaluator.graph.stop_gradient(x.id),
             };
             Some(Value::Tensor(evaluator.tensor(id, x.extents.clone(), arguments.span)))
         }

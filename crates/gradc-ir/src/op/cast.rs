@@ -1,6 +1,6 @@
 //! `cast(a)`
 
-use super::elementwise::{real, shapes};
+use super::elementwise::{number, shapes};
 use super::{Algebra, Arity, Case, Class, Derivative, Domain, Notation, OpDef};
 use crate::attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
 use crate::scalar::ScalarOp;
@@ -15,7 +15,7 @@ pub static CAST: OpDef = OpDef {
     notation: Notation::Call,
     infer: |attrs, operands| Ok(operands[0].with_dtype(attrs.dtype("dtype"))),
     // The conversion is the rounding to the element type of the result.
-    evaluate: real(|x| x[0]),
+    evaluate: number(|x| x[0], |x| x[0]),
     derivative: Derivative::Rules {
         vjp: |cx| {
             let (x, g) = (cx.operand(0), cx.cotangent());
@@ -35,9 +35,8 @@ pub static CAST: OpDef = OpDef {
     domain: Domain::SMOOTH,
     cases,
     doc: "Conversion to another element type. To a float: the nearest, ties to even; to `f16` and `bf16` by way of `f32`. \
-          From a float to an integer: the fraction is dropped, NaN becomes 0, what lies beyond 64 bits saturates, and then \
-          what does not fit `i32` or `u8` wraps, as it does from integer to integer. To `bool`: \
-          whether the number is not zero, which holds for NaN. A truth value becomes 0 or 1. The derivative is the \
+          From a float to an integer: the fraction is dropped, what lies beyond the integer's range becomes its least or \
+          greatest value, and NaN 0. From an integer to an integer: the low bits, so what does not fit wraps. To `bool`: whether the number is not zero, which holds for NaN. A truth value becomes 0 or 1. The derivative is the \
           converted cotangent between floats; no derivative flows through integers and truth values.",
 };
 

@@ -153,7 +153,8 @@ impl std::error::Error for TypeError {}
 #[derive(Clone, Copy)]
 pub enum Evaluate {
     /// One element from the operands' elements; truth values are 0 and 1. The caller rounds the result to its element
-    /// type. `int` replaces `real` where the result is an integer and exact arithmetic in `f64` does not wrap as it must.
+    /// type. `int` replaces `real` where the result is an integer and no operand a float, and exact arithmetic in `f64` does
+    /// not wrap as it must.
     Scalar {
         /// On numbers.
         real: fn(&[f64]) -> f64,
@@ -353,7 +354,9 @@ impl Op {
         let types: SmallVec<[&TensorType; 4]> = operands.iter().map(|operand| operand.ty()).collect();
         let ty = self.infer(&types)?;
         let data = match self.def.evaluate {
-            Evaluate::Scalar { int: Some(int), .. } if ty.dtype.is_integer() => {
+            Evaluate::Scalar { int: Some(int), .. }
+                if ty.dtype.is_integer() && types.iter().all(|ty| !ty.dtype.is_float()) =>
+            {
                 element_by_element(operands, ty.shape.elements(), |x| x as i64, |x| ty.dtype.wrap(int(x)))
             }
             Evaluate::Scalar { real, .. } => element_by_element(operands, ty.shape.elements(), |x| x, real),

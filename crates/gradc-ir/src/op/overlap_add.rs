@@ -22,7 +22,7 @@ pub static OVERLAP_ADD: OpDef = OpDef {
         let (axis, wide) = (attrs.int("axis"), operands[0].shape());
         let mut result = vec![0.0; ty.shape.elements()];
         Windows::of(attrs, wide[axis + 1]).for_each_pair(axis, &ty.shape, wide, |element, entry| {
-            result[element] += operands[0].data()[entry];
+            result[element] = ty.dtype.sum(result[element], operands[0].data()[entry]);
         });
         result
     }),

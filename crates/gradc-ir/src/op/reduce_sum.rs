@@ -13,7 +13,7 @@ pub static REDUCE_SUM: OpDef = OpDef {
     attrs: &[AttrSpec::new("axes", AttrKind::Ints)],
     notation: Notation::Call,
     infer: infer::reduce,
-    evaluate: Evaluate::Tensor(|attrs, operands, ty| fold(attrs, operands[0], ty, 0.0, |sum, x| sum + x)),
+    evaluate: Evaluate::Tensor(|attrs, operands, ty| fold(attrs, operands[0], ty, 0.0, |sum, x| ty.dtype.sum(sum, x))),
     derivative: Derivative::Rules {
         vjp: |cx| {
             let (x, g, attrs) = (cx.operand(0), cx.cotangent(), cx.attrs());

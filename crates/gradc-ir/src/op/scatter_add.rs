@@ -16,7 +16,7 @@ pub static SCATTER_ADD: OpDef = OpDef {
     evaluate: Evaluate::Tensor(|attrs, operands, ty| {
         let mut result = vec![0.0; ty.shape.elements()];
         for_each_pair(attrs.int("axis"), ty, operands[0], |narrow, wide| {
-            result[narrow] += operands[1].data()[wide];
+            result[narrow] = ty.dtype.sum(result[narrow], operands[1].data()[wide]);
         });
         result
     }),

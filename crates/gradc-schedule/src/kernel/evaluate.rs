@@ -42,14 +42,15 @@ impl Machine<'_> {
             Stmt::ScatterAdd { buffer, address, index, stride, value, guard } => {
                 if self.get(*guard) != 0.0 {
                     let at = self.indexed(address, *index, *stride);
-                    let sum = self.buffers[*buffer][at] + self.get(*value);
-                    self.buffers[*buffer][at] = self.kernel.buffers[*buffer].dtype.round(sum);
+                    let dtype = self.kernel.buffers[*buffer].dtype;
+                    let sum = dtype.sum(self.buffers[*buffer][at], self.get(*value));
+                    self.buffers[*buffer][at] = dtype.round(sum);
                 }
             }
             Stmt::Accumulator { reg, dtype, start, .. } => self.set(*reg, *dtype, start.get()),
             Stmt::Accumulate { reg, combine, value } => {
                 let (running, dtype) = self.registers[reg.0 as usize];
-                let combined = scalar(combine.op(), dtype, [running, self.get(*value), 0.0]);
+                let combined = scalar(combine.op(), dtype, dtype, [running, self.get(*value), 0.0]);
                 self.set(*reg, dtype, combined);
             }
             Stmt::Loop(Loop { var, extent, body, .. }) => {
@@ -69,8 +70,9 @@ impl Machine<'_> {
                 self.buffers[*buffer][self.indexed(address, *index, *stride)]
             }
             Expr::Op(op, operands) => {
+                let from = operands.first().map_or(dtype, |reg| self.registers[reg.0 as usize].1);
                 let x: [f64; 3] = std::array::from_fn(|i| operands.get(i).map_or(0.0, |&reg| self.get(reg)));
-                scalar(*op, dtype, x)
+                scalar(*op, from, dtype, x)
             }
             Expr::Index(position) => self.affine(position) as f64,
         }
@@ -121,8 +123,8 @@ impl Combine {
     }
 }
 
-/// One scalar operation whose result has type `dtype`, before it is rounded.
-fn scalar(op: ScalarOp, dtype: DType, [a, b, c]: [f64; 3]) -> f64 {
+/// One scalar operation on operands of which the first has type `from`; the result has type `dtype`, and is not rounded yet.
+fn scalar(op: ScalarOp, from: DType, dtype: DType, [a, b, c]: [f64; 3]) -> f64 {
     let truth = |value: bool| f64::from(u8::from(value));
     match op {
         ScalarOp::Add if dtype.is_integer() => dtype.wrap((a as i64).wrapping_add(b as i64)),
@@ -169,8 +171,7 @@ fn scalar(op: ScalarOp, dtype: DType, [a, b, c]: [f64; 3]) -> f64 {
                 c
             }
         }
-        // The register's type does the rounding.
-        ScalarOp::Cast(_) => a,
+        ScalarOp::Cast(to) => to.convert(a, from),
         ScalarOp::Xor => f64::from(a as i32 ^ b as i32),
         ScalarOp::RotateLeft(bits) => f64::from((a as i32).rotate_left(u32::from(bits))),
         ScalarOp::ShiftRight(bits) => f64::from((a as i32 as u32 >> bits) as i32),

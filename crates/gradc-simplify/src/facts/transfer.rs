@@ -35,6 +35,7 @@ fn constant(op: &Op, operands: &[&Facts], ty: &TensorType) -> Option<f64> {
         (Class::Source, _) if op.is(&op::full::FULL) => Some(op.attrs.float("value")),
         (Class::Elementwise, Evaluate::Scalar { real, int }) => {
             // What has more digits than a constant holds is left to the machine.
+            let int = int.filter(|_| operands.iter().all(|facts| !facts.ty.dtype.is_float()));
             Some(evaluate(real, int, &constants()?, ty.dtype)).filter(|value| ty.dtype.represents(*value))
         }
         (Class::Movement, _) => {

@@ -90,7 +90,7 @@ fn build(def: &'static OpDef, sample: &Sample, order: Order) -> (Graph, Inputs) 
         operands.push(match tensor.ty().dtype {
             // An index that is an input must be in range; one that is computed need not be.
             dtype if dtype.is_integer() => {
-                numbers.iter_mut().for_each(|number| *number = dtype.round(*number + 1.0));
+                numbers.iter_mut().for_each(|number| *number = dtype.sum(*number, 1.0));
                 let one = graph.full_like(leaf, 1.0);
                 graph.sub(leaf, one)
             }

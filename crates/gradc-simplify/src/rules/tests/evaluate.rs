@@ -39,10 +39,11 @@ fn apply(op: &Op, operands: &[Tensor], ty: TensorType) -> Tensor {
     let data = match op.def.evaluate {
         Evaluate::Tensor(evaluate) => evaluate(&op.attrs, &operands.iter().collect::<Vec<_>>(), &ty),
         Evaluate::Scalar { real, int } => {
+            let whole = operands.iter().all(|operand| !operand.ty().dtype.is_float());
             let element = |i: usize| {
                 let operands: Vec<f64> = operands.iter().map(|operand| operand.data()[i]).collect();
                 match int {
-                    Some(int) if ty.dtype.is_integer() => {
+                    Some(int) if ty.dtype.is_integer() && whole => {
                         ty.dtype.wrap(int(&operands.iter().map(|&x| x as i64).collect::<Vec<_>>()))
                     }
                     _ => real(&operands),
