@@ -40,6 +40,7 @@
 
 mod consistency;
 mod custom;
+mod decisions;
 mod difference;
 mod evaluate;
 mod finding;

@@ -55,15 +55,14 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
         }
     }
     report.findings.extend(custom::others(&subject.graph, &point, options));
-    let (held, held_point) = subject.as_declared(rules).held_still(&point);
-    let mut function = Compiled::plainly(held.graph.clone(), &held, &held_point)?;
+    let mut function = Function::new(subject.as_declared(rules), &point)?;
     let mut failed = Vec::new();
     for number in 0..subject.targets.len() {
-        let checked = check_target(&subject, number, &gradient, &mut function, &held_point, options)?;
+        let checked = check_target(&subject, number, &gradient, &mut function, options)?;
         match checked.report.verdict {
             Verdict::Kink => {
                 let moved = Move { target: number, direction: &checked.direction, step: checked.step };
-                report.findings.extend(singular::kink(&held, &held_point, &moved, true));
+                report.findings.extend(singular::kink(&function.held, &function.point, &moved, true));
             }
             Verdict::Fail => failed.push((number, checked.direction, checked.step)),
             Verdict::Ok | Verdict::Skipped => {}
@@ -90,7 +89,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
             // Of steps that are multiples of the distance of jumps, all rise alike.
             let mut kinks = [1.0, 0.618, 0.271, 0.137, 0.0719, 0.0373].into_iter().filter_map(|factor| {
                 let moved = Move { target: *target, direction, step: factor * step };
-                singular::kink(&held, &held_point, &moved, false)
+                singular::kink(&function.held, &function.point, &moved, false)
             });
             report.findings.extend(kinks.next());
         }
@@ -124,6 +123,73 @@ fn choose_point(model: &Graph, subject: &Subject, given: &Point, seed: u64) -> R
     Ok(chosen)
 }
 
+/// The function whose derivative the gradient is.
+struct Function<'p> {
+    declared: Subject,
+    given: &'p Bindings,
+    /// It with what every `stop_gradient` gives held still, what that is to be evaluated at, and compiled.
+    held: Subject,
+    point: Bindings,
+    whole: Compiled,
+    /// The piece of it that the point is on, compiled once it is needed.
+    piece: Option<Compiled>,
+}
+
+impl<'p> Function<'p> {
+    fn new(declared: Subject, given: &'p Bindings) -> Result<Function<'p>, Error> {
+        let (held, point) = declared.held_still(given);
+        let whole = Compiled::plainly(held.graph.clone(), &held, &point)?;
+        Ok(Function { declared, given, held, point, whole, piece: None })
+    }
+
+    /// Holds a derivative against differences of the function; where these fail, against those of the piece that the point
+    /// is on. If they agree with that, the steps have crossed kinks.
+    fn compare(
+        &mut self,
+        leaf: &str,
+        at: &[f64],
+        direction: &[f64],
+        slope: Slope,
+        options: &Options,
+    ) -> Result<Comparison, Error> {
+        let comparison = self.whole.compare(leaf, at, direction, slope, options)?;
+        if comparison.verdict != Verdict::Fail {
+            return Ok(comparison);
+        }
+        let mut piece = match self.piece.take() {
+            Some(piece) => piece,
+            None => {
+                let (held, point) = self.declared.on_a_piece().held_still(self.given);
+                Compiled::plainly(held.graph.clone(), &held, &point)?
+            }
+        };
+        let on_piece = piece.compare(leaf, at, direction, slope, options)?;
+        self.piece = Some(piece);
+        let verdict = if on_piece.verdict == Verdict::Ok { Verdict::Kink } else { Verdict::Fail };
+        Ok(Comparison { verdict, ..comparison })
+    }
+}
+
+impl Compiled {
+    /// Holds the slope of the loss along a direction against differences, where an input moves from `at`.
+    fn compare(
+        &mut self,
+        leaf: &str,
+        at: &[f64],
+        direction: &[f64],
+        slope: Slope,
+        options: &Options,
+    ) -> Result<Comparison, Error> {
+        let mut along = |t: f64| {
+            self.set(leaf, at.iter().zip(direction).map(|(x, v)| x + t * v));
+            self.loss()
+        };
+        let comparison = compare(&mut along, slope, options.step, options.tolerance);
+        self.set(leaf, at.iter().copied());
+        comparison
+    }
+}
+
 /// What came out for one target, and where its comparison was made.
 struct CheckedTarget {
     report: TargetReport,
@@ -135,13 +201,13 @@ fn check_target(
     subject: &Subject,
     number: usize,
     gradient: &consistency::Gradient,
-    function: &mut Compiled,
-    point: &Bindings,
+    function: &mut Function<'_>,
     options: &Options,
 ) -> Result<CheckedTarget, Error> {
     let target = &subject.targets[number];
     let leaf = subject.graph.value_name(target.leaf).map(|name| name.to_string()).unwrap_or_default();
-    let at: Vec<f64> = point.iter().find(|(name, _)| *name == leaf).map_or(Vec::new(), |(_, own)| own.data().to_vec());
+    let at: Vec<f64> =
+        function.point.iter().find(|(name, _)| *name == leaf).map_or(Vec::new(), |(_, own)| own.data().to_vec());
     let elements = at.len();
     let claimed = gradient.by(&leaf);
     let zeros = vec![0.0; elements];
@@ -155,17 +221,12 @@ fn check_target(
             false => random.direction(elements),
         };
         let slope = Slope::of(claimed.unwrap_or(&zeros), &direction);
-        let mut along = |t: f64| {
-            function.set(&leaf, at.iter().zip(&direction).map(|(x, v)| x + t * v));
-            function.loss()
-        };
-        let comparison = compare(&mut along, slope, options.step, options.tolerance)?;
+        let comparison = function.compare(&leaf, &at, &direction, slope, options)?;
         let is_worse = |worst: &Comparison| (comparison.verdict, comparison.error) > (worst.verdict, worst.error);
         if worst.as_ref().is_none_or(|(worst, _)| is_worse(worst)) {
             worst = Some((comparison, direction));
         }
     }
-    function.set(&leaf, at.iter().copied());
     let nothing = Comparison { error: 0.0, verdict: Verdict::Ok, step: options.step };
     let (comparison, direction) = worst.unwrap_or((nothing, Vec::new()));
     // A rule that is not linear is the derivative of no function.

@@ -8,6 +8,7 @@ use gradc::pipeline::find_value;
 use gradc::{Error, GoalError, index_bounds};
 
 use crate::custom;
+use crate::decisions;
 use crate::evaluate::{Bindings, values};
 use crate::held::Opened;
 
@@ -133,7 +134,16 @@ impl Subject {
 
     /// The subject in which each value with a rule of the program's own moves as the rule says.
     pub(crate) fn as_declared(&self, rules: &Rules<'_>) -> Subject {
-        let (graph, renumbered) = custom::as_declared(rules, &self.graph);
+        self.rewritten(custom::as_declared(rules, &self.graph))
+    }
+
+    /// The subject with every decision under a `stop_gradient`: held still, it is the piece of the function that a point is
+    /// on.
+    pub(crate) fn on_a_piece(&self) -> Subject {
+        self.rewritten(decisions::held(&self.graph))
+    }
+
+    fn rewritten(&self, (graph, renumbered): (Graph, Vec<ValueId>)) -> Subject {
         let mut result = Subject { graph, ..self.clone() };
         let renumber = |value: &mut ValueId| *value = renumbered[value.index()];
         renumber(&mut result.loss);

@@ -69,6 +69,30 @@ fn a_kink_is_pointed_at_and_is_no_failure() {
     insta::assert_snapshot!(text);
 }
 
+/// Kinks so dense that every step crosses some, and the rules of three of them.
+const MANY_KINKS: &str = "
+dim batch = 3000
+fn folded(x) { select(x < 0, -x, x) } vjp(g) { FACTOR * g * select(x < 0, -1, 1) }
+model m {
+    input x: f32[batch, 2]
+    param w: [2, 5] = normal(0, 1)
+    let h = 2000 * (x @ w)
+    let steps = scan h_t in h { folded(h_t) + relu(h_t - 30) }
+    loss mean(relu(h) + 3 * abs(h - 10)) + mean(max(h, axis = 1) + min(h, axis = 1)) + mean(max(h, 1) + min(h, 2)) +
+        mean(steps) + mean(floor(h))
+}
+";
+
+#[test]
+fn steps_that_cross_kinks_are_compared_on_the_piece_that_the_point_is_on() {
+    let options = Options { check_custom: true, ..Options::default() };
+    let right = report(&MANY_KINKS.replace("FACTOR", "1"), &options);
+    assert!(right.passed() && right.count(Verdict::Kink) > 0, "{}", right.table());
+    // Also where kinks are crossed, what is wrong is wrong.
+    let wrong = report(&MANY_KINKS.replace("FACTOR", "1.01"), &options);
+    assert!(!wrong.passed(), "{}", wrong.table());
+}
+
 #[test]
 fn a_gradient_that_is_not_finite_fails_and_is_located() {
     let text = "model m {
