@@ -3,7 +3,7 @@
 use gradc::interp::{bind, evaluate_values};
 use gradc::ir::{Graph, LeafKind, Role, Tensor as Reference, ValueId};
 use gradc::pipeline::Unobserved;
-use gradc::{Error, Executable, Level, Options, State, Tensor};
+use gradc::{Error, Executable, Mode, Options, State, Tensor, Without};
 
 use crate::subject::Subject;
 
@@ -58,9 +58,9 @@ impl Compiled {
     }
 }
 
-/// Options under which nothing is rewritten.
-pub(crate) fn unoptimised() -> Options {
-    Options { level: Level::None, ..Options::default() }
+/// Options under which nothing is rewritten. Kernels are fused, which changes no bit and saves most of the time.
+fn unoptimised() -> Options {
+    Options { mode: Mode::Strict, without: Some(Without::Simplifier), ..Options::default() }
 }
 
 /// The results of a graph by the reference interpreter: role, name, numbers.
