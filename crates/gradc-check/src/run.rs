@@ -61,8 +61,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
         let checked = check_target(&subject, number, &gradient, &mut function, options)?;
         match checked.report.verdict {
             Verdict::Kink => {
-                let moved = Move { target: number, direction: &checked.direction, step: checked.step };
-                report.findings.extend(singular::kink(&function.held, &function.point, &moved, true));
+                report.findings.extend(function.kink(number, &checked.direction, checked.step, true));
             }
             Verdict::Fail => failed.push((number, checked.direction, checked.step)),
             Verdict::Ok | Verdict::Skipped => {}
@@ -86,12 +85,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
     if report.findings.iter().all(|finding| !finding.is_error()) {
         // Nothing is wrong by itself: the function may be too rough to be compared.
         for (target, direction, step) in &failed {
-            // Of steps that are multiples of the distance of jumps, all rise alike.
-            let mut kinks = [1.0, 0.618, 0.271, 0.137, 0.0719, 0.0373].into_iter().filter_map(|factor| {
-                let moved = Move { target: *target, direction, step: factor * step };
-                singular::kink(&function.held, &function.point, &moved, false)
-            });
-            report.findings.extend(kinks.next());
+            report.findings.extend(function.kink(*target, direction, *step, false));
         }
     }
     Ok(report)
@@ -140,6 +134,15 @@ impl<'p> Function<'p> {
         let (held, point) = declared.held_still(given);
         let whole = Compiled::plainly(held.graph.clone(), &held, &point)?;
         Ok(Function { declared, given, held, point, whole, piece: None })
+    }
+
+    /// Where the function is not smooth, if a target moves by about `step` along a direction.
+    fn kink(&self, target: usize, direction: &[f64], step: f64, agrees: bool) -> Option<Finding> {
+        // Of steps that are multiples of the distance of jumps, all rise alike.
+        [1.0, 0.618, 0.271, 0.137, 0.0719, 0.0373].into_iter().find_map(|factor| {
+            let moved = Move { target, direction, step: factor * step };
+            singular::kink(&self.held, &self.point, &moved, agrees)
+        })
     }
 
     /// Holds a derivative against differences of the function; where these fail, against those of the piece that the point

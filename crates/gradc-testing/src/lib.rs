@@ -26,7 +26,6 @@ use gradc_ir::{DType, Domain, Graph, Tensor, TensorType, ValueId};
 mod grow;
 mod interval;
 mod loops;
-mod networks;
 mod random;
 mod rearrange;
 mod rules;
@@ -34,7 +33,6 @@ mod samples;
 
 pub use grow::random_graph;
 pub use loops::random_loop;
-pub use networks::random_network;
 pub use random::Random;
 pub use samples::{SIZES, Sample, smooth_samples, special_samples};
 
