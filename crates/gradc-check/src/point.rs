@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gradc::ir::{DType, Graph, LeafKind, Tensor as Reference, TensorType};
+use gradc::ir::{DType, Graph, LeafKind, Tensor as Reference, TensorType, fnv1a};
 use gradc::{Error, GoalError, InputError, State, Tensor, diagnostics};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -48,9 +48,7 @@ pub(crate) struct Random(ChaCha8Rng);
 impl Random {
     pub(crate) fn new(seed: u64, purpose: &str) -> Random {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // FNV-1a.
-        let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        rng.set_stream(purpose.bytes().fold(0xcbf2_9ce4_8422_2325, hash));
+        rng.set_stream(fnv1a(purpose));
         Random(rng)
     }
 

@@ -264,8 +264,8 @@ pub(crate) struct GenerateArgs {
     pub(crate) weights: PathBuf,
 
     /// What the text begins with [default: the end of a line]
-    #[arg(long, value_name = "TEXT", default_value = "\n", hide_default_value = true, allow_hyphen_values = true)]
-    pub(crate) prompt: String,
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) prompt: Option<String>,
 
     /// How many characters to add
     #[arg(long, value_name = "N", default_value_t = 500)]

@@ -1,12 +1,15 @@
 //! `gradc generate`
 
-use gradc_train::{Generator, Sampling};
+use gradc_train::{GenerateError, Generator, Sampling};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
 use crate::evaluate::{Trained, trained};
 use crate::model::said;
 use crate::output::{Failure, Outcome, Output};
+
+/// What a text begins with if nothing is said.
+const LINE_END: &str = "\n";
 
 pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
     let Trained { compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
@@ -15,18 +18,30 @@ pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
     })?;
     let inputs = compiled.predict_specs();
     let sampling = Sampling { temperature: args.temperature, seed: args.seed };
-    let mut generator = said(Generator::new(compiled, &inputs, &vocabulary, &args.prompt, sampling))?;
-    let mut characters = (0..args.length).map(|_| said(generator.next_character()));
+    let prompt = args.prompt.as_deref().unwrap_or(LINE_END);
+    if args.prompt.is_none() && vocabulary.id('\n').is_none() {
+        let message = "the text that was learned from has no ends of lines to begin after: say with `--prompt` what to begin with";
+        return Err(Failure::Message(message.into()));
+    }
+    let mut generator = said(Generator::new(compiled, &inputs, &vocabulary, prompt, sampling))?;
+    let mut characters = (0..args.length).map(|_| {
+        generator.next_character().map_err(|error| match error {
+            GenerateError::ShortPrompt { .. } if args.prompt.is_none() => {
+                Failure::Message(format!("{error}: say with `--prompt` what to begin with"))
+            }
+            error => Failure::message(error),
+        })
+    });
     if output.json() {
         let text: String = characters.collect::<Result<_, _>>()?;
-        return output.object(&json!({ "event": "generate", "prompt": args.prompt, "text": text }));
+        return output.object(&json!({ "event": "generate", "prompt": prompt, "text": text }));
     }
     // A model that cannot go on says so before there is anything to go on from.
     let first = characters.next().transpose()?;
-    output.text(&args.prompt)?;
+    output.foreign(prompt)?;
     let shown = first.into_iter().map(Ok).chain(characters).try_for_each(|character| {
         // Shown as it comes.
-        output.text(character?.encode_utf8(&mut [0; 4]))
+        output.foreign(character?.encode_utf8(&mut [0; 4]))
     });
     output.line("")?;
     shown

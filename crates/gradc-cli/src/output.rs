@@ -1,7 +1,7 @@
 //! Where text goes: colour, broken pipes, JSON lines, files.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
@@ -83,6 +83,23 @@ impl Output {
     pub(crate) fn text(&mut self, text: &str) -> Outcome {
         self.stdout.write_all(text.as_bytes())?;
         Ok(self.stdout.flush()?)
+    }
+
+    /// Writes text that a file made up: as it is to files and pipes, and to terminals with their control characters shown, not
+    /// obeyed.
+    pub(crate) fn foreign(&mut self, text: &str) -> Outcome {
+        let mut stdout = io::stdout().lock();
+        if stdout.is_terminal() {
+            let is_shown = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+            let shown: String = text
+                .chars()
+                .map(|c| if is_shown(c) { c.to_string() } else { c.escape_default().to_string() })
+                .collect();
+            stdout.write_all(shown.as_bytes())?;
+        } else {
+            stdout.write_all(text.as_bytes())?;
+        }
+        Ok(stdout.flush()?)
     }
 
     /// Writes a line of a result.

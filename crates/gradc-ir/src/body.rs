@@ -46,7 +46,10 @@ impl Body {
         }
         let depth = 1 + graph.values().filter_map(|value| body_of(&graph, value)).map(Body::depth).max().unwrap_or(0);
         if depth > Body::MAX_DEPTH {
-            return Err(TypeError(format!("loops may lie within each other at most {} deep", Body::MAX_DEPTH)));
+            return Err(TypeError(format!(
+                "loops and derivative rules may lie within each other at most {} deep",
+                Body::MAX_DEPTH
+            )));
         }
         let inputs = graph.leaves(LeafKind::Input).collect();
         let key = structure(&graph);

@@ -61,6 +61,8 @@ pub enum GenerateError<E> {
     ShortPrompt {
         /// The characters that the network is given.
         window: usize,
+        /// Those of the prompt.
+        given: usize,
     },
     /// A logit is not a number, or infinite.
     NotFinite,
@@ -99,8 +101,8 @@ impl<E: fmt::Display> fmt::Display for GenerateError<E> {
             GenerateError::NotFloats { output, dtype } => {
                 write!(f, "output `{output}` is {dtype}, but logits are floats")
             }
-            GenerateError::ShortPrompt { window } => {
-                write!(f, "the model says what follows {window} characters, so the prompt must have at least as many")
+            GenerateError::ShortPrompt { window, given } => {
+                write!(f, "the model says what follows {window} characters, and the prompt has {given}")
             }
             GenerateError::NotFinite => write!(f, "the model gives logits that are not finite"),
             GenerateError::Step(error) => write!(f, "{error}"),
@@ -190,7 +192,7 @@ impl<'v, S: PredictStep> Generator<'v, S> {
         let start = match *output.shape() {
             [1, positions, n] if positions == window && n >= characters => (self.context.len() - 1) * n,
             [1, n] if n >= characters && self.context.len() == window => 0,
-            [1, n] if n >= characters => return Err(GenerateError::ShortPrompt { window }),
+            [1, n] if n >= characters => return Err(GenerateError::ShortPrompt { window, given: self.context.len() }),
             ref shape => {
                 return Err(GenerateError::Logits { output: name(), shape: shape.to_vec(), window, characters });
             }
@@ -336,7 +338,7 @@ mod tests {
         let step = || Alphabet { last_only: true, ..Alphabet::new(1.0) };
         assert_eq!(generate(&mut step(), "abc", 2, 0.0, 0).unwrap(), "da");
         let message = generate(&mut step(), "ab", 2, 0.0, 0).unwrap_err();
-        assert_eq!(message, "the model says what follows 3 characters, so the prompt must have at least as many");
+        assert_eq!(message, "the model says what follows 3 characters, and the prompt has 2");
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Mismatch {
     }
 }
 
-/// Reads a safetensors file. 16-bit floats become `f32`, small integers `i32` or `i64`.
+/// Reads a safetensors file. Floats of 16 bits stay what they are; small integers become `i32` or `i64`.
 ///
 /// # Errors
 /// Where the file cannot be read, is damaged, or has elements of an unknown type.

@@ -1,6 +1,6 @@
 //! First values of parameters and state.
 
-use gradc_ir::{Graph, Init, LeafKind, NodeKind, TensorType};
+use gradc_ir::{Graph, Init, LeafKind, NodeKind, TensorType, fnv1a};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
@@ -93,11 +93,6 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
-/// The 64-bit FNV-1a hash: stable across versions and machines, unlike the standard library's.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -134,6 +134,12 @@ fn mistakes_about_text_are_told() {
     folder.succeed("train rhyme.net --epochs 1 --out w.safetensors");
     folder.succeed("train small.net --epochs 1 --out digits.safetensors");
     folder.write("whole.net", MODEL.replace("output logits\n", "output whole = cast(logits, i32)\n"));
+    folder.write("lineless.txt", "the quick brown fox jumps over the lazy dog ".repeat(60));
+    folder.write(
+        "lineless.net",
+        MODEL.replace("rhyme.txt", "lineless.txt").replace("vocabulary = 28", "vocabulary = 27"),
+    );
+    folder.succeed("train lineless.net --epochs 1 --out l.safetensors");
     folder.write("strange.txt", "the quick\nbrown fox? jumps over\n");
     for (arguments, code, message) in [
         ("train rhyme.net --dim vocabulary=20", 1, "the model needs a vocabulary of 28"),
@@ -143,6 +149,7 @@ fn mistakes_about_text_are_told() {
         ("generate rhyme.net --weights w.safetensors --temperature -1", 2, "a temperature is a number of at least 0"),
         ("generate small.net --weights digits.safetensors", 1, "digits.safetensors has no vocabulary"),
         ("generate whole.net --weights w.safetensors", 1, "output `whole` is i32, but logits are floats"),
+        ("generate lineless.net --weights l.safetensors", 1, "say with `--prompt` what to begin with"),
         ("generate rhyme.net", 2, "--weights"),
     ] {
         let run = folder.run(arguments);

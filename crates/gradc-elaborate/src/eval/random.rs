@@ -136,8 +136,6 @@ impl Evaluator<'_> {
 
 /// The 64-bit FNV-1a hash, folded to 32 bits by exclusive or.
 fn folded(text: &str) -> u32 {
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = gradc_ir::fnv1a(text);
     (hash >> 32) as u32 ^ hash as u32
 }

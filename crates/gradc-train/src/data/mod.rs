@@ -13,8 +13,8 @@
 //! | a directory of `.npy` files | one a file, named after it | by name, else by shape |
 //!
 //! Each of the files, except `.npz`, may be gzipped. *By shape* means: each input in the order of declaration takes the
-//! first array that is left, has as many elements an example, and holds integers if the input is `i32` or `bool`, or
-//! else floats or images. A directory laid out like MNIST with a `t10k-` pair has that pair as its held-out set. In
+//! first array that is left, has as many elements an example, and holds integers if the input is of integers or `bool`,
+//! or else floats or images. A directory laid out like MNIST with a `t10k-` pair has that pair as its held-out set. In
 //! these names there may be `.` before `idx` instead of `-`.
 //!
 //! # Tables

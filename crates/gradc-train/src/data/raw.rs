@@ -18,7 +18,7 @@ pub(super) struct RawColumn {
 ///
 /// Each input, in the order of declaration, takes the array that the mapping names, or that bears its name; then each
 /// input that is left takes the first array that is left and is like it: as many elements an example, and integers
-/// for an `i32` or `bool` input, images or floats for a float input.
+/// for an input of integers or `bool`, images or floats for a float input.
 pub(super) fn bind_by_shape(
     columns: Vec<RawColumn>,
     inputs: &[InputSpec],
