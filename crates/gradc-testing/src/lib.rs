@@ -23,6 +23,7 @@
 
 use gradc_ir::{DType, Domain, Graph, Tensor, TensorType, ValueId};
 
+mod exact;
 mod grow;
 mod interval;
 mod loops;
@@ -31,6 +32,7 @@ mod rearrange;
 mod rules;
 mod samples;
 
+pub use exact::{Arithmetic, ExactTensor};
 pub use grow::random_graph;
 pub use loops::random_loop;
 pub use random::Random;
