@@ -16,7 +16,7 @@ use crate::rules::Flaw;
 use crate::rules::compiled::{Compiled, Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
-pub(crate) use sums::{Addend, Written};
+pub(crate) use sums::{Addend, Last, Written};
 
 /// The analysis: facts of each class.
 struct ClassFacts {
@@ -92,6 +92,8 @@ pub(crate) struct Within {
     pub(crate) written: Rc<[Written]>,
     /// The other terms.
     pub(crate) rest: Vec<Addend>,
+    /// What the rule made of the two, where that was taken apart again.
+    pub(crate) last: Option<Last>,
 }
 
 impl Site {
@@ -100,10 +102,11 @@ impl Site {
         self.within.is_none().then_some(self.class)
     }
 
-    /// The application of the rule here, which found this to be equal.
-    fn applied(&self, found: Option<Id>) -> Applied {
+    /// The application of the rule here, which found this to be equal; `last` is how it was taken apart.
+    fn applied(&self, found: Option<Id>, last: Option<Last>) -> Applied {
         let (term, bindings) = (self.term.clone(), self.bindings.clone());
-        Applied { rule: self.compiled, term, bindings, found, within: self.within.clone() }
+        let within = self.within.clone().map(|within| Within { last, ..within });
+        Applied { rule: self.compiled, term, bindings, found, within }
     }
 }
 
@@ -181,8 +184,9 @@ impl Classes {
                     let is_wanted = |compiled: &&Compiled| compiled.rule.in_sums && is_wanted(compiled);
                     for compiled in rules.for_term(&pair.term).filter(is_wanted) {
                         let (written, rest) = (&pair.written, &pair.rest);
-                        let within =
-                            || Some(Within { sum: term.clone(), written: written.clone(), rest: rest.clone() });
+                        let within = || {
+                            Some(Within { sum: term.clone(), written: written.clone(), rest: rest.clone(), last: None })
+                        };
                         let found = compiled.matches(self, &pair.term).into_iter();
                         let site =
                             |bindings| Site { compiled, class, term: pair.term.clone(), bindings, within: within() };
@@ -201,9 +205,10 @@ impl Classes {
         match site.compiled.apply(self, &site.term, site.root(), &facts, &site.bindings) {
             None => false,
             Some(Outcome::Equal(found)) => {
+                let last = site.within.as_ref().and_then(|_| sums::last_of(self, found));
                 let equal = match &site.within {
                     None => Some(found),
-                    Some(within) => sums::total(self, found, &within.rest),
+                    Some(within) => sums::total(self, found, last, &within.rest),
                 };
                 let Some(equal) = equal else { return false };
                 let new = self.egraph.nodes()[known..].iter().map(|term| (term.clone(), rule.name));
@@ -212,7 +217,7 @@ impl Classes {
                     let flawed = site.within.as_ref().map_or(&site.term, |within| &within.sum);
                     self.avoided.push((flawed.clone(), flaw));
                 }
-                self.recorder.record(|| site.applied(Some(found)));
+                self.recorder.record(|| site.applied(Some(found), last));
                 if self.egraph.union_trusted(site.class, equal, rule.name) {
                     self.merged.push((site.class, rule.name));
                 }
@@ -222,7 +227,7 @@ impl Classes {
                 let mut learnt = facts;
                 let news = learnt.learn(&known);
                 if news {
-                    self.recorder.record(|| site.applied(None));
+                    self.recorder.record(|| site.applied(None, None));
                     let class = self.find(site.class);
                     self.egraph.set_analysis_data(class, learnt);
                 }

@@ -411,7 +411,7 @@ fn candidates(
             let is_avoided = match avoided.get(&term) {
                 None => false,
                 Some(Flaw::Rounds) => !own.contains(&term),
-                Some(Flaw::Cancels | Flaw::Breaks) => true,
+                Some(Flaw::Cancels | Flaw::Kinks | Flaw::Breaks) => true,
             };
             let penalty = if is_avoided { AVOIDED } else { 0 };
             let position = if let Term::Leaf(number) = term { positions[number as usize] } else { 0 };

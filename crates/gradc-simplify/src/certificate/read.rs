@@ -6,7 +6,7 @@ use std::ops::Range;
 use gradc_ir::{Graph, LeafKind, Shape, ValueId, text};
 use rustc_hash::FxHashMap;
 
-use super::text::{FOLD, HEADER, LOOP, REORDER};
+use super::text::{FOLD, HEADER, INDEX_IN_RANGE, LOOP, ONE_HOT, REORDER, VANISHING};
 use super::{Certificate, Lemma, Pass, Place, Section, Step, StepKind};
 use crate::facts::{Facts, Range as Bounds, mask};
 use crate::options::Mode;
@@ -292,10 +292,13 @@ fn facts_of(text: &str, plain: &Facts) -> Option<Facts> {
             facts.sums_to_zero_along = mask(&axes(along)?);
         } else if let Some(along) = part.strip_prefix("greatest 0 along ") {
             facts.shifted_along = mask(&axes(along)?);
-        } else if part == "index in range" {
-            facts.trusted_index = true;
         } else {
-            return None;
+            match part {
+                ONE_HOT => facts.one_hot = true,
+                VANISHING => facts.vanishing = true,
+                INDEX_IN_RANGE => facts.trusted_index = true,
+                _ => return None,
+            }
         }
     }
     Some(facts)

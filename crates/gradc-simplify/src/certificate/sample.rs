@@ -139,7 +139,13 @@ pub(super) fn cuts(closure: &Closure, compiled: &Compiled, bindings: &Bindings, 
         };
         bound.iter().copied().filter(|&id| !contains(id)).collect::<Vec<Id>>()
     };
-    let mut choices = vec![bound.clone(), without_others(1), without_others(DEPTH)];
+    // A function may also look at what a variable stands for: of `-x` and of `x` it may make the same.
+    let below = |id: &Id| match closure.term(*id).operands() {
+        [] => vec![*id],
+        operands => operands.to_vec(),
+    };
+    let parts = bound.iter().flat_map(below).collect();
+    let mut choices = vec![bound.clone(), without_others(1), without_others(DEPTH), parts];
     choices.dedup();
     choices
 }
@@ -262,6 +268,9 @@ fn draw(facts: &Facts, ty: &TensorType, random: &mut Random) -> Tensor {
     if let Some(axis) = facts.sums_to_one {
         let sums = along(&tensor, &[axis], 0.0, |a, b| a + b.abs());
         tensor = combined(&tensor, &[axis], &sums, |x, sum| if sum == 0.0 { x } else { x.abs() / sum });
+        if facts.one_hot {
+            tensor = hot(&tensor, axis);
+        }
     }
     if facts.sums_to_zero_along != 0 {
         let axes = axes_of(facts.sums_to_zero_along);
@@ -275,6 +284,17 @@ fn draw(facts: &Facts, ty: &TensorType, random: &mut Random) -> Tensor {
         tensor = combined(&tensor, &axes, &greatest, |x, greatest| x - greatest);
     }
     tensor
+}
+
+/// One along an axis where the element is the first of the greatest, zero elsewhere.
+fn hot(tensor: &Tensor, axis: usize) -> Tensor {
+    let greatest = along(tensor, &[axis], f64::NEG_INFINITY, f64::max);
+    let mut taken: FxHashSet<Vec<usize>> = FxHashSet::default();
+    Tensor::from_fn(tensor.ty().clone(), |index| {
+        let row = without(index, &[axis]);
+        let is_hot = tensor.at(index) == greatest[&row] && taken.insert(row);
+        f64::from(u8::from(is_hot))
+    })
 }
 
 /// Between which numbers to draw: within a few units of zero, if that is allowed.

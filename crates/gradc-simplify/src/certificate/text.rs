@@ -11,6 +11,11 @@ use crate::facts::Facts;
 /// What a certificate begins with.
 pub(super) const HEADER: &str = "gradc certificate 1";
 
+/// What is known about an input.
+pub(super) const ONE_HOT: &str = "one-hot";
+pub(super) const VANISHING: &str = "made of exponentials";
+pub(super) const INDEX_IN_RANGE: &str = "index in range";
+
 /// What is said in the place of a rule.
 pub(super) const FOLD: &str = "arithmetic";
 pub(super) const REORDER: &str = "reordering";
@@ -114,8 +119,10 @@ fn facts_text(facts: &Facts) -> Option<String> {
             parts.push(format!("{what} along {}", axes.collect::<Vec<_>>().join(" ")));
         }
     }
-    if facts.trusted_index {
-        parts.push("index in range".to_owned());
+    for (is_known, what) in
+        [(facts.one_hot, ONE_HOT), (facts.vanishing, VANISHING), (facts.trusted_index, INDEX_IN_RANGE)]
+    {
+        parts.extend(is_known.then(|| what.to_owned()));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }

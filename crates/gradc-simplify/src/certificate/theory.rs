@@ -1,6 +1,7 @@
 //! Equations between ground terms, as they were found one after the other.
 
 use egg::Id;
+use gradc_ir::Op;
 
 use super::closure::Closure;
 use super::trail::Applied;
@@ -123,6 +124,16 @@ impl Theory {
             Outcome::Equal(right) => Found::Rule { rule, left, right, subjects },
             Outcome::Learnt(facts) => Found::Learnt { rule, term: left, facts, subjects },
         });
+        if let Some((within, last)) = applied.within.as_ref().and_then(|within| Some((within, within.last?))) {
+            let before = self.writing(ground[usize::from(last.before)]);
+            let made = self.total(before, &[last.last], ground);
+            let together = made.and_then(|made| self.total(made, &within.rest, ground));
+            let apart = self.total(before, &within.rest, ground);
+            let apart = apart.and_then(|apart| self.total(apart, &[last.last], ground));
+            if let (Some(left), Some(right)) = (together, apart) {
+                self.push(Found::Reorder { left, right });
+            }
+        }
     }
 
     /// How a term is written as an operand: a number as such.
@@ -247,13 +258,29 @@ impl Theory {
         found: Option<Id>,
     ) -> Option<Instance> {
         let Term::Apply(op, children) = self.closure.term(plain).clone() else { return None };
-        let writings: Vec<Vec<Id>> = children
-            .iter()
-            .map(|&child| match self.closure.literal_of(child) {
-                Some(literal) => vec![literal],
-                None => self.unlike(child),
-            })
-            .collect();
+        let writings = |of: &dyn Fn(Id) -> Vec<Id>| -> Vec<Vec<Id>> {
+            let writings =
+                |&child: &Id| self.closure.literal_of(child).map_or_else(|| of(child), |literal| vec![literal]);
+            children.iter().map(writings).collect()
+        };
+        let unlike = writings(&|child| self.unlike(child));
+        let all = writings(&|child| self.closure.members(child).to_vec());
+        let mut instance = self.with_operands(compiled, &op, &unlike, bindings, found);
+        if instance.is_none() && all != unlike {
+            instance = self.with_operands(compiled, &op, &all, bindings, found);
+        }
+        instance
+    }
+
+    /// Tries an operator on operands in each combination of ways of writing them.
+    fn with_operands(
+        &mut self,
+        compiled: &'static Compiled,
+        op: &Op,
+        writings: &[Vec<Id>],
+        bindings: &Bindings,
+        found: Option<Id>,
+    ) -> Option<Instance> {
         let ways: usize = writings.iter().map(Vec::len).fold(1, usize::saturating_mul);
         for way in 0..ways.min(MAX_WRITINGS) {
             let mut rest = way;

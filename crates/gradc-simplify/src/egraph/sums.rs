@@ -116,9 +116,29 @@ fn write_out_class(
     }
 }
 
-/// `first` and the terms of `rest`, added up.
-pub(super) fn total(terms: &mut dyn Terms, first: Id, rest: &[Addend]) -> Option<Id> {
-    rest.iter().try_fold(first, |sum, addend| {
+/// The last term of a sum, which is added last, and what it is added to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Last {
+    pub(crate) before: Id,
+    pub(crate) last: Addend,
+}
+
+/// What a rule made of two terms, as a sum.
+pub(super) fn last_of(terms: &dyn Terms, made: Id) -> Option<Last> {
+    let split = |term: &Term| match (term.applies(&ADD), term.applies(&SUB)) {
+        (Some((_, &[before, last])), _) => Some(Last { before, last: Addend { class: last, negative: false } }),
+        (_, Some((_, &[before, last]))) => Some(Last { before, last: Addend { class: last, negative: true } }),
+        _ => None,
+    };
+    terms.terms(made).iter().find_map(split)
+}
+
+/// What a rule made of two terms and the terms of `rest`, added up. Of a sum, the last term is added last: a small part of a
+/// loss, `(max(x, 0) - x * y) + log1p(exp(-|x|))`, is not to be swallowed by parts that cancel.
+pub(super) fn total(terms: &mut dyn Terms, made: Id, last: Option<Last>, rest: &[Addend]) -> Option<Id> {
+    let first = last.map_or(made, |last| last.before);
+    let addends = rest.iter().copied().chain(last.map(|last| last.last));
+    addends.into_iter().try_fold(first, |sum, addend| {
         let op = if addend.negative { SUB.op() } else { ADD.op() };
         terms.apply(op, &[sum, addend.class])
     })

@@ -22,6 +22,10 @@ pub struct Facts {
     pub sums_to_zero_along: u32,
     /// The axes along which the greatest element is zero, in the bits of a mask; none are known where it is 0.
     pub shifted_along: u32,
+    /// Whether, of the elements along the axis in which they add up to one, one is 1 and the others are 0.
+    pub one_hot: bool,
+    /// Whether elements are made of exponentials in a way in which they may vanish where their logarithms are ordinary.
+    pub vanishing: bool,
     /// Whether indices come from whoever feeds the graph and are in range for what they index.
     pub trusted_index: bool,
 }
@@ -36,7 +40,7 @@ pub(crate) struct Key {
     sums_to_one: Option<usize>,
     sums_to_zero_along: u32,
     shifted_along: u32,
-    trusted_index: bool,
+    flags: [bool; 3],
 }
 
 impl Facts {
@@ -53,6 +57,8 @@ impl Facts {
             sums_to_one: None,
             sums_to_zero_along: 0,
             shifted_along: 0,
+            one_hot: false,
+            vanishing: false,
             trusted_index: false,
         }
     }
@@ -66,7 +72,8 @@ impl Facts {
 
     /// The key of these facts: that of others is the same where they are the same to the bit.
     pub(crate) fn key(&self) -> Key {
-        let Facts { ty, range, constant, sums_to_one, sums_to_zero_along, shifted_along, trusted_index } = self;
+        let Facts { ty, range, constant, sums_to_one, sums_to_zero_along, shifted_along, .. } = self;
+        let &Facts { one_hot, vanishing, trusted_index, .. } = self;
         let &Range { low, high, nan } = range;
         Key {
             ty: ty.clone(),
@@ -76,7 +83,7 @@ impl Facts {
             sums_to_one: *sums_to_one,
             sums_to_zero_along: *sums_to_zero_along,
             shifted_along: *shifted_along,
-            trusted_index: *trusted_index,
+            flags: [one_hot, vanishing, trusted_index],
         }
     }
 
@@ -101,6 +108,8 @@ impl Facts {
             && (other.sums_to_one.is_none() || self.sums_to_one == other.sums_to_one)
             && (other.sums_to_zero_along == 0 || self.sums_to_zero_along == other.sums_to_zero_along)
             && (other.shifted_along == 0 || self.shifted_along == other.shifted_along)
+            && (self.one_hot || !other.one_hot)
+            && (self.vanishing || !other.vanishing)
             && (self.trusted_index || !other.trusted_index)
     }
 
@@ -120,8 +129,14 @@ impl Facts {
             learnt |= *own == 0 && other != 0;
             *own = if *own == 0 { other } else { *own };
         }
-        learnt |= !self.trusted_index && other.trusted_index;
-        self.trusted_index |= other.trusted_index;
+        for (own, other) in [
+            (&mut self.one_hot, other.one_hot),
+            (&mut self.vanishing, other.vanishing),
+            (&mut self.trusted_index, other.trusted_index),
+        ] {
+            learnt |= !*own && other;
+            *own |= other;
+        }
         learnt
     }
 }

@@ -15,12 +15,26 @@ pub(super) fn facts(op: &Op, operands: &[&Facts], ty: TensorType) -> Facts {
     };
     if op.is(&op::one_hot::ONE_HOT) && operands[0].trusted_index {
         facts.sums_to_one = Some(facts.ty.shape.rank() - 1);
+        facts.one_hot = true;
     }
+    facts.vanishing = vanishing(op, operands);
     if op.is(&op::stop_gradient::STOP_GRADIENT) {
         facts.sums_to_one = operands[0].sums_to_one;
+        facts.one_hot = operands[0].one_hot;
         facts.trusted_index = operands[0].trusted_index;
     }
     facts
+}
+
+/// Sigmoids, products of what vanishes, and what is moved.
+fn vanishing(op: &Op, operands: &[&Facts]) -> bool {
+    let all = || operands.iter().all(|facts| facts.vanishing);
+    match op.def.class {
+        Class::Movement => op.attrs.get("value").is_none() && all(),
+        Class::Indexed => op.is(&op::gather::GATHER) && operands[0].vanishing,
+        _ if op.is(&op::mul::MUL) || op.is(&op::stop_gradient::STOP_GRADIENT) => all(),
+        _ => op.is(&op::sigmoid::SIGMOID),
+    }
 }
 
 /// Bounds as the element type rounds them. Rounding keeps order, so what lay between them still does.

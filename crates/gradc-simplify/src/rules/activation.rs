@@ -1,19 +1,21 @@
 //! Sigmoid, hyperbolic tangent, and what is made of them.
 
 use egg::Id;
-use gradc_ir::op::{mul::MUL, neg::NEG, sigmoid::SIGMOID};
+use gradc_ir::op::{abs::ABS, neg::NEG};
 
-use super::Fact::Truth;
+use super::Fact::{Float, Truth};
 use super::Flaw::{Cancels, Breaks};
-use super::FpClass::{Accurate, Fast};
+use super::FpClass::{Accurate, Fast, Strict};
+use super::opposite::are_opposite;
 use super::{Match, Rule, rule};
+use crate::facts::{Facts, Range};
 use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // The derivative of s = sigmoid(x) is s * (1 - s). In f32, 1 - s is exactly 0 from x = 17.4 on, where the derivative is
     // 3e-8. s * sigmoid(-x) has all its digits everywhere; it costs one exponential, and the reader still sees s.
-    rule("sigmoid-complement",  Accurate, "1 - sigmoid(x)",          "sigmoid(-x)",        "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
+    rule("sigmoid-complement",  Accurate, "1 - sigmoid(x)",          "sigmoid(-x)",        "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
     rule("sigmoid-of-negation", Fast,     "sigmoid(-x)",             "1 - sigmoid(x)",     "cheaper where the sigmoid is there; no digits are left where it saturates"),
     rule("sigmoid",             Accurate, "1 / (1 + exp(-x))",       "sigmoid(x)",         "the exponential overflows below -88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
     rule("sigmoid-negated",     Accurate, "1 / (1 + exp(x))",        "sigmoid(-x)",        "the exponential overflows above 88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
@@ -24,32 +26,45 @@ pub(super) static RULES: &[Rule] = &[
     // The derivative of t = tanh(x) is 1 - t * t, that is (1 + |t|) * (1 - |t|), and 1 - |t| is 2 * sigmoid(-2 * |x|).
     rule("tanh-slope",          Accurate, "1 - tanh(x) * tanh(x)",   "(1 + abs(tanh(x))) * (2 * sigmoid(-2 * abs(x)))", "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
     rule("tanh",                Accurate, "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", "tanh(x)", "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
-    rule("tanh-of-sigmoid",     Accurate, "2 * sigmoid(2 * x) - 1",  "tanh(x)",            "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
+    rule("tanh-of-sigmoid",     Accurate, "2 * sigmoid(x) - 1",      "tanh(0.5 * x)",      "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
+    rule("tanh-of-sigmoid-opposite", Accurate, "1 - 2 * sigmoid(x)", "tanh(-0.5 * x)",     "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
+    rule("tanh-of-quotient",    Accurate, "(exp(x) - 1) / (1 + exp(x))", "tanh(0.5 * x)",  "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
+    rule("tanh-of-quotient-opposite", Accurate, "(1 - exp(x)) / (1 + exp(x))", "tanh(-0.5 * x)", "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
+    rule("odds",                Fast,     "sigmoid(x) / sigmoid(-x)", "exp(x)",            "the quotient of two rounded numbers, which both may vanish"),
+    rule("odds-by-complement",  Fast,     "sigmoid(x) / (1 - sigmoid(x))", "exp(x)",       "the complement has no digits left where the sigmoid saturates"),
 
     rule("times-truth",         Accurate, "cast[D](p) * x",          "select(p, x, 0)",    "finite x times 1 or 0; only the sign of a zero differs").when(&[("p", Truth)]).local().at(&["p: bool 64; D: float"]),
+    rule("one-less-truth",      Strict,   "1 - cast[D](p)",          "select(p, 0, 1)",    "one less one, or less nothing").when(&[("p", Truth)]).local().at(&["p: bool 64; D: float"]),
+    rule("times-opposite-mask", Accurate, "x * select(p, 0, 1)",     "select(p, 0, x)",    "finite x times 1 or 0; only the sign of a zero differs").local(),
     rule("times-mask",          Accurate, "x * select(p, 1, 0)",     "select(p, x, 0)",    "finite x times 1 or 0; only the sign of a zero differs").local(),
     rule("signed",              Accurate, "select(x > 0, g, select(x < 0, -g, 0))", "g * sign(x)", "finite g times 1, -1 or 0"),
     rule("signed-opposite",     Accurate, "select(x > 0, -g, select(x < 0, g, 0))", "-(g * sign(x))", "finite g times 1, -1 or 0"),
-    // Above zero, sigmoid(x) is 1 - sigmoid(-x); below, it is sigmoid(-|x|); at zero, both are a half.
-    rule("softplus-slope",      Accurate, "select(x > 0, g, select(x == 0, h, 0)) - g * sigmoid(-abs(x)) * sign(x)", "g * sigmoid(x)", "for h = g / 2; all digits instead of a difference").built(|t, m| step_slope(t, m, false)).flawed(Cancels).in_sums().at(&[HALVES_POSITIVE]),
-    rule("log-sigmoid-slope",   Accurate, "select(x < 0, g, select(x == 0, h, 0)) + g * sigmoid(-abs(x)) * sign(x)", "g * sigmoid(-x)", "for h = g / 2; all digits instead of a difference").built(|t, m| step_slope(t, m, true)).flawed(Cancels).in_sums().at(&[HALVES_NEGATIVE]),
+
+    // A quotient by a logistic denominator is a product with a sigmoid.
+    rule("over-logistic",       Accurate, "y / (1 + exp(-x))",       "y * sigmoid(x)",     "the exponential overflows below -88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
+    rule("over-logistic-negated", Accurate, "y / (1 + exp(x))",      "y * sigmoid(-x)",    "the exponential overflows above 88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
+
+    // A softplus that is written by parts has a derivative by parts.
+    rule("sigmoid-by-parts",    Strict,   "select(x > 0, sigmoid(abs(x)), sigmoid(-abs(x)))", "sigmoid(x)", "each part is the sigmoid of x; both are a half at zero").when(&[("x", Float)]),
+    rule("sigmoid-by-parts-negated", Strict, "select(x > 0, sigmoid(-abs(x)), sigmoid(abs(x)))", "sigmoid(-x)", "each part is the sigmoid of -x; both are a half at zero").when(&[("x", Float)]),
+    rule("negative-magnitude-range", Strict, "select(x > 0, y, x)",  "not positive",       "for y, which is -x: the one of them that is not above zero").learns(learn_not_positive).at(OPPOSITES),
+    rule("negative-magnitude",  Accurate, "select(x > 0, y, x)",     "-abs(x)",            "for y, which is -x: only the sign of a zero differs").built(negative_magnitude).at(OPPOSITES),
+    rule("positive-part",       Accurate, "select(x > 0, x, 0)",     "max(x, 0)",          "the same but for NaN, which stays NaN"),
 ];
 
-const HALVES_POSITIVE: &str = "select(x > 0, g, select(x == 0, 0.5 * g, 0)) - g * sigmoid(-abs(x)) * sign(x) @ g: 96 in -2..2";
-const HALVES_NEGATIVE: &str = "select(x < 0, g, select(x == 0, 0.5 * g, 0)) + g * sigmoid(-abs(x)) * sign(x) @ g: 96 in -2..2";
+const OPPOSITES: &[&str] = &["select(x > 0, -x, x) @", "select(2 * x > 0, -2 * x, 2 * x) @", "select(x - z > 0, z - x, x - z) @"];
 
-/// `g * sigmoid(x)`, or of `-x`, where `h` is half of `g`.
-fn step_slope(terms: &mut dyn Terms, found: &Match<'_>, negated: bool) -> Option<Id> {
-    let (x, g, h) = (found.value("x")?, found.value("g")?, found.value("h")?);
-    let is_half = match (terms.facts(g).constant, terms.facts(h).constant) {
-        (Some(whole), Some(half)) => 2.0 * half == whole,
-        _ => {
-            let half = terms.literal(0.5, found.ty)?;
-            let half = terms.apply(MUL.op(), &[half, g])?;
-            terms.find(half) == terms.find(h)
-        }
-    };
-    let argument = if negated { terms.apply(NEG.op(), &[x])? } else { x };
-    let slope = if is_half { terms.apply(SIGMOID.op(), &[argument]) } else { None }?;
-    terms.apply(MUL.op(), &[g, slope])
+fn is_negative(terms: &dyn Terms, found: &Match<'_>) -> bool {
+    found.value("x").zip(found.value("y")).is_some_and(|(x, y)| are_opposite(terms, x, y))
+}
+
+fn learn_not_positive(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+    if is_negative(terms, found) {
+        facts.range = facts.range.intersection(Range { low: f64::NEG_INFINITY, high: 0.0, nan: true });
+    }
+}
+
+fn negative_magnitude(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let magnitude = if is_negative(terms, found) { terms.apply(ABS.op(), &[found.value("x")?]) } else { None }?;
+    terms.apply(NEG.op(), &[magnitude])
 }

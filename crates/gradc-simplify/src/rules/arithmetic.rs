@@ -37,18 +37,24 @@ pub(super) static RULES: &[Rule] = &[
     rule("multiple-of-multiple",Accurate, "#a * (#b * x)",           "#a*#b * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| a * b)).local().at(&["#a: 3; #b: 0.1", "#a: -7; #b: 0.3"]),
     rule("quotient-of-multiple",Accurate, "(#b * x) / #a",           "#b/#a * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
     rule("multiple-of-quotient",Accurate, "#b * (x / #a)",           "#b/#a * x",          "as many roundings, and no quotient in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
+    rule("multiple-of-inverse", Accurate, "#a * (#b / x)",           "#a*#b / x",          "one rounding fewer").built(multiple_of_inverse).local().at(&["#a: 3; #b: 0.1", "#a: -0.5; #b: 0.3"]),
+    rule("multiple-and-itself", Accurate, "#c * x + x",              "(#c + 1) * x",       "one rounding instead of two").built(multiple_and_itself).in_sums().at(&["#c: 2", "#c: -0.5", "#c: 3"]),
     rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels),
     rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).at(&["#c: 0.1; #d: -0.1", "#c: 3; #d: -3"]),
+    rule("negative-multiple-of-difference", Accurate, "#c * (x - y)", "-#c * (y - x)",     "for negative #c; only the sign of a zero differs").built(turned_difference).at(&["#c: -0.1", "#c: -3"]),
     rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer"),
-    rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow").flawed(Rounds),
+    rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow").flawed(Rounds).overflows(),
+
+    rule("complement-of-share", Accurate, "x - x * y",               "x * (1 - y)",        "the rounding of the product is not what is left where they cancel").flawed(Cancels).in_sums(),
+    rule("number-less-and-back", Accurate, "y + (#c - y)",           "#c",                 "exact, where the difference was rounded").built(|_, m| m.value("#c")).in_sums(),
 
     rule("common-divisor",      Accurate, "x / s - y / s",           "(x - y) / s",        "one rounding fewer, and none of them before the cancellation").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
     rule("sum-over-divisor",    Accurate, "x / s + y / s",           "(x + y) / s",        "one rounding fewer").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
     rule("number-before-quotient", Accurate, "(#c * x) / y",         "#c * (x / y)",       "as many roundings").at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
-    rule("number-before-product", Accurate, "(#c * x) * y",          "#c * (x * y)",       "as many roundings").at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
+    rule("number-before-product", Accurate, "(#c * x) * y",          "#c * (x * y)",       "as many roundings").built(number_before_product).at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
     rule("number-into-broadcast", Accurate, "#c * (broadcast[B](x) * y)", "broadcast[B](#c * x) * y", "as many roundings, on fewer elements").at(&["#c: 0.1; x: 5 in -4..4; y: 5 3 in -4..4; B: 0 / 5 3"]),
     rule("quotient-of-factor",  Accurate, "(x / s) * e",             "x * (e / s)",        "as many roundings; where e / s vanishes, so does what it is worth beside an ordinary x").when(&[("s", NotTiny), ("e", Moderate)]).at(&["s: 96 in 0.01..100; e: 96 in 0.0001..1", "s: 96 in 1..8; e: 96 in 1..3"]),
-    rule("product-over-divisor",Accurate, "x * (y / s)",             "(x * y) / s",        "as many roundings").when(&[("s", NotTiny), ("y", Moderate)]).at(&["s: 96 in 0.01..100; y: 96 in 0..1"]),
+    rule("product-over-divisor",Accurate, "x * (y / s)",             "(x * y) / s",        "as many roundings").when(&[("s", NotTiny), ("y", Moderate)]).at(&["s: 96 in 0.01..100; x: 96 in -4..4; y: 96 in 0.001..1"]),
 
     rule("zero-times-finite",   Accurate, "0 * x",                   "0",                  "a finite number times zero is zero; only its sign differs").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
     rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().in_sums().at(&["x: 64 in -3..3"]),
@@ -141,6 +147,22 @@ fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64
     terms.apply(op::mul::MUL.op(), &[factor, x])
 }
 
+/// Not where this number is in front already: else each grouping of a long product would bring its own.
+fn number_before_product(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let number = found.number(terms, "#c")?;
+    let is_number = |terms: &dyn Terms, id: Id| terms.facts(id).constant.is_some_and(|known| known == number);
+    let has_number = |root: Id| {
+        let mut products = terms.terms(root).iter().filter_map(|term| term.applies(&op::mul::MUL));
+        products.any(|(_, operands)| operands.iter().any(|&operand| is_number(terms, operand)))
+    };
+    if found.root.is_some_and(has_number) {
+        return None;
+    }
+    let product = terms.apply(op::mul::MUL.op(), &[found.value("x")?, found.value("y")?])?;
+    let factor = terms.literal(number, found.ty)?;
+    terms.apply(op::mul::MUL.op(), &[factor, product])
+}
+
 /// Whether a class has `x` times nearly this number already. Numbers that are multiplied in another order are rounded
 /// otherwise; without this, each order would bring a new number, and these new products.
 fn is_multiple(terms: &dyn Terms, class: Id, number: f64, x: Id) -> bool {
@@ -149,6 +171,28 @@ fn is_multiple(terms: &dyn Terms, class: Id, number: f64, x: Id) -> bool {
         let other = |own: usize| terms.find(operands[1 - own]) == terms.find(x);
         (0..2).any(|own| is_near(operands[own]) && other(own))
     })
+}
+
+fn multiple_of_inverse(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let number = found.number(terms, "#a")? * found.number(terms, "#b")?;
+    let is_ordinary = (2f64.powi(-100)..2f64.powi(100)).contains(&number.abs());
+    let number = if is_ordinary && found.ty.dtype.is_float() { terms.literal(number, found.ty) } else { None }?;
+    terms.apply(op::div::DIV.op(), &[number, found.value("x")?])
+}
+
+/// Where one more than `#c` is a number of the type.
+fn multiple_and_itself(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let sum = found.number(terms, "#c")? + 1.0;
+    let is_exact = found.ty.dtype.is_float() && found.ty.dtype.round(sum) == sum && sum.abs() < 65536.0;
+    let factor = if is_exact { terms.literal(sum, found.ty) } else { None }?;
+    terms.apply(op::mul::MUL.op(), &[factor, found.value("x")?])
+}
+
+fn turned_difference(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let c = found.number(terms, "#c").filter(|&c| c < 0.0)?;
+    let difference = terms.apply(op::sub::SUB.op(), &[found.value("y")?, found.value("x")?])?;
+    let factor = terms.literal(-c, found.ty)?;
+    terms.apply(op::mul::MUL.op(), &[factor, difference])
 }
 
 fn opposite_multiples(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {

@@ -195,7 +195,7 @@ impl RuleSet {
 pub(crate) fn allowed(compiled: &Compiled, options: &Options) -> bool {
     let rule = compiled.rule;
     rule.class.allowed_in(options.mode)
-        && (options.differentiated || !rule.differentiated)
+        && if options.differentiated { !rule.before } else { !rule.differentiated }
         && options.without != Some(compiled.subject)
 }
 

@@ -13,6 +13,8 @@ pub enum Fact {
     /// Every element is above 2⁻¹⁶, so that quotients by it do not overflow. Not known of `f16`, whose range is not much
     /// wider.
     NotTiny,
+    /// Every element is above zero.
+    Positive,
     /// No element is below zero.
     NonNegative,
     /// No element is infinite or NaN.
@@ -21,6 +23,10 @@ pub enum Fact {
     Moderate,
     /// The elements along the axes of this attribute variable add up to one.
     SumsToOne(&'static str),
+    /// Along the axes of this attribute variable, one element is 1 and the others are 0.
+    OneHot(&'static str),
+    /// The elements may vanish where their logarithms are ordinary numbers.
+    Vanishing,
     /// The elements along the axes of this attribute variable add up to zero.
     SumsToZero(&'static str),
     /// The greatest element along the axes of this attribute variable is zero: the maximum has been taken out.
@@ -46,12 +52,15 @@ impl Fact {
         let range = facts.range;
         match self {
             Fact::NotTiny => range.low >= 1.0 / 65536.0 && facts.ty.dtype != DType::F16,
+            Fact::Positive => range.low > 0.0,
             Fact::NonNegative => range.low >= 0.0,
             Fact::Finite => range.is_finite(),
             Fact::Moderate => range.magnitude() <= f64::from(1 << 20),
             Fact::SumsToOne(along) => {
                 axes(along).is_some_and(|axes| facts.sums_to_one.is_some_and(|axis| *axes == [axis]))
             }
+            Fact::OneHot(along) => facts.one_hot && Fact::SumsToOne(along).holds(facts, axes),
+            Fact::Vanishing => facts.vanishing,
             Fact::SumsToZero(along) => {
                 axes(along).is_some_and(|axes| !axes.is_empty() && facts.sums_to_zero_along == mask(axes))
             }
@@ -69,10 +78,13 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Fact::NotTiny => "not tiny",
+            Fact::Positive => "positive",
             Fact::NonNegative => "not negative",
             Fact::Finite => "finite",
             Fact::Moderate => "moderate",
             Fact::SumsToOne(_) => "sums to one",
+            Fact::OneHot(_) => "one-hot",
+            Fact::Vanishing => "made of exponentials",
             Fact::SumsToZero(_) => "sums to zero",
             Fact::Shifted(_) => "shifted by its maximum",
             Fact::NotShifted(_) => "not shifted by its maximum",

@@ -1,9 +1,14 @@
 //! Logarithms and exponentials.
 
+use egg::Id;
+use gradc_ir::op::{add::ADD, exp::EXP, ge::GE, gt::GT, log1p::LOG1P, neg::NEG, select::SELECT, sub::SUB};
+
 use super::Fact::{NonNegative, Unbounded};
-use super::Flaw::{Cancels, Breaks};
+use super::Flaw::{Breaks, Cancels, Kinks};
 use super::FpClass::{Accurate, Fast};
-use super::{Rule, rule};
+use super::opposite::{Signed, signed};
+use super::{Match, Rule, rule};
+use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
@@ -12,11 +17,57 @@ pub(super) static RULES: &[Rule] = &[
     rule("exp-of-expm1",        Accurate, "expm1(x) + 1",            "exp(x)",             "the sum loses the digits of a small result").flawed(Cancels),
     rule("log-of-exp",          Accurate, "log(exp(x))",             "x",                  "exact, and without an exponential that could overflow").flawed(Breaks).stabilises(),
     rule("exp-of-log",          Accurate, "exp(log(x))",             "x",                  "exact instead of rounded twice").when(&[("x", NonNegative)]).at(&["x: 64 in 0..3"]),
+    rule("one-minus-exp",       Accurate, "1 - exp(x)",              "-expm1(x)",          "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
+    rule("exp-of-any-log",      Accurate, "exp(log(x))",             "select(x >= 0, x, NaN)", "exact instead of rounded twice").built(exp_of_log),
     rule("inverse-exp",         Accurate, "1 / exp(x)",              "exp(-x)",            "one rounding, and no quotient that overflows early"),
-    rule("log-of-root",         Accurate, "log(sqrt(x))",            "0.5 * log(x)",       "halving is exact; the root is not rounded in between").when(&[("x", NonNegative)]).at(&["x: 64 in 0..3"]),
+    rule("log-of-root",         Accurate, "log(sqrt(x))",            "0.5 * log(x)",       "halving is exact; the root is not rounded in between"),
     rule("product-of-exps",     Fast,     "exp(x) * exp(y)",         "exp(x + y)",         "the rounding of the sum is magnified"),
     rule("over-exp",            Fast,     "x / exp(y)",              "x * exp(-y)",        "the one overflows where the other vanishes"),
-    rule("softplus",            Accurate, "log(1 + exp(x))",         "max(x, 0) + log1p(exp(-abs(x)))", "the exponential of a large x overflows").when(&[("x", Unbounded)]).flawed(Breaks).stabilises(),
-    rule("softplus-of-log1p",   Accurate, "log1p(exp(x))",           "max(x, 0) + log1p(exp(-abs(x)))", "the exponential of a large x overflows").when(&[("x", Unbounded)]).flawed(Breaks).stabilises(),
-    rule("log-of-sigmoid",      Accurate, "log(sigmoid(x))",         "min(x, 0) - log1p(exp(-abs(x)))", "the sigmoid of a small x vanishes, that of a large x has no digits left below one").flawed(Breaks).stabilises(),
+
+    // Written by parts, a softplus has the right derivative also where its parts meet. See `softplus` below.
+    rule("softplus",            Accurate, "log(1 + exp(x))",         SOFTPLUS,             "the exponential of a large x overflows").when(&[("x", Unbounded)]).built(softplus).flawed(Breaks).stabilises(),
+    rule("softplus-of-log1p",   Accurate, "log1p(exp(x))",           SOFTPLUS,             "the exponential of a large x overflows").when(&[("x", Unbounded)]).built(softplus).flawed(Breaks).stabilises(),
+    rule("softplus-of-maximum", Accurate, "max(x, 0) + log1p(exp(-abs(x)))", SOFTPLUS,     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus).flawed(Kinks).in_sums().before(),
+    rule("log-add-exp",         Accurate, "log(exp(x) + exp(y))",    "select(x > y, x, y) + log1p(exp(select(x > y, y - x, x - y)))", "the exponentials overflow, or both vanish").flawed(Breaks).stabilises(),
+    rule("log-of-sigmoid",      Accurate, "log(sigmoid(x))",         "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "the sigmoid of a small x vanishes, that of a large x has no digits left below one").built(log_sigmoid).flawed(Breaks).stabilises(),
+    rule("log-sigmoid-of-minimum", Accurate, "min(x, 0) - log1p(exp(-abs(x)))", "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "its derivative is a sum of halves at the kinks of the minimum and the magnitude, where the logarithm has none").built(log_sigmoid).flawed(Kinks).in_sums().before(),
 ];
+
+/// A number that is not negative, and NaN for one that is.
+fn exp_of_log(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let x = found.value("x")?;
+    let (zero, undefined) = (terms.literal(0.0, found.ty)?, terms.literal(f64::NAN, found.ty)?);
+    let is_defined = terms.apply(GE.op(), &[x, zero])?;
+    terms.apply(SELECT.op(), &[is_defined, x, undefined])
+}
+
+const SOFTPLUS: &str = "select(x > 0, x, 0) + log1p(exp(select(x > 0, -x, x)))";
+
+/// The parts of a softplus or of the logarithm of a sigmoid: `x` or what it is the negative of where that is of this sign and
+/// 0 elsewhere, and `log1p(exp(-|x|))`. Those of `x` and of `-x` are written in terms of the same value, so that their
+/// derivatives have the same conditions.
+fn parts(terms: &mut dyn Terms, found: &Match<'_>, keeps_positive: bool) -> Option<(Id, Id)> {
+    let x = found.value("x")?;
+    let Signed { value, negative } = signed(terms, x)?;
+    let zero = terms.literal(0.0, found.ty)?;
+    let is_positive = terms.apply(GT.op(), &[value, zero])?;
+    let opposite = terms.apply(NEG.op(), &[value])?;
+    let own = if negative { opposite } else { value };
+    let branches = if negative == keeps_positive { [zero, own] } else { [own, zero] };
+    let part = terms.apply(SELECT.op(), &[is_positive, branches[0], branches[1]])?;
+    let magnitude = terms.apply(SELECT.op(), &[is_positive, opposite, value])?;
+    let small = terms.apply(EXP.op(), &[magnitude])?;
+    Some((part, terms.apply(LOG1P.op(), &[small])?))
+}
+
+/// `log(1 + exp(x))`
+fn softplus(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (part, small) = parts(terms, found, true)?;
+    terms.apply(ADD.op(), &[part, small])
+}
+
+/// `log(sigmoid(x))`
+fn log_sigmoid(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (part, small) = parts(terms, found, false)?;
+    terms.apply(SUB.op(), &[part, small])
+}

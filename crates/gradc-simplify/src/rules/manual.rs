@@ -28,13 +28,13 @@ A rule says that two formulas are equal. Its class says in which sense, and so i
 
 - **strict** rules keep every bit. They are used in all modes.
 - **accurate** rules are identities over the reals whose right side is not less accurate than the left, and NaN or infinite
-  for finite operands only where the left side is. They are used in `accurate`, which is the default, and in `fast`.
+  for finite operands just where the left side is, unless the left side *breaks* down or *overflows* on the way. They are used in `accurate`, which is the default, and in `fast`.
 - **fast** rules are identities over the reals. They are used in `fast` alone.
 
 In the formulas, `x` is any value, `#c` a number, `f` any operator of the class that the rule is about, and `A` in `sum[A](x)`
 the attributes of the operator; `spread[A](x)` is the broadcast that undoes a reduction over `A`. Where the left side
-*cancels* or *breaks* down, it is avoided even if it is cheaper; where it *rounds* more often, it is not brought in. Rules
-marked ⟲ also run before differentiation.
+*cancels*, *breaks* down or has *kinks* that its value does not have, it is avoided even if it is cheaper; where it *rounds*
+more often, it is not brought in. Rules marked ⟲ also run before differentiation, those marked ⟳ only then.
 ";
 
 const HEADER: &str = "| rule | class | left side | right side | where | why |";
@@ -47,12 +47,18 @@ fn row(rule: &Rule) -> String {
         FpClass::Fast => "fast",
     };
     let flaw = match rule.flaw {
+        None if rule.overflows => " *(overflows)*",
         None => "",
         Some(Flaw::Cancels) => " *(cancels)*",
         Some(Flaw::Rounds) => " *(rounds)*",
+        Some(Flaw::Kinks) => " *(kinks)*",
         Some(Flaw::Breaks) => " *(breaks)*",
     };
-    let before = if rule.stabilises { " ⟲" } else { "" };
+    let before = match (rule.before, rule.stabilises) {
+        (true, _) => " ⟳",
+        (false, true) => " ⟲",
+        (false, false) => "",
+    };
     let conditions: Vec<String> = rule.when.iter().map(|(name, fact)| format!("{name} {fact}")).collect();
     let right = match rule.rhs {
         Rhs::Learn(text, _) => format!("*known: {text}*"),

@@ -6,6 +6,7 @@
 pub(crate) mod compiled;
 mod condition;
 mod manual;
+mod opposite;
 
 #[cfg(test)]
 mod tests;
@@ -57,8 +58,9 @@ pub enum FpClass {
     /// Bit for bit, the payloads of NaN aside.
     Strict,
     /// Over the reals; in floating point the right side is not less accurate, and NaN or infinite for finite operands
-    /// only where the left side is. The sign of a zero may differ, and operands within a factor of 2¹⁶ of the largest
-    /// number are not looked at: else not even `x + y - y` could be `x`, nor `g / s - h / s` be `(g - h) / s`.
+    /// just where the left side is (but see [`Flaw::Breaks`] and [`Rule::overflows`]). The sign of a zero may differ, and
+    /// operands within a factor of 2¹⁶ of the largest number, or products in between that vanish, are not looked at: else
+    /// not even `x + y - y` could be `x`, nor `g / s - h / s` be `(g - h) / s`.
     Accurate,
     /// Over the reals.
     Fast,
@@ -92,6 +94,8 @@ pub enum Flaw {
     Cancels,
     /// It is rounded more often. What is written so may stay, but `accurate` does not bring it in where it is cheaper.
     Rounds,
+    /// It has kinks that its value does not have, so that its derivative is put together of halves.
+    Kinks,
     /// It breaks down: it overflows, divides zero by zero or has no right digit left where the result is an ordinary number.
     Breaks,
 }
@@ -164,6 +168,8 @@ pub struct Rule {
     pub when: &'static [(&'static str, Fact)],
     /// What is wrong with the left side.
     pub flaw: Option<Flaw>,
+    /// Whether something within the left side may overflow where the result does not.
+    pub overflows: bool,
     /// Whether the right side is better wherever the left side occurs, so that it can replace it on the spot.
     pub local: bool,
     /// Whether the two terms of its sum are also looked for among those of a longer one. That reorders additions, so such
@@ -173,6 +179,8 @@ pub struct Rule {
     pub stabilises: bool,
     /// Whether it needs `stop_gradient` to have done its work.
     pub differentiated: bool,
+    /// Whether it is for what is still to be differentiated alone: its right side has the better derivative.
+    pub before: bool,
     /// Why it is right, and of its class.
     pub reason: &'static str,
     /// Shapes, attributes and ranges at which it is tested; none for rules that work on any shape.
@@ -190,10 +198,12 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         operand: None,
         when: &[],
         flaw: None,
+        overflows: false,
         local: false,
         in_sums: false,
         stabilises: false,
         differentiated: false,
+        before: false,
         reason,
         samples: &[],
     }
@@ -244,12 +254,20 @@ impl Rule {
         Rule { flaw: Some(flaw), ..self }
     }
 
+    const fn overflows(self) -> Rule {
+        Rule { overflows: true, ..self }
+    }
+
     const fn stabilises(self) -> Rule {
         Rule { stabilises: true, ..self }
     }
 
     const fn differentiated(self) -> Rule {
         Rule { differentiated: true, ..self }
+    }
+
+    const fn before(self) -> Rule {
+        Rule { before: true, stabilises: true, ..self }
     }
 
     const fn at(self, samples: &'static [&'static str]) -> Rule {
@@ -270,11 +288,17 @@ impl Rule {
         }
     }
 
+    /// Whether the left side may be NaN or infinite, for finite operands, where the right side is finite.
+    #[cfg(test)]
+    fn may_break(&self) -> bool {
+        self.flaw == Some(Flaw::Breaks) || self.overflows
+    }
+
     /// Whether the left side must not be chosen in a mode, and why.
     pub(crate) fn avoided_flaw(&self, mode: Mode) -> Option<Flaw> {
         let is_avoided = match self.flaw? {
             Flaw::Cancels | Flaw::Rounds => mode == Mode::Accurate,
-            Flaw::Breaks => mode >= Mode::Accurate,
+            Flaw::Breaks | Flaw::Kinks => mode >= Mode::Accurate,
         };
         self.flaw.filter(|_| is_avoided)
     }

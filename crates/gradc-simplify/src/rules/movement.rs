@@ -13,8 +13,8 @@ use crate::terms::Terms;
 pub(super) static RULES: &[Rule] = &[
     // Elementwise operators before movement: fewer elements to compute, and movements meet.
     rule("apply-before-broadcast", Strict, "f(broadcast[B](x), broadcast[B](y))", "broadcast[B](f(x, y))", "each element is computed once from the same operands").any(Class::Elementwise).to(&BROADCAST).built(|t, m| before_movement(t, m, &BROADCAST)).local().at(&["broadcast[B](x) * broadcast[B](y) @ x: 3; y: 3; B: 0 / 3 2", "exp(broadcast[B](x)) @ x: 3; B: 1 / 2 3", "broadcast[B](x) > 0 @ x: 3; B: 1 / 2 3"]),
-    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&RESHAPE).built(|t, m| before_movement(t, m, &RESHAPE)).local().at(&["reshape[R](x) * reshape[R](y) @ x: 3; y: 3; R: 3 1"]),
-    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&TRANSPOSE).built(|t, m| before_movement(t, m, &TRANSPOSE)).local().at(&["transpose[P](x) * transpose[P](y) @ x: 3 2; y: 3 2; P: 1 0"]),
+    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&RESHAPE).built(|t, m| before_movement(t, m, &RESHAPE)).local().at(&["reshape[R](x) * reshape[R](y) @ x: 3; y: 3; R: 3 1", "reshape[R](x) * broadcast[B](y) @ x: 3 4; y: 3; R: 3 2 2; B: 0 / 3 2 2"]),
+    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&TRANSPOSE).built(|t, m| before_movement(t, m, &TRANSPOSE)).local().at(&["transpose[P](x) * transpose[P](y) @ x: 3 2; y: 3 2; P: 1 0", "transpose[P](x) * broadcast[B](y) @ x: 3 2; y: 3; P: 1 0; B: 1 / 2 3"]),
 
     rule("broadcast-broadcast", Strict,   "broadcast[A](broadcast[B](x))", "broadcast[AB](x)", "the same elements in the same places").built(broadcast_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1 2 / 4 3 2", "x: 2 3; B: 0 2 / 2 4 3; A: 0 2 3 / 2 5 4 3"]),
     rule("broadcast-nothing",   Strict,   "broadcast[B](x)",         "x",                  "there is no new axis").built(|_, m| (m.attrs("B")?.ints("axes").len() == m.ty.shape.rank()).then_some(m.value("x")?)).local().at(&["x: 2 3; B: 0 1 / 2 3"]),
@@ -47,14 +47,13 @@ fn before_movement(terms: &mut dyn Terms, found: &Match<'_>, movement: &'static 
         let (movement, from) = terms.terms(id).iter().find_map(|term| term.applies(movement))?;
         Some((movement.clone(), from[0], terms.facts(from[0]).ty.clone()))
     };
-    let is_number = |terms: &dyn Terms, id: Id| terms.facts(id).constant.is_some();
     let operands = found.term.operands();
-    let first = *operands.iter().find(|&&operand| !is_number(terms, operand))?;
-    let (movement, _, from) = moved(terms, first)?;
+    let (movement, _, from) = operands.iter().find_map(|&operand| moved(terms, operand))?;
     let mut sources = Vec::with_capacity(operands.len());
     for &operand in operands {
         let source = match moved(terms, operand) {
             Some((other, source, ty)) if other == movement && ty.shape == from.shape => source,
+            _ if terms.facts(operand).constant.is_none() => broadcast_before(terms, operand, &movement, &from)?,
             _ => {
                 let number = terms.facts(operand).constant?;
                 let ty = terms.facts(operand).ty.with_shape(from.shape.clone());
@@ -65,6 +64,24 @@ fn before_movement(terms: &mut dyn Terms, found: &Match<'_>, movement: &'static 
     }
     let image = terms.apply(op.clone(), &sources)?;
     terms.apply(movement, &[image])
+}
+
+/// The broadcast whose transpose or reshape is the broadcast `operand`, if there is one.
+fn broadcast_before(terms: &mut dyn Terms, operand: Id, movement: &Op, from: &TensorType) -> Option<Id> {
+    let (op, y) = terms.terms(operand).iter().find_map(|term| term.applies(&BROADCAST)).map(|(op, y)| (op.clone(), y[0]))?;
+    let (own, shape) = (op.attrs.ints("axes"), op.attrs.ints("shape"));
+    let axes: Vec<usize> = if movement.is(&TRANSPOSE) {
+        let permutation = movement.attrs.ints("permutation");
+        own.iter().map(|&axis| permutation[axis]).collect()
+    } else if movement.is(&RESHAPE) {
+        let blocks = ops::reshape_blocks(&from.shape, shape)?;
+        // Axes of extent 1 are new or not as it suits.
+        let source = |axis: &usize| blocks.iter().find(|(_, to)| to[..] == [*axis]).filter(|(of, _)| of.len() == 1).map(|(of, _)| of[0]);
+        own.iter().map(source).collect::<Option<_>>()?
+    } else {
+        return None;
+    };
+    if axes.is_sorted() { terms.apply(ops::broadcast(&axes, &from.shape), &[y]) } else { None }
 }
 
 fn broadcast_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {

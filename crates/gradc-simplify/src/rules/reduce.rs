@@ -1,7 +1,7 @@
 //! Reductions.
 
 use egg::Id;
-use gradc_ir::op::{self, broadcast::BROADCAST, reduce_sum::REDUCE_SUM, transpose::TRANSPOSE};
+use gradc_ir::op::{self, broadcast::BROADCAST, reduce_sum::REDUCE_SUM, reshape::RESHAPE, transpose::TRANSPOSE};
 use gradc_ir::{Class, DType, Op, OpDef, Shape};
 
 use super::Fact::{Moderate, NotTiny, SumsToOne, SumsToZero};
@@ -18,6 +18,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-of-broadcast",    Accurate, "sum[A](broadcast[B](x))", "n * sum(x)",         "one rounding instead of many").built(sum_of_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1", "x: 3; B: 1 / 2 3; A: 0 1", "x: 2 3; B: 0 2 / 2 5 3; A: 1 2", "x: 3; B: 0 / 3 2; A: 0"]),
     rule("extreme-of-broadcast",Strict,   "amax[A](broadcast[B](x))","amax(x)",            "repeated elements do not change the extreme").any(Class::Reduce).to(&BROADCAST).built(extreme_of_broadcast).local().at(&["amax[A](broadcast[B](x)) @ x: 3; B: 0 / 3 2; A: 1", "amin[A](broadcast[B](x)) @ x: 3; B: 1 / 2 3; A: 0 1"]),
     rule("reduce-transposed",   Strict,   "sum[A](transpose[P](x))", "transpose(sum(x))",  "the axes keep their order, and so does the accumulation").any(Class::Reduce).to(&TRANSPOSE).built(reduce_transposed).local().at(&["sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 0 2; A: 0", "amax[A](transpose[P](x)) @ x: 2 3 4; P: 2 1 0; A: 1", "sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 2 0; A: 0 1"]),
+    rule("reduce-reshaped",     Strict,   "sum[A](reshape[R](x))",   "reshape(sum(x))",    "the same elements in the same order").any(Class::Reduce).to(&RESHAPE).built(reduce_reshaped).at(&["sum[A](reshape[R](x)) @ x: 3 4; R: 3 2 2; A: 1 2", "amax[A](reshape[R](x)) @ x: 2 3 4; R: 6 4; A: 1", "sum[A](reshape[R](x)) @ x: 2 3; R: 6; A: 0"]),
+    rule("sum-of-concatenation",Accurate, "sum[A](concat[C](x, y))", "sum[A](x) + sum[A](y)", "as many additions, and nothing is moved").built(sum_of_concat).at(&["x: 3 2 in 0..2; y: 4 2 in 0..2; C: 0; A: 0 1", "x: 3 2 in 0..2; y: 3 1 in 0..2; C: 1; A: 1"]),
     rule("reduce-unit-axes",    Accurate, "sum[A](x)",               "reshape(x)",         "there is one element to reduce; -0 stays -0").built(reduce_unit_axes).local().at(&["x: 3 1; A: 1", "x: 1 3 1; A: 0 2"]),
     rule("sum-of-sum",          Accurate, "sum[A](sum[B](x))",       "sum[AB](x)",         "as many additions; the sum of a kernel is accumulated in parts anyway").built(|t, m| merged(t, m, &REDUCE_SUM)).at(&["x: 2 3 4 in 0..2; B: 1; A: 0", "x: 2 3 4 in 0..2; B: 0 2; A: 0"]),
     rule("maximum-of-maximum",  Strict,   "amax[A](amax[B](x))",     "amax[AB](x)",        "the order does not matter").built(|t, m| merged(t, m, &op::reduce_max::REDUCE_MAX)).at(MERGED),
@@ -151,6 +153,35 @@ fn reduce_transposed(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let left: Vec<usize> = permutation.iter().copied().filter(|axis| !axes.contains(axis)).collect();
     let closed: Vec<usize> = left.iter().map(|&axis| axis - axes.iter().filter(|&&gone| gone < axis).count()).collect();
     if closed.is_sorted() { Some(reduced) } else { terms.apply(ops::transpose(&closed), &[reduced]) }
+}
+
+/// A reduction over axes that are whole axes of what was reshaped.
+fn reduce_reshaped(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, &[operand]) = (found.term.op()?.clone(), found.term.operands()) else { return None };
+    let (reshape, x) = application(terms, operand, &RESHAPE)?;
+    let axes = op.attrs.ints("axes");
+    let blocks = ops::reshape_blocks(&terms.facts(x).ty.shape, reshape.attrs.ints("shape"))?;
+    let mut reduced = Vec::new();
+    for (own, other) in blocks {
+        match other.iter().filter(|axis| axes.contains(axis)).count() {
+            0 => {}
+            all if all == other.len() => reduced.extend(own),
+            _ => return None,
+        }
+    }
+    // Only axes of extent 1 may have been reduced.
+    let image = if reduced.is_empty() { return None } else { terms.apply(ops::reduce(op.def, &reduced), &[x])? };
+    if terms.facts(image).ty == *found.ty { Some(image) } else { terms.apply(ops::reshape(&found.ty.shape), &[image]) }
+}
+
+fn sum_of_concat(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let axes = found.attrs("A")?.ints("axes");
+    if !axes.contains(&found.attrs("C")?.int("axis")) {
+        return None;
+    }
+    let sum = ops::reduce(&REDUCE_SUM, axes);
+    let parts = [found.value("x")?, found.value("y")?].map(|part| terms.apply(sum.clone(), &[part]));
+    terms.apply(op::add::ADD.op(), &[parts[0]?, parts[1]?])
 }
 
 fn reduce_unit_axes(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {

@@ -1,7 +1,13 @@
 //! Selection.
 
+use egg::Id;
+use gradc_ir::op::select::SELECT;
+use gradc_ir::{Class, Op};
+use smallvec::SmallVec;
+
 use super::FpClass::{Accurate, Strict};
-use super::{Rule, rule};
+use super::{Match, Rule, rule};
+use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
@@ -13,8 +19,44 @@ pub(super) static RULES: &[Rule] = &[
     rule("select-else-select",  Strict,   "select(c, a, select(c, b, d))", "select(c, a, d)", "where c does not hold, it does not").local(),
     rule("selected-factor",     Accurate, "select(c, a, 0) * b",     "select(c, a * b, 0)", "finite b times zero is zero; only its sign differs"),
     rule("excluded-factor",     Accurate, "select(c, 0, a) * b",     "select(c, 0, a * b)", "finite b times zero is zero; only its sign differs"),
-    rule("sum-of-selected",     Strict,   "select(c, a, b) + select(c, d, e)", "select(c, a + d, b + e)", "the sum of the branch that is taken"),
+    rule("sum-of-selected",     Strict,   "select(c, a, b) + select(c, d, e)", "select(c, a + d, b + e)", "the sum of the branch that is taken").in_sums(),
+    rule("difference-of-selected", Strict, "select(c, a, b) - select(c, d, e)", "select(c, a - d, b - e)", "the difference of the branch that is taken").in_sums(),
+    rule("product-of-selected", Strict,   "select(c, a, b) * select(c, d, e)", "select(c, a * d, b * e)", "the product of the branch that is taken"),
+    rule("quotient-of-selected", Strict,  "select(c, a, b) / select(c, d, e)", "select(c, a / d, b / e)", "the quotient of the branch that is taken"),
+    rule("selected-operand",    Strict,   "select(c, f(x, a), f(x, b))", "f(x, select(c, a, b))", "whichever branch is taken, the operator is applied once").any(Class::Elementwise).built(selected_operand).at(&["select(c, x * a, x * b) @", "select(c, x - a, x - b) @", "select(c, a / x, b / x) @", "select(c, exp(a), exp(b)) @", "select(c, -a, -b) @"]),
     rule("zero-for-zero",       Accurate, "select(x == 0, 0, x)",    "x",                  "only the sign of a zero differs").local(),
     rule("multiple-for-zero",   Accurate, "select(x == 0, 0, #c * x)", "#c * x",           "a number times zero is zero; only its sign differs").at(&["#c: 0.1", "#c: -3"]),
     rule("negated-selection",   Accurate, "-select(c, a, 0)",        "select(c, -a, 0)",   "only the sign of a zero differs"),
 ];
+
+/// One application to a selection, of two branches that apply the same operator to operands of which at most one differs.
+fn selected_operand(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (_, &[condition, first, second]) = found.term.applies(&SELECT)? else { return None };
+    let applications = |terms: &dyn Terms, class: Id| -> Vec<(Op, SmallVec<[Id; 3]>)> {
+        // What is a number is a number, not what it was computed from.
+        let class_terms = if terms.facts(class).constant.is_some() { &[] } else { terms.terms(class) };
+        let elementwise = |op: &&Op| op.def.class == Class::Elementwise && !op.is(&SELECT);
+        let of = |term: &crate::term::Term| {
+            let op = term.op().filter(elementwise)?;
+            Some((op.clone(), term.operands().iter().map(|&id| terms.find(id)).collect()))
+        };
+        class_terms.iter().filter_map(of).collect()
+    };
+    for (op, own) in applications(terms, first) {
+        for (other_op, mut others) in applications(terms, second) {
+            if op != other_op {
+                continue;
+            }
+            if op.def.algebra.commutative && own[0] != others[0] && own[1] != others[1] {
+                others.reverse();
+            }
+            let differing: SmallVec<[usize; 3]> = (0..own.len()).filter(|&i| own[i] != others[i]).collect();
+            let &[position] = &differing[..] else { continue };
+            // What is a number in one branch stays one there.
+            let mut operands = own.clone();
+            operands[position] = terms.apply(SELECT.op(), &[condition, own[position], others[position]])?;
+            return terms.apply(op, &operands);
+        }
+    }
+    None
+}

@@ -1,9 +1,14 @@
 //! Softmax, its logarithm and the gradients of losses on them.
 
-use super::Fact::{NotShifted, Shifted};
+use egg::Id;
+use gradc_ir::Class;
+use gradc_ir::op::{add::ADD, exp::EXP, gather::GATHER, log::LOG, reduce_sum::REDUCE_SUM};
+
+use super::Fact::{NotShifted, OneHot, Positive, Shifted, Vanishing};
 use super::Flaw::{Cancels, Breaks};
 use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
+use crate::ops;
 use crate::facts::{Facts, Range, mask};
 use crate::terms::Terms;
 
@@ -13,12 +18,18 @@ pub(super) static RULES: &[Rule] = &[
     rule("shifted",             Strict,   "x - spread[A](amax[A](x))", "greatest is 0",     "no element exceeds the maximum, and one is it").learns(learn_shifted).at(SHIFTED),
     rule("shifted-constant",    Strict,   "x - spread[A](stop_gradient(amax[A](x)))", "greatest is 0", "no element exceeds the maximum, and one is it").learns(learn_shifted).at(SHIFTED),
     rule("sum-of-shifted-exps", Strict,   "sum[A](exp(z))",          "at least 1",         "the exponential of the greatest element is 1").when(&[("z", Shifted("A"))]).learns(learn_at_least_one).at(SHIFTED_Z),
-    rule("softmax-range",       Accurate, "exp(z) / spread[A](sum[A](exp(z)))", "0 to 1, sums to one", "no part of a sum of positive numbers exceeds it").when(&[("z", Shifted("A"))]).learns(learn_softmax).at(SHIFTED_Z),
+    rule("softmax-range",       Accurate, "exp(z) / spread[A](sum[A](exp(z)))", "0 to 1, sums to one", "no part of a sum of positive numbers exceeds it").when(&[("z", Shifted("A"))]).learns(learn_softmax).stabilises().at(SHIFTED_Z),
 
     // Stable forms.
     rule("softmax",             Accurate, "exp(x) / spread[A](sum[A](exp(x)))", "exp(x - spread[A](stop_gradient(amax[A](x)))) / spread[A](sum[A](exp(x - spread[A](stop_gradient(amax[A](x))))))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED),
     rule("log-sum-exp",         Accurate, "log(sum[A](exp(x)))",     "stop_gradient(amax[A](x)) + log(sum[A](exp(x - spread[A](stop_gradient(amax[A](x))))))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED),
     rule("log-softmax",         Accurate, "log(exp(z) / spread[A](sum[A](exp(z))))", "z - spread[A](log(sum[A](exp(z))))", "the logarithm of a quotient that vanishes").when(&[("z", Shifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED_Z),
+    rule("log-of-moved",        Accurate, "log(x)",                  "f(log(y))",          "for x, which is y moved: what has vanished has no logarithm, wherever it is").when(&[("x", Vanishing)]).built(log_of_moved).flawed(Breaks).stabilises().at(&["log(slice[S](x)) @ x: 5 4 vanishing; S: 1 0 / 4 3 / 1 1", "log(transpose[P](x)) @ x: 5 4 vanishing; P: 1 0", "log(reshape[R](x)) @ x: 5 4 vanishing; R: 20"]),
+    rule("log-of-product",      Accurate, "log(x * y)",              "log(x) + log(y)",    "the product vanishes before its factors do").when(&[("x", Vanishing), ("y", Vanishing)]).flawed(Breaks).stabilises().at(&["x: 20 vanishing; y: 20 vanishing"]),
+    rule("log-of-chosen",       Accurate, "log(sum[A](y * x))",      "sum[A](select(y == 0, 0, log(x)))", "only one element is there, and it may have vanished").when(&[("y", OneHot("A")), ("x", Vanishing)]).flawed(Breaks).stabilises().at(&["x: 5 4 vanishing; y: 5 4 one_hot; A: 1"]),
+    rule("log-mean-exp",        Accurate, "log(#c * sum[A](exp(x)))", "log(#c) + log(sum[A](exp(x)))", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A")), ("#c", Positive)]).built(|t, m| log_of_multiple(t, m, false)).flawed(Breaks).stabilises().at(&["x: 5 3 in 1..3; #c: 0.25; A: 1"]),
+    rule("log-mean-exp-by-quotient", Accurate, "log(sum[A](exp(x)) / #c)", "log(sum[A](exp(x))) - log(#c)", "without the maximum taken out, exponentials overflow, or all vanish").when(&[("x", NotShifted("A")), ("#c", Positive)]).built(|t, m| log_of_multiple(t, m, true)).flawed(Breaks).stabilises().at(&["x: 5 3 in 1..3; #c: 3; A: 1"]),
+    rule("softmax-by-reciprocal", Accurate, "exp(x) * spread[A](1 / sum[A](exp(x)))", "exp(x) / spread[A](sum[A](exp(x)))", "one rounding instead of two, and the sum may overflow").when(&[("x", NotShifted("A"))]).flawed(Breaks).stabilises().at(SHIFTED),
     rule("shift-first",         Accurate, "x - spread[A](amax[A](x) + y)", "(x - spread[A](amax[A](x))) - spread[A](y)", "a large maximum swallows the digits of y").flawed(Cancels).at(SHIFT_FIRST),
     rule("shift-constant-first",Accurate, "x - spread[A](stop_gradient(amax[A](x)) + y)", "(x - spread[A](stop_gradient(amax[A](x)))) - spread[A](y)", "a large maximum swallows the digits of y").flawed(Cancels).stabilises().at(SHIFT_FIRST),
 
@@ -29,6 +40,32 @@ pub(super) static RULES: &[Rule] = &[
 const SHIFTED: &[&str] = &["x: 5 3; A: 1", "x: 3 4; A: 0", "x: 2 3 2; A: 0 2"];
 const SHIFTED_Z: &[&str] = &["z: 5 3 shifted 1; A: 1", "z: 3 4 shifted 0; A: 0"];
 const SHIFT_FIRST: &[&str] = &["x: 5 3; y: 5; A: 1", "x: 3 4; y: 4 in 0..3; A: 0"];
+
+/// What is moved is the logarithm.
+fn log_of_moved(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, mut operands) = terms.terms(found.value("x")?).iter().find_map(|term| {
+        let op = term.op()?;
+        let moves = match op.def.class {
+            Class::Movement => term.operands().len() == 1 && op.attrs.get("value").is_none(),
+            Class::Indexed => op.is(&GATHER),
+            _ => false,
+        };
+        moves.then(|| (op.clone(), term.operands().to_vec()))
+    })?;
+    operands[0] = terms.apply(LOG.op(), &[operands[0]])?;
+    terms.apply(op, &operands)
+}
+
+/// The logarithm of `sum[A](exp(x))`, plus that of a number or of its reciprocal.
+fn log_of_multiple(terms: &mut dyn Terms, found: &Match<'_>, reciprocal: bool) -> Option<Id> {
+    let (x, axes) = (found.value("x")?, found.attrs("A")?.ints("axes"));
+    let exp = terms.apply(EXP.op(), &[x])?;
+    let sum = terms.apply(ops::reduce(&REDUCE_SUM, axes), &[exp])?;
+    let log = terms.apply(LOG.op(), &[sum])?;
+    let number = found.number(terms, "#c")?.ln();
+    let number = terms.literal(if reciprocal { -number } else { number }, found.ty)?;
+    terms.apply(ADD.op(), &[log, number])
+}
 
 fn learn_shifted(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
     let Some(axes) = found.attrs("A") else { return };
@@ -42,6 +79,7 @@ fn learn_at_least_one(_: &dyn Terms, _: &Match<'_>, facts: &mut Facts) {
 
 fn learn_softmax(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
     facts.range = facts.range.intersection(Range { low: 0.0, high: 1.0, nan: true });
+    facts.vanishing = true;
     if let Some(&[axis]) = found.attrs("A").map(|axes| axes.ints("axes")) {
         facts.sums_to_one = Some(axis);
     }

@@ -3,6 +3,7 @@
 use egg::Id;
 use gradc_ir::op::Evaluate;
 use gradc_ir::{DType, Op, Tensor, TensorType};
+use gradc_testing::{Arithmetic, ExactTensor};
 
 use crate::canonical::Arena;
 use crate::facts::Facts;
@@ -27,6 +28,25 @@ pub(super) fn evaluate(arena: &Arena<'_>, id: Id, leaves: &[Tensor], precision: 
         Term::Apply(op, operands) => {
             let operands: Vec<Tensor> = operands.iter().map(|&x| evaluate(arena, x, leaves, precision)).collect();
             apply(op, &operands, ty)
+        }
+    }
+}
+
+/// The same in arithmetic of many digits.
+pub(super) fn evaluate_exactly(
+    arena: &Arena<'_>,
+    id: Id,
+    leaves: &[Tensor],
+    arithmetic: &mut Arithmetic,
+) -> ExactTensor {
+    let node = arena.node(id);
+    match &node.term {
+        Term::Leaf(number) => arithmetic.tensor(&leaves[*number as usize]),
+        Term::Apply(op, operands) => {
+            let operands: Vec<ExactTensor> =
+                operands.iter().map(|&x| evaluate_exactly(arena, x, leaves, arithmetic)).collect();
+            let exact = arithmetic.apply(op, &operands.iter().collect::<Vec<_>>(), &node.facts.ty);
+            exact.unwrap_or_else(|| panic!("{} has no exact value", op.def.name))
         }
     }
 }
@@ -85,14 +105,15 @@ impl Facts {
         let sums = self.sums_to_one.is_none_or(|axis| {
             along(&[axis], 0.0, |a, b| a + b).into_iter().filter(ordinary).all(|sum| (sum - 1.0).abs() < precision)
         });
-        // What adds up to zero does so up to rounding.
+        // What adds up to zero does so up to rounding, which is of the least numbers where there are none between them.
+        let least = value.ty().dtype.least_normal() * value.ty().dtype.epsilon() * elements.len() as f64;
         let zero = self.sums_to_zero_along == 0 || {
             let axes = axes_of(self.sums_to_zero_along);
             let magnitudes = along(&axes, 0.0, |a, b| a + b.abs());
             along(&axes, 0.0, |a, b| a + b)
                 .iter()
                 .zip(magnitudes)
-                .all(|(sum, of)| sum.is_nan() || sum.abs() <= precision * of)
+                .all(|(sum, of)| sum.is_nan() || sum.abs() <= precision * of + least)
         };
         let constant = self
             .constant

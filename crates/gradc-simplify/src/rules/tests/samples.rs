@@ -2,7 +2,7 @@
 //!
 //! A sample is written `formula @ x: 3 4 in 0..1; A: 1; #c: 0.5`. The formula is for rules on a class of operators; others
 //! have their own. A value has a shape, and perhaps an element type (`bool`, `i32`) and a range, `shifted AXIS`,
-//! `centred AXIS` or `one_hot`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
+//! `centred AXIS`, `one_hot` or `vanishing`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
 //! floats, and each of some numbers.
 
 use gradc_ir::{Attr, AttrKind, AttrSpec, Attrs, DType, Shape, Tensor, TensorType, op};
@@ -17,6 +17,11 @@ use crate::terms::Terms;
 
 /// Draws for each sample.
 pub(super) const ROUNDS: u64 = 60;
+
+/// Draws in arithmetic of many digits, which takes its time.
+pub(super) fn exact_rounds(dtype: DType) -> u64 {
+    if dtype == DType::F32 { 4 } else { 1 }
+}
 
 /// Elements of values whose shape a sample does not say.
 const ELEMENTS: usize = 96;
@@ -173,6 +178,11 @@ impl Sample {
         let one_hot = words.contains(&"one_hot");
         if one_hot {
             facts.sums_to_one = Some(facts.ty.shape.rank() - 1);
+            facts.one_hot = true;
+            facts.range = Range::between(0.0, 1.0);
+        }
+        if words.contains(&"vanishing") {
+            facts.vanishing = true;
             facts.range = Range::between(0.0, 1.0);
         }
         Leaf { facts, one_hot }
@@ -244,6 +254,9 @@ const SPECIAL: [f64; 30] = [
     -88.8, 104.0, -104.0, 710.0, -746.0, 1e4, -1e4, 1e19, -1e19, 1e38, -3e38, 1.175e-38,
 ];
 
+/// The same, further out than `f32` goes.
+const SPECIAL_F64: [f64; 8] = [1e100, -1e100, 1e300, -1e305, 1e-100, -1e-300, 5e-324, -2.3e-308];
+
 const NOT_FINITE: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
 
 fn element(dtype: DType, range: Range, draw: Draw, random: &mut Random) -> f64 {
@@ -256,11 +269,12 @@ fn element(dtype: DType, range: Range, draw: Draw, random: &mut Random) -> f64 {
     let bounded = range.is_finite();
     let value = match random.below(10) {
         0..3 if draw == Draw::Anything && !bounded => *random.pick(&NOT_FINITE),
-        0..6 if draw == Draw::Anything => *random.pick(&SPECIAL),
-        // The class of accurate rules does not look at what is next to the largest number.
-        0..6 if draw == Draw::Finite => {
-            let limit = dtype.greatest_finite() * 1e-5;
-            random.pick(&SPECIAL).clamp(-limit.max(1e3), limit.max(1e3))
+        0..5 if draw != Draw::Ordinary => special(dtype, draw, random),
+        // Of any size.
+        5 if draw != Draw::Ordinary => {
+            let (least, most) = exponents(dtype);
+            let exponent = least + random.below((most - least) as usize) as i32;
+            (random.unit() * 4.0 - 2.0) * 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2)
         }
         _ => random.unit() * 6.0 - 3.0,
     };
@@ -270,6 +284,23 @@ fn element(dtype: DType, range: Range, draw: Draw, random: &mut Random) -> f64 {
         return dtype.round(range.low + (random.unit() * 1.2 - 0.1).clamp(0.0, 1.0) * (range.high - range.low));
     }
     value
+}
+
+/// Powers of two from the least number that is not zero to what is a factor of 2¹⁷ from the greatest.
+fn exponents(dtype: DType) -> (i32, i32) {
+    match dtype {
+        DType::F64 => (-1074, 1006),
+        DType::F16 => (-24, 6),
+        _ => (-149, 110),
+    }
+}
+
+fn special(dtype: DType, draw: Draw, random: &mut Random) -> f64 {
+    let wide = dtype == DType::F64 && random.chance(0.3);
+    let value = if wide { *random.pick(&SPECIAL_F64) } else { *random.pick(&SPECIAL) };
+    // The class of accurate rules does not look at what is next to the largest number.
+    let limit = (dtype.greatest_finite() * 1e-5).max(1e3);
+    if draw == Draw::Finite { value.clamp(-limit, limit) } else { value }
 }
 
 /// The attributes that a variable stands for.
