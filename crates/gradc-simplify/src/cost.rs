@@ -70,5 +70,10 @@ pub(crate) fn cost(op: &Op, operands: &[&TensorType], result: &TensorType) -> u6
         // No rule makes a loop or a note for differentiation, or does without one.
         Class::Scan | Class::Custom => 0,
     };
-    work.saturating_mul(per_element(op)).saturating_add(PER_VALUE)
+    // A hair for each transposed operand, so that of two equal products the one that reads better is chosen.
+    let transposed = match op.def.class {
+        Class::Contract => ["transpose_a", "transpose_b"].map(|flag| u64::from(op.attrs.bool(flag))).iter().sum(),
+        _ => 0,
+    };
+    work.saturating_mul(per_element(op)).saturating_add(PER_VALUE + transposed)
 }

@@ -46,7 +46,7 @@ fn to_f64(number: &BigFloat) -> f64 {
     let Some((words, _, sign, exponent, _)) = number.as_raw_parts() else { return f64::NAN };
     let Some(&top) = words.last().filter(|_| !number.is_zero()) else { return 0.0 };
     // The mantissa is 0.1…, and its last word holds the leading bits: of 64, a conversion rounds to the nearest float.
-    let (leading, bits) = (top as u64 as f64, 8 * size_of_val(&top) as i32);
+    let (leading, bits) = (top as f64, 8 * size_of_val(&top) as i32);
     let magnitude = match exponent {
         ..-1200 => 0.0,
         1200.. => f64::INFINITY,

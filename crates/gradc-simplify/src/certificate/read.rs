@@ -6,7 +6,7 @@ use std::ops::Range;
 use gradc_ir::{Graph, LeafKind, Shape, ValueId, text};
 use rustc_hash::FxHashMap;
 
-use super::text::{FOLD, HEADER, INDEX_IN_RANGE, LOOP, ONE_HOT, REORDER, VANISHING};
+use super::text::{FOLD, HEADER, INDEX_IN_RANGE, LOOP, ONE_HOT, REORDER, SYMMETRIC, VANISHING};
 use super::{Certificate, Lemma, Pass, Place, Section, Step, StepKind};
 use crate::facts::{Facts, Range as Bounds, mask};
 use crate::options::Mode;
@@ -295,6 +295,10 @@ fn facts_of(text: &str, plain: &Facts) -> Option<Facts> {
         } else {
             match part {
                 ONE_HOT => facts.one_hot = true,
+                // Else what is drawn of it could not be.
+                SYMMETRIC if rank >= 2 && facts.ty.shape[rank - 1] == facts.ty.shape[rank - 2] => {
+                    facts.symmetric = true
+                }
                 VANISHING => facts.vanishing = true,
                 INDEX_IN_RANGE => facts.trusted_index = true,
                 _ => return None,

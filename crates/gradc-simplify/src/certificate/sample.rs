@@ -278,6 +278,14 @@ fn draw(facts: &Facts, ty: &TensorType, random: &mut Random) -> Tensor {
         let sums = along(&tensor, &axes, 0.0, |a, b| a + b);
         tensor = combined(&tensor, &axes, &sums, |x, sum| x - sum / count as f64);
     }
+    if facts.symmetric {
+        let rank = ty.shape.rank();
+        tensor = Tensor::from_fn(ty.clone(), |index| {
+            let mut index = Shape::from(index).to_vec();
+            index[rank - 2..].sort_unstable();
+            tensor.at(&index)
+        });
+    }
     if facts.shifted_along != 0 {
         let axes = axes_of(facts.shifted_along);
         let greatest = along(&tensor, &axes, f64::NEG_INFINITY, f64::max);

@@ -13,6 +13,7 @@ pub(super) const HEADER: &str = "gradc certificate 1";
 
 /// What is known about an input.
 pub(super) const ONE_HOT: &str = "one-hot";
+pub(super) const SYMMETRIC: &str = "symmetric";
 pub(super) const VANISHING: &str = "made of exponentials";
 pub(super) const INDEX_IN_RANGE: &str = "index in range";
 
@@ -119,9 +120,13 @@ fn facts_text(facts: &Facts) -> Option<String> {
             parts.push(format!("{what} along {}", axes.collect::<Vec<_>>().join(" ")));
         }
     }
-    for (is_known, what) in
-        [(facts.one_hot, ONE_HOT), (facts.vanishing, VANISHING), (facts.trusted_index, INDEX_IN_RANGE)]
-    {
+    let flags = [
+        (facts.one_hot, ONE_HOT),
+        (facts.symmetric, SYMMETRIC),
+        (facts.vanishing, VANISHING),
+        (facts.trusted_index, INDEX_IN_RANGE),
+    ];
+    for (is_known, what) in flags {
         parts.extend(is_known.then(|| what.to_owned()));
     }
     (!parts.is_empty()).then(|| parts.join(", "))

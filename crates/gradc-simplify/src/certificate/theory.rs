@@ -258,13 +258,13 @@ impl Theory {
         found: Option<Id>,
     ) -> Option<Instance> {
         let Term::Apply(op, children) = self.closure.term(plain).clone() else { return None };
-        let writings = |of: &dyn Fn(Id) -> Vec<Id>| -> Vec<Vec<Id>> {
+        let ways = |of: &dyn Fn(Id) -> Vec<Id>| -> Vec<Vec<Id>> {
             let writings =
                 |&child: &Id| self.closure.literal_of(child).map_or_else(|| of(child), |literal| vec![literal]);
             children.iter().map(writings).collect()
         };
-        let unlike = writings(&|child| self.unlike(child));
-        let all = writings(&|child| self.closure.members(child).to_vec());
+        let unlike = ways(&|child| self.unlike(child));
+        let all = ways(&|child| self.closure.members(child).to_vec());
         let mut instance = self.with_operands(compiled, &op, &unlike, bindings, found);
         if instance.is_none() && all != unlike {
             instance = self.with_operands(compiled, &op, &all, bindings, found);

@@ -24,6 +24,8 @@ pub struct Facts {
     pub shifted_along: u32,
     /// Whether, of the elements along the axis in which they add up to one, one is 1 and the others are 0.
     pub one_hot: bool,
+    /// Whether exchanging the last two axes changes nothing.
+    pub symmetric: bool,
     /// Whether elements are made of exponentials in a way in which they may vanish where their logarithms are ordinary.
     pub vanishing: bool,
     /// Whether indices come from whoever feeds the graph and are in range for what they index.
@@ -40,7 +42,7 @@ pub(crate) struct Key {
     sums_to_one: Option<usize>,
     sums_to_zero_along: u32,
     shifted_along: u32,
-    flags: [bool; 3],
+    flags: [bool; 4],
 }
 
 impl Facts {
@@ -58,6 +60,7 @@ impl Facts {
             sums_to_zero_along: 0,
             shifted_along: 0,
             one_hot: false,
+            symmetric: false,
             vanishing: false,
             trusted_index: false,
         }
@@ -73,7 +76,7 @@ impl Facts {
     /// The key of these facts: that of others is the same where they are the same to the bit.
     pub(crate) fn key(&self) -> Key {
         let Facts { ty, range, constant, sums_to_one, sums_to_zero_along, shifted_along, .. } = self;
-        let &Facts { one_hot, vanishing, trusted_index, .. } = self;
+        let &Facts { one_hot, symmetric, vanishing, trusted_index, .. } = self;
         let &Range { low, high, nan } = range;
         Key {
             ty: ty.clone(),
@@ -83,7 +86,7 @@ impl Facts {
             sums_to_one: *sums_to_one,
             sums_to_zero_along: *sums_to_zero_along,
             shifted_along: *shifted_along,
-            flags: [one_hot, vanishing, trusted_index],
+            flags: [one_hot, symmetric, vanishing, trusted_index],
         }
     }
 
@@ -109,6 +112,7 @@ impl Facts {
             && (other.sums_to_zero_along == 0 || self.sums_to_zero_along == other.sums_to_zero_along)
             && (other.shifted_along == 0 || self.shifted_along == other.shifted_along)
             && (self.one_hot || !other.one_hot)
+            && (self.symmetric || !other.symmetric)
             && (self.vanishing || !other.vanishing)
             && (self.trusted_index || !other.trusted_index)
     }
@@ -131,6 +135,7 @@ impl Facts {
         }
         for (own, other) in [
             (&mut self.one_hot, other.one_hot),
+            (&mut self.symmetric, other.symmetric),
             (&mut self.vanishing, other.vanishing),
             (&mut self.trusted_index, other.trusted_index),
         ] {

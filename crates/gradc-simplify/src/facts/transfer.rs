@@ -17,6 +17,7 @@ pub(super) fn facts(op: &Op, operands: &[&Facts], ty: TensorType) -> Facts {
         facts.sums_to_one = Some(facts.ty.shape.rank() - 1);
         facts.one_hot = true;
     }
+    facts.symmetric = symmetric(op, operands, &facts);
     facts.vanishing = vanishing(op, operands);
     if op.is(&op::stop_gradient::STOP_GRADIENT) {
         facts.sums_to_one = operands[0].sums_to_one;
@@ -24,6 +25,29 @@ pub(super) fn facts(op: &Op, operands: &[&Facts], ty: TensorType) -> Facts {
         facts.trusted_index = operands[0].trusted_index;
     }
     facts
+}
+
+/// What is the same everywhere, and what is made element by element of what is symmetric.
+fn symmetric(op: &Op, operands: &[&Facts], facts: &Facts) -> bool {
+    let rank = facts.ty.shape.rank();
+    if rank < 2 || facts.ty.shape[rank - 1] != facts.ty.shape[rank - 2] {
+        return false;
+    }
+    let is_last = |axis: &usize| *axis + 2 >= rank;
+    let all = || operands.iter().all(|operand| operand.symmetric);
+    match op.def.class {
+        _ if facts.constant.is_some() => true,
+        // Others may look at the position.
+        Class::Elementwise => matches!(op.def.evaluate, Evaluate::Scalar { .. }) && all(),
+        _ if op.is(&op::broadcast::BROADCAST) => {
+            match op.attrs.ints("axes").iter().filter(|axis| is_last(axis)).count() {
+                0 => true,
+                2 => all(),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 /// Sigmoids, products of what vanishes, and what is moved.

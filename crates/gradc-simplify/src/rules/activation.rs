@@ -1,9 +1,9 @@
 //! Sigmoid, hyperbolic tangent, and what is made of them.
 
 use egg::Id;
-use gradc_ir::op::{abs::ABS, neg::NEG};
+use gradc_ir::op::{abs::ABS, neg::NEG, sigmoid::SIGMOID};
 
-use super::Fact::{Float, Truth};
+use super::Fact::{Finite, Float, NotPositive, PerhapsPositive, Truth};
 use super::Flaw::{Cancels, Breaks};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::opposite::are_opposite;
@@ -14,8 +14,10 @@ use crate::terms::Terms;
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // The derivative of s = sigmoid(x) is s * (1 - s). In f32, 1 - s is exactly 0 from x = 17.4 on, where the derivative is
-    // 3e-8. s * sigmoid(-x) has all its digits everywhere; it costs one exponential, and the reader still sees s.
-    rule("sigmoid-complement",  Accurate, "1 - sigmoid(x)",          "sigmoid(-x)",        "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    // 3e-8. s * sigmoid(-x) has all its digits everywhere, and the reader still sees s. The scheduler computes both sigmoids
+    // with one exponential.
+    rule("sigmoid-complement",  Accurate, "1 - sigmoid(x)",          "sigmoid(-x)",        "the difference loses the digits of a small result").when(&[("x", PerhapsPositive)]).flawed(Cancels).stabilises().in_sums(),
+    rule("sigmoid-complement-of-tail", Accurate, "1 - sigmoid(x)",   "sigmoid(-x)",        "for two terms of a longer sum; either has all its digits").when(&[("x", NotPositive)]).built(complement_in_sum).in_sums().at(&["x: 96 in -100..0"]),
     rule("sigmoid-of-negation", Fast,     "sigmoid(-x)",             "1 - sigmoid(x)",     "cheaper where the sigmoid is there; no digits are left where it saturates"),
     rule("sigmoid",             Accurate, "1 / (1 + exp(-x))",       "sigmoid(x)",         "the exponential overflows below -88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
     rule("sigmoid-negated",     Accurate, "1 / (1 + exp(x))",        "sigmoid(-x)",        "the exponential overflows above 88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
@@ -23,8 +25,9 @@ pub(super) static RULES: &[Rule] = &[
     rule("exp-times-sigmoid",   Accurate, "exp(-x) * sigmoid(x)",    "sigmoid(-x)",        "the exponential overflows where the sigmoid vanishes").flawed(Breaks),
     rule("exp-times-sigmoid-negated", Accurate, "exp(x) * sigmoid(-x)", "sigmoid(x)",      "the exponential overflows where the sigmoid vanishes").flawed(Breaks),
 
-    // The derivative of t = tanh(x) is 1 - t * t, that is (1 + |t|) * (1 - |t|), and 1 - |t| is 2 * sigmoid(-2 * |x|).
-    rule("tanh-slope",          Accurate, "1 - tanh(x) * tanh(x)",   "(1 + abs(tanh(x))) * (2 * sigmoid(-2 * abs(x)))", "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
+    // The derivative of t = tanh(x) is 1 - t * t. With m = sigmoid(-2 * |x|), 1 - |t| is 2 * m and 1 + |t| is 2 * (1 - m). The
+    // scheduler computes t and m with one exponential.
+    rule("tanh-slope",          Accurate, "1 - tanh(x) * tanh(x)",   "4 * (sigmoid(-2 * abs(x)) * (1 - sigmoid(-2 * abs(x))))", "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
     rule("tanh",                Accurate, "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", "tanh(x)", "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
     rule("tanh-of-sigmoid",     Accurate, "2 * sigmoid(x) - 1",      "tanh(0.5 * x)",      "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
     rule("tanh-of-sigmoid-opposite", Accurate, "1 - 2 * sigmoid(x)", "tanh(-0.5 * x)",     "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
@@ -37,8 +40,11 @@ pub(super) static RULES: &[Rule] = &[
     rule("one-less-truth",      Strict,   "1 - cast[D](p)",          "select(p, 0, 1)",    "one less one, or less nothing").when(&[("p", Truth)]).local().at(&["p: bool 64; D: float"]),
     rule("times-opposite-mask", Accurate, "x * select(p, 0, 1)",     "select(p, 0, x)",    "finite x times 1 or 0; only the sign of a zero differs").local(),
     rule("times-mask",          Accurate, "x * select(p, 1, 0)",     "select(p, x, 0)",    "finite x times 1 or 0; only the sign of a zero differs").local(),
-    rule("signed",              Accurate, "select(x > 0, g, select(x < 0, -g, 0))", "g * sign(x)", "finite g times 1, -1 or 0"),
-    rule("signed-opposite",     Accurate, "select(x > 0, -g, select(x < 0, g, 0))", "-(g * sign(x))", "finite g times 1, -1 or 0"),
+    // The choice that a magnitude makes at its kink gives back nothing there, even of an infinite slope: not so a product.
+    rule("signed",              Accurate, "select(x > 0, g, select(x < 0, -g, 0))", "g * sign(x)", "g times 1, -1 or 0").when(&[("g", Finite)]).at(SIGNED),
+    rule("signed-opposite",     Accurate, "select(x > 0, -g, select(x < 0, g, 0))", "-(g * sign(x))", "g times 1, -1 or 0").when(&[("g", Finite)]).at(SIGNED),
+    rule("signed-slope",        Fast,     "select(x > 0, g, select(x < 0, -g, 0))", "g * sign(x)", "g times 1, -1 or 0, if g is finite"),
+    rule("signed-slope-opposite", Fast,   "select(x > 0, -g, select(x < 0, g, 0))", "-(g * sign(x))", "g times 1, -1 or 0, if g is finite"),
 
     // A quotient by a logistic denominator is a product with a sigmoid.
     rule("over-logistic",       Accurate, "y / (1 + exp(-x))",       "y * sigmoid(x)",     "the exponential overflows below -88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
@@ -52,6 +58,16 @@ pub(super) static RULES: &[Rule] = &[
     rule("positive-part",       Accurate, "select(x > 0, x, 0)",     "max(x, 0)",          "the same but for NaN, which stays NaN"),
 ];
 
+/// By itself, the complement is cheap; within a sum, it is in the way of what that is.
+fn complement_in_sum(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    if found.root.is_some() {
+        return None;
+    }
+    let opposite = terms.apply(NEG.op(), &[found.value("x")?])?;
+    terms.apply(SIGMOID.op(), &[opposite])
+}
+
+const SIGNED: &[&str] = &["g: 96 in -2..2"];
 const OPPOSITES: &[&str] = &["select(x > 0, -x, x) @", "select(2 * x > 0, -2 * x, 2 * x) @", "select(x - z > 0, z - x, x - z) @"];
 
 fn is_negative(terms: &dyn Terms, found: &Match<'_>) -> bool {

@@ -45,6 +45,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer"),
     rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow").flawed(Rounds).overflows(),
 
+    rule("times-number-over",   Accurate, "x * (#c / y)",            "#c * (x / y)",       "as many roundings where the quotient is there, else one fewer").built(times_number_over).flawed(Rounds).at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100", "#c: -1; x: 96 in -4..4; y: 96 in 0.01..100"]),
+
     rule("complement-of-share", Accurate, "x - x * y",               "x * (1 - y)",        "the rounding of the product is not what is left where they cancel").flawed(Cancels).in_sums(),
     rule("number-less-and-back", Accurate, "y + (#c - y)",           "#c",                 "exact, where the difference was rounded").built(|_, m| m.value("#c")).in_sums(),
 
@@ -178,6 +180,14 @@ fn multiple_of_inverse(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let is_ordinary = (2f64.powi(-100)..2f64.powi(100)).contains(&number.abs());
     let number = if is_ordinary && found.ty.dtype.is_float() { terms.literal(number, found.ty) } else { None }?;
     terms.apply(op::div::DIV.op(), &[number, found.value("x")?])
+}
+
+/// Not for a reciprocal, of which `times-reciprocal` speaks.
+fn times_number_over(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let number = found.number(terms, "#c").filter(|&number| number != 1.0)?;
+    let quotient = terms.apply(op::div::DIV.op(), &[found.value("x")?, found.value("y")?])?;
+    let factor = terms.literal(number, found.ty)?;
+    terms.apply(op::mul::MUL.op(), &[factor, quotient])
 }
 
 /// Where one more than `#c` is a number of the type.

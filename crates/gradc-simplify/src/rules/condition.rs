@@ -35,6 +35,12 @@ pub enum Fact {
     NotShifted(&'static str),
     /// As far as is known, the exponential of an element may overflow.
     Unbounded,
+    /// No element is above zero.
+    NotPositive,
+    /// Not [`Fact::NotPositive`], as far as is known.
+    PerhapsPositive,
+    /// Exchanging the last two axes changes nothing.
+    Symmetric,
     /// The elements are truth values.
     Truth,
     /// The elements are floats.
@@ -44,7 +50,7 @@ pub enum Fact {
 impl Fact {
     /// Whether it only says where a rule is of use; the rule is right without it.
     pub(crate) fn is_preference(self) -> bool {
-        matches!(self, Fact::NotShifted(_) | Fact::Unbounded)
+        matches!(self, Fact::NotShifted(_) | Fact::Unbounded | Fact::PerhapsPositive)
     }
 
     /// Whether it is known. `axes` gives the axes that an attribute variable stands for.
@@ -68,6 +74,9 @@ impl Fact {
             Fact::NotShifted(along) => !Fact::Shifted(along).holds(facts, axes),
             // About the logarithm of the greatest number.
             Fact::Unbounded => range.high > if facts.ty.dtype == DType::F16 { 10.0 } else { 80.0 },
+            Fact::NotPositive => range.high <= 0.0,
+            Fact::PerhapsPositive => range.high > 0.0,
+            Fact::Symmetric => facts.symmetric,
             Fact::Truth => facts.ty.dtype == DType::Bool,
             Fact::Float => facts.ty.dtype.is_float(),
         }
@@ -89,6 +98,9 @@ impl fmt::Display for Fact {
             Fact::Shifted(_) => "shifted by its maximum",
             Fact::NotShifted(_) => "not shifted by its maximum",
             Fact::Unbounded => "unbounded above",
+            Fact::NotPositive => "not positive",
+            Fact::PerhapsPositive => "perhaps positive",
+            Fact::Symmetric => "symmetric",
             Fact::Truth => "a truth value",
             Fact::Float => "a float",
         })

@@ -5,6 +5,7 @@ use gradc_ir::op::select::SELECT;
 use gradc_ir::{Class, Op};
 use smallvec::SmallVec;
 
+use super::Fact::Finite;
 use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
 use crate::terms::Terms;
@@ -17,15 +18,22 @@ pub(super) static RULES: &[Rule] = &[
     rule("select-not",          Strict,   "select(not(c), a, b)",    "select(c, b, a)",    "the branches change places").local(),
     rule("select-then-select",  Strict,   "select(c, select(c, a, b), d)", "select(c, a, d)", "where c holds, it holds").local(),
     rule("select-else-select",  Strict,   "select(c, a, select(c, b, d))", "select(c, a, d)", "where c does not hold, it does not").local(),
-    rule("selected-factor",     Accurate, "select(c, a, 0) * b",     "select(c, a * b, 0)", "finite b times zero is zero; only its sign differs"),
-    rule("excluded-factor",     Accurate, "select(c, 0, a) * b",     "select(c, 0, a * b)", "finite b times zero is zero; only its sign differs"),
+    rule("selected-factor",     Accurate, "select(c, a, 0) * b",     "select(c, a * b, 0)", "b times zero is zero; only its sign differs").when(&[("b", Finite)]).at(&["b: 96 in -2..2"]),
+    rule("excluded-factor",     Accurate, "select(c, 0, a) * b",     "select(c, 0, a * b)", "b times zero is zero; only its sign differs").when(&[("b", Finite)]).at(&["b: 96 in -2..2"]),
+    // What was not taken has no effect, even where it is infinite: the selection is made once, outside.
+    rule("selected-then-factor", Strict,  "select(c, select(c, a, d) * b, e)", "select(c, a * b, e)", "where c holds, it holds"),
+    rule("selected-then-dividend", Strict, "select(c, select(c, a, d) / b, e)", "select(c, a / b, e)", "where c holds, it holds"),
+    rule("selected-then-negation", Strict, "select(c, -select(c, a, d), e)", "select(c, -a, e)", "where c holds, it holds"),
+    rule("selected-else-factor", Strict,  "select(c, e, select(c, d, a) * b)", "select(c, e, a * b)", "where c does not hold, it does not"),
+    rule("selected-else-dividend", Strict, "select(c, e, select(c, d, a) / b)", "select(c, e, a / b)", "where c does not hold, it does not"),
+    rule("selected-else-negation", Strict, "select(c, e, -select(c, d, a))", "select(c, e, -a)", "where c does not hold, it does not"),
     rule("sum-of-selected",     Strict,   "select(c, a, b) + select(c, d, e)", "select(c, a + d, b + e)", "the sum of the branch that is taken").in_sums(),
     rule("difference-of-selected", Strict, "select(c, a, b) - select(c, d, e)", "select(c, a - d, b - e)", "the difference of the branch that is taken").in_sums(),
     rule("product-of-selected", Strict,   "select(c, a, b) * select(c, d, e)", "select(c, a * d, b * e)", "the product of the branch that is taken"),
     rule("quotient-of-selected", Strict,  "select(c, a, b) / select(c, d, e)", "select(c, a / d, b / e)", "the quotient of the branch that is taken"),
     rule("selected-operand",    Strict,   "select(c, f(x, a), f(x, b))", "f(x, select(c, a, b))", "whichever branch is taken, the operator is applied once").any(Class::Elementwise).built(selected_operand).at(&["select(c, x * a, x * b) @", "select(c, x - a, x - b) @", "select(c, a / x, b / x) @", "select(c, exp(a), exp(b)) @", "select(c, -a, -b) @"]),
     rule("zero-for-zero",       Accurate, "select(x == 0, 0, x)",    "x",                  "only the sign of a zero differs").local(),
-    rule("multiple-for-zero",   Accurate, "select(x == 0, 0, #c * x)", "#c * x",           "a number times zero is zero; only its sign differs").at(&["#c: 0.1", "#c: -3"]),
+    rule("multiple-for-zero",   Accurate, "select(x == 0, 0, #c * x)", "#c * x",           "a number times zero is zero; only its sign differs").when(&[("#c", Finite)]).at(&["#c: 0.1", "#c: -3"]),
     rule("negated-selection",   Accurate, "-select(c, a, 0)",        "select(c, -a, 0)",   "only the sign of a zero differs"),
 ];
 

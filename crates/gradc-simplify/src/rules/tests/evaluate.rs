@@ -118,7 +118,16 @@ impl Facts {
         let constant = self
             .constant
             .is_none_or(|c| elements.iter().all(|x| x.to_bits() == c.to_bits() || (c.is_nan() && x.is_nan())));
-        elements.iter().all(in_range) && shifted && sums && zero && constant
+        let hot = !self.one_hot || elements.iter().all(|&x| x == 0.0 || x == 1.0);
+        let exchanged = |linear: usize| {
+            let mut index = value.shape().unravel(linear);
+            let rank = index.len();
+            index.swap(rank - 2, rank - 1);
+            value.at(&index)
+        };
+        let same = |(linear, x): (usize, &f64)| x.to_bits() == exchanged(linear).to_bits() || x.is_nan();
+        let symmetric = !self.symmetric || elements.iter().enumerate().all(same);
+        elements.iter().all(in_range) && shifted && sums && zero && constant && hot && symmetric
     }
 }
 

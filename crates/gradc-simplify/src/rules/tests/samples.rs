@@ -2,7 +2,7 @@
 //!
 //! A sample is written `formula @ x: 3 4 in 0..1; A: 1; #c: 0.5`. The formula is for rules on a class of operators; others
 //! have their own. A value has a shape, and perhaps an element type (`bool`, `i32`) and a range, `shifted AXIS`,
-//! `centred AXIS`, `one_hot` or `vanishing`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
+//! `centred AXIS`, `one_hot`, `symmetric` or `vanishing`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
 //! floats, and each of some numbers.
 
 use gradc_ir::{Attr, AttrKind, AttrSpec, Attrs, DType, Shape, Tensor, TensorType, op};
@@ -181,6 +181,7 @@ impl Sample {
             facts.one_hot = true;
             facts.range = Range::between(0.0, 1.0);
         }
+        facts.symmetric = words.contains(&"symmetric");
         if words.contains(&"vanishing") {
             facts.vanishing = true;
             facts.range = Range::between(0.0, 1.0);
@@ -218,6 +219,14 @@ impl Leaf {
         }
         if self.facts.sums_to_zero_along != 0 {
             return centred(ty, random);
+        }
+        if self.facts.symmetric {
+            let upper = tensor.clone();
+            tensor = Tensor::from_fn(ty.clone(), |index| {
+                let mut index = Shape::from(index).to_vec();
+                index.sort_unstable();
+                upper.at(&index)
+            });
         }
         tensor
     }
