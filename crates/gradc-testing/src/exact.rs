@@ -266,6 +266,9 @@ impl Arithmetic {
             match ty.dtype {
                 DType::Bool => truth(self, !result.is_zero()),
                 dtype if dtype.is_float() => result,
+                dtype if op.is(&op::cast::CAST) => {
+                    self.number(dtype.convert(to_f64(&result.int()), operands[0].ty.dtype))
+                }
                 _ => result.int(),
             }
         };
