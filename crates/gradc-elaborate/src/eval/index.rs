@@ -122,6 +122,8 @@ impl<'a> Evaluator<'a> {
                     self.report(error_at(codes::EMPTY_SLICE, "this slice is empty", subscript.span, label));
                     return None;
                 }
+                // Any step beyond the end takes the first element alone, also one that no operator takes.
+                let stride = stride.min(last - first);
                 // Without a step the length is a difference in the user's own names: `batch - 1`.
                 let length = to.arithmetic(BinaryOp::Sub, &from).ok().flatten().filter(|_| stride == 1);
                 let extent = length.unwrap_or_else(|| Int::extent_of((last - first).div_ceil(stride)));
