@@ -58,7 +58,7 @@ pub enum FpClass {
     /// Bit for bit, the payloads of NaN aside.
     Strict,
     /// Over the reals; in floating point the right side is not less accurate, and NaN or infinite for finite operands
-    /// just where the left side is (but see [`Flaw::Breaks`] and [`Rule::overflows`]). The sign of a zero may differ, and
+    /// just where the left side is (but see [`Flaw::Breaks`] and `Rule::overflows`). The sign of a zero may differ, and
     /// operands within a factor of 2¹⁶ of the largest number, or products in between that vanish, are not looked at: else
     /// not even `x + y - y` could be `x`, nor `g / s - h / s` be `(g - h) / s`.
     Accurate,
