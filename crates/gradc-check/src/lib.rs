@@ -44,6 +44,7 @@ mod decisions;
 mod difference;
 mod evaluate;
 mod finding;
+mod function;
 mod held;
 mod locate;
 mod options;

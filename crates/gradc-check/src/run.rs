@@ -6,14 +6,15 @@ use gradc::{Error, Goal, Model, ensure_state_fits};
 
 use crate::consistency;
 use crate::custom;
-use crate::difference::{Comparison, Slope, compare};
-use crate::evaluate::{Bindings, Compiled, interpreted};
+use crate::difference::{Comparison, Slope};
+use crate::evaluate::{Bindings, interpreted};
 use crate::finding::{Finding, Rule};
+use crate::function::{Function, Line};
 use crate::locate;
 use crate::options::Options;
 use crate::point::{Draw, Point, Random, bindings, check_names};
 use crate::report::{Compared, Report, TargetReport, Verdict};
-use crate::singular::{self, Move};
+use crate::singular;
 use crate::subject::Subject;
 
 /// Checks the derivatives of a model at a point, as it is in training unless the options say otherwise. Its random numbers
@@ -117,82 +118,6 @@ fn choose_point(model: &Graph, subject: &Subject, given: &Point, seed: u64) -> R
     Ok(chosen)
 }
 
-/// The function whose derivative the gradient is.
-struct Function<'p> {
-    declared: Subject,
-    given: &'p Bindings,
-    /// It with what every `stop_gradient` gives held still, what that is to be evaluated at, and compiled.
-    held: Subject,
-    point: Bindings,
-    whole: Compiled,
-    /// The piece of it that the point is on, compiled once it is needed.
-    piece: Option<Compiled>,
-}
-
-impl<'p> Function<'p> {
-    fn new(declared: Subject, given: &'p Bindings) -> Result<Function<'p>, Error> {
-        let (held, point) = declared.held_still(given);
-        let whole = Compiled::plainly(held.graph.clone(), &held, &point)?;
-        Ok(Function { declared, given, held, point, whole, piece: None })
-    }
-
-    /// Where the function is not smooth, if a target moves by about `step` along a direction.
-    fn kink(&self, target: usize, direction: &[f64], step: f64, agrees: bool) -> Option<Finding> {
-        // Of steps that are multiples of the distance of jumps, all rise alike.
-        [1.0, 0.618, 0.271, 0.137, 0.0719, 0.0373].into_iter().find_map(|factor| {
-            let moved = Move { target, direction, step: factor * step };
-            singular::kink(&self.held, &self.point, &moved, agrees)
-        })
-    }
-
-    /// Holds a derivative against differences of the function; where these fail, against those of the piece that the point
-    /// is on. If they agree with that, the steps have crossed kinks.
-    fn compare(
-        &mut self,
-        leaf: &str,
-        at: &[f64],
-        direction: &[f64],
-        slope: Slope,
-        options: &Options,
-    ) -> Result<Comparison, Error> {
-        let comparison = self.whole.compare(leaf, at, direction, slope, options)?;
-        if comparison.verdict != Verdict::Fail {
-            return Ok(comparison);
-        }
-        let mut piece = match self.piece.take() {
-            Some(piece) => piece,
-            None => {
-                let (held, point) = self.declared.on_a_piece().held_still(self.given);
-                Compiled::plainly(held.graph.clone(), &held, &point)?
-            }
-        };
-        let on_piece = piece.compare(leaf, at, direction, slope, options)?;
-        self.piece = Some(piece);
-        let verdict = if on_piece.verdict == Verdict::Ok { Verdict::Kink } else { Verdict::Fail };
-        Ok(Comparison { verdict, ..comparison })
-    }
-}
-
-impl Compiled {
-    /// Holds the slope of the loss along a direction against differences, where an input moves from `at`.
-    fn compare(
-        &mut self,
-        leaf: &str,
-        at: &[f64],
-        direction: &[f64],
-        slope: Slope,
-        options: &Options,
-    ) -> Result<Comparison, Error> {
-        let mut along = |t: f64| {
-            self.set(leaf, at.iter().zip(direction).map(|(x, v)| x + t * v));
-            self.loss()
-        };
-        let comparison = compare(&mut along, slope, options.step, options.tolerance);
-        self.set(leaf, at.iter().copied());
-        comparison
-    }
-}
-
 /// What came out for one target, and where its comparison was made.
 struct CheckedTarget {
     report: TargetReport,
@@ -224,7 +149,7 @@ fn check_target(
             false => random.direction(elements),
         };
         let slope = Slope::of(claimed.unwrap_or(&zeros), &direction);
-        let comparison = function.compare(&leaf, &at, &direction, slope, options)?;
+        let comparison = function.compare(&Line { leaf: &leaf, at: &at, direction: &direction }, slope, options)?;
         let is_worse = |worst: &Comparison| (comparison.verdict, comparison.error) > (worst.verdict, worst.error);
         if worst.as_ref().is_none_or(|(worst, _)| is_worse(worst)) {
             worst = Some((comparison, direction));
