@@ -36,7 +36,8 @@ pub(crate) fn share(graph: &Graph) -> Cow<'_, Graph> {
     if halves.is_empty() {
         return Cow::Borrowed(graph);
     }
-    let mut sharing = Sharing { graph: graph.emptied(), bases: FxHashMap::default() };
+    let mut sharing =
+        Sharing { graph: graph.emptied(), logistics: FxHashMap::default(), growths: FxHashMap::default() };
     let mut places: Vec<ValueId> = Vec::with_capacity(graph.len());
     for value in graph.values() {
         let place = match halves.get(&value) {
@@ -114,8 +115,10 @@ fn twice_below(graph: &Graph, value: ValueId) -> Option<ValueId> {
 
 struct Sharing {
     graph: Graph,
-    /// By `x` in the new graph, what both of a pair are functions of: `e` and `s`, or `u` and `u + 2`.
-    bases: FxHashMap<(ValueId, bool), (ValueId, ValueId)>,
+    /// By `x` in the new graph, `exp(-|x|)` and `sigmoid(x)`.
+    logistics: FxHashMap<ValueId, (ValueId, ValueId)>,
+    /// By `x` in the new graph, `u = expm1(2 * |x|)` and `u + 2`.
+    growths: FxHashMap<ValueId, (ValueId, ValueId)>,
 }
 
 impl Sharing {
@@ -153,7 +156,7 @@ impl Sharing {
 
     /// `exp(-|x|)` and `sigmoid(x)`.
     fn logistic(&mut self, x: ValueId) -> (ValueId, ValueId) {
-        if let Some(&known) = self.bases.get(&(x, false)) {
+        if let Some(&known) = self.logistics.get(&x) {
             return known;
         }
         let graph = &mut self.graph;
@@ -165,13 +168,13 @@ impl Sharing {
         let numerator = graph.select(below, e, one);
         let denominator = graph.add(e, one);
         let s = graph.div(numerator, denominator);
-        self.bases.insert((x, false), (e, s));
+        self.logistics.insert(x, (e, s));
         (e, s)
     }
 
     /// `u = expm1(2 * |x|)` and `u + 2`.
     fn growth(&mut self, x: ValueId) -> (ValueId, ValueId) {
-        if let Some(&known) = self.bases.get(&(x, true)) {
+        if let Some(&known) = self.growths.get(&x) {
             return known;
         }
         let graph = &mut self.graph;
@@ -180,7 +183,7 @@ impl Sharing {
         let u = graph.expm1(twice);
         let two = graph.full_like(u, 2.0);
         let more = graph.add(u, two);
-        self.bases.insert((x, true), (u, more));
+        self.growths.insert(x, (u, more));
         (u, more)
     }
 }
