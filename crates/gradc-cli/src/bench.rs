@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::BenchArgs;
 use crate::emit::goal_of;
-use crate::model::{Report, dims, model_with, options, program};
+use crate::model::{Said, dims, model_with, options, program};
 use crate::output::{Outcome, Output};
 use crate::summary::{bytes, flops, grouped};
 
@@ -39,10 +39,10 @@ pub(crate) fn bench(args: &BenchArgs, output: &mut Output) -> Outcome {
                 profile: args.profile,
             };
             let (object, text) = if args.ablate {
-                let variants = gradc_bench::ablate(&model, &options).report(output)?;
+                let variants = gradc_bench::ablate(&model, &options).said_of(&model)?;
                 (ablation_as_json(&name, &variants), ablation_as_text(&name, &variants))
             } else {
-                let report = gradc_bench::bench(&model, &options, &mut machine, stages).report(output)?;
+                let report = gradc_bench::bench(&model, &options, &mut machine, stages).said_of(&model)?;
                 (as_json(&report, program.sources()), as_text(&report, &machine, program.sources()))
             };
             if output.json() {

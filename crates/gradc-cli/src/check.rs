@@ -10,7 +10,7 @@ use gradc_train::{Array, data, model as train_model, tensors, weights};
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
-use crate::model::{Report as _, dims, model_with, options, program, said};
+use crate::model::{Said, dims, model_with, options, program};
 use crate::output::{Failure, Outcome, Output};
 
 /// Checks every model of every file, unless one is chosen; fails once all are checked.
@@ -24,18 +24,21 @@ pub(crate) fn check(args: &CheckArgs, output: &mut Output) -> Outcome {
             None => program.models().into_iter().map(str::to_owned).collect(),
         };
         if names.is_empty() {
-            return Err(gradc::Error::NoModel).report(output);
+            program.only_model_name().said()?;
         }
         for name in names {
             let arrays = match &args.data {
-                Some(path) => said(data::read_npz(path))?,
+                Some(path) => {
+                    let inputs = program.input_names(&name);
+                    data::read_npz_where(path, |key| inputs.contains(key)).said()?
+                }
                 None => BTreeMap::new(),
             };
             let shapes = arrays.iter().map(|(name, array)| (name.as_str(), array.shape()));
             let dims = program.dims_for(&name, &dims(&args.compile), shapes);
             let model = model_with(&program, &name, dims, output)?;
-            let point = point(&model, arrays, args.weights.as_deref(), output)?;
-            let report = gradc_check::check(&model, &point, &check_options(args)).report(output)?;
+            let point = point(&model, arrays, args.weights.as_deref())?;
+            let report = gradc_check::check(&model, &point, &check_options(args)).said_of(&model)?;
             if !first && !output.json() {
                 output.line("")?;
             }
@@ -61,26 +64,20 @@ fn check_options(args: &CheckArgs) -> Options {
 }
 
 /// What is given: arrays for inputs, which may be others than the model has, and a file of weights.
-fn point(
-    model: &Model,
-    mut arrays: BTreeMap<String, Array>,
-    path: Option<&Path>,
-    output: &mut Output,
-) -> Result<Point, Failure> {
+fn point(model: &Model, mut arrays: BTreeMap<String, Array>, path: Option<&Path>) -> Result<Point, Failure> {
     let mut point = Point::default();
     let graph = model.graph();
     for leaf in graph.leaves(LeafKind::Input) {
         let Some(name) = graph.value_name(leaf) else { continue };
         if let Some(array) = arrays.remove(&**name) {
-            let tensor = tensors::tensor(array, graph.dtype(leaf));
-            let tensor = tensor.map_err(|error| Failure::Message(format!("the input `{name}`: {error}")))?;
+            let tensor = tensors::input(name, array, graph.dtype(leaf)).said_of(model)?;
             point.inputs.insert(name.to_string(), tensor);
         }
     }
     if let Some(path) = path {
-        gradc::ensure_state_fits(graph).report(output)?;
+        gradc::ensure_state_fits(graph).said_of(model)?;
         let specs = train_model::parameter_specs(&State::initial(graph, 0));
-        for (name, array) in said(weights::read_parameters(path, &specs))? {
+        for (name, array) in weights::read_parameters(path, &specs).said_of(model)? {
             point.parameters.insert(name, tensors::view(&array).to_owned());
         }
     }

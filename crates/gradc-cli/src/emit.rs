@@ -10,7 +10,7 @@ use gradc::{Goal, Model, Options, Program, UpdateRule};
 use gradc_bench::{StageTime, StageTimes};
 
 use crate::args::{Emit, EmitStage, GoalArg, InspectArgs};
-use crate::model::{Report, options};
+use crate::model::{Said, options};
 use crate::output::{Failure, Outcome, Output, counted, write_file};
 
 /// What the arguments ask for.
@@ -48,7 +48,7 @@ pub(crate) fn emit(
         let goal = Goal::Gradient { wrt: args.wrt.clone() };
         let mut stages = Stages { wants_reasons: args.blame || wants(EmitStage::Proof), ..Stages::default() };
         let graph = gradc::pipeline::lower(&model.graph_for(&goal, &options), &goal, &options, &mut stages);
-        let graph = graph.map_err(gradc::Error::from).report(output)?;
+        let graph = graph.said_of(model)?;
         texts.insert(EmitStage::GradRaw, text::print(&stages.raw.unwrap_or_else(|| graph.clone()).pruned()));
         texts.insert(EmitStage::Stable, text::print(&stages.stable.unwrap_or_else(|| graph.clone()).pruned()));
         if wants(EmitStage::Proof) {
@@ -75,22 +75,22 @@ pub(crate) fn emit(
     for (stage, title, goal) in products.into_iter().filter(|(stage, ..)| wants(*stage)) {
         let forward = model.graph_for(&goal, &options);
         let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Stages::default());
-        texts.insert(stage, text::print(&titled(graph.map_err(gradc::Error::from).report(output)?, title)));
+        texts.insert(stage, text::print(&titled(graph.said_of(model)?, title)));
     }
     let goal = goal(model, args);
     if wants(EmitStage::Dot) {
         let forward = model.graph_for(&goal, &options);
         let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Stages::default());
-        texts.insert(EmitStage::Dot, dot(&graph.map_err(gradc::Error::from).report(output)?));
+        texts.insert(EmitStage::Dot, dot(&graph.said_of(model)?));
     }
     let machine = [EmitStage::Kernels, EmitStage::Plan, EmitStage::Clif, EmitStage::Asm];
     if machine.iter().any(|&stage| wants(stage)) || args.timings {
         options.listings = Listings { clif: wants(EmitStage::Clif), assembly: wants(EmitStage::Asm) };
         let forward = model.graph_for(&goal, &options);
         let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut timings);
-        let graph = graph.map_err(gradc::Error::from).report(output)?;
+        let graph = graph.said_of(model)?;
         let compiled = gradc::pipeline::compile(&graph, &options, &mut timings);
-        let (plan, machine) = compiled.map_err(gradc::Error::from).report(output)?;
+        let (plan, machine) = compiled.map_err(gradc::Error::from).said_of(model)?;
         let kernels = plan.all_kernels().into_iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
         texts.insert(EmitStage::Kernels, kernels.join("\n"));
         texts.insert(EmitStage::Plan, gradc::schedule::plan::print(&plan));

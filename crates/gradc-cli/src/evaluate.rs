@@ -2,24 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use gradc::{Model, UpdateRule};
+use gradc::{About, Coded, Model, UpdateRule};
 use gradc_train::data::{self, InputSpec, Loaded};
 use gradc_train::weights;
-use gradc_train::{Array, CompiledModel, Examples, HeldOut, LoadOptions, Mapping, Vocabulary, evaluate, split};
+use gradc_train::{
+    Array, CompiledModel, DataError, Examples, HeldOut, LoadOptions, Mapping, Vocabulary, evaluate, split,
+};
 use serde_json::json;
 
 use crate::args::{CompileArgs, EvalArgs, PredictArgs};
-use crate::model::{Report, model, options, program, said};
+use crate::model::{Said, model, no_data, options, program};
 use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
     let Trained { mut compiled, vocabulary, held_out } = trained(&args.file, &args.weights, &args.compile, output)?;
-    if compiled.model().graph().loss().is_none() {
-        return Err(Failure::Message("the model has no loss to measure".into()));
+    let model = compiled.model().clone();
+    if model.graph().loss().is_none() {
+        return Err(gradc::GoalError::NoLoss).said_of(&model);
     }
-    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &compiled.input_specs(), vocabulary)?;
+    let loaded = load(&model, &args.file, args.data.as_deref(), &compiled.input_specs(), vocabulary)?;
     // The examples that were held out when the weights were trained, or else those that the `train` block holds out.
-    let config = compiled.model().train_config();
+    let config = model.train_config();
     let split_by_config = || config.and_then(|config| config.split.as_ref()).map(|split| split.value);
     let split_by_training = || held_out.map(|held_out| held_out.share).or_else(split_by_config);
     let share = if args.data.is_some() { args.split } else { args.split.or_else(split_by_training) };
@@ -28,13 +31,13 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
     let examples = match (&loaded.test, share) {
         (Some(test), None) => Examples::all(test),
         (_, Some(share)) => {
-            let split = said(split(&loaded.train, share, seed))?;
+            let split = split(&loaded.train, share, seed).said()?;
             split.held_out.unwrap_or(split.train)
         }
         (None, None) => Examples::all(&loaded.train),
     };
     let batch_size = compiled.batch_size();
-    let evaluation = said(evaluate(&mut compiled, &examples, batch_size))?;
+    let evaluation = evaluate(&mut compiled, &examples, batch_size).said_of(&model)?;
     if output.json() {
         return output.object(&json!({
             "event": "eval",
@@ -51,14 +54,14 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
 
 pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
     let Trained { mut compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
-    let specs = compiled.predict_specs();
-    let loaded = load(compiled.model(), &args.file, args.data.as_deref(), &specs, vocabulary)?;
+    let (model, specs) = (compiled.model().clone(), compiled.predict_specs());
+    let loaded = load(&model, &args.file, args.data.as_deref(), &specs, vocabulary)?;
     let dataset = loaded.test.as_ref().filter(|_| args.data.is_some()).unwrap_or(&loaded.train);
     let examples = Examples::all(dataset);
     let batch_size = compiled.batch_size();
-    let predictions = said(gradc_train::predict(&mut compiled, &examples, batch_size))?;
+    let predictions = gradc_train::predict(&mut compiled, &examples, batch_size).said_of(&model)?;
     let arrays: Vec<(&str, &Array)> = predictions.iter().map(|(name, array)| (name.as_str(), array)).collect();
-    said(data::write_npz(&args.out, &arrays))?;
+    data::write_npz(&args.out, &arrays).said()?;
     if output.json() {
         let names: Vec<&str> = arrays.iter().map(|(name, _)| *name).collect();
         return output.object(&json!({ "event": "predict", "examples": examples.len(), "outputs": names }));
@@ -75,16 +78,24 @@ pub(crate) struct Trained {
     held_out: Option<HeldOut>,
 }
 
+/// What was read, or what is wrong with it. Where an argument has said what to read, no place in the source has.
+pub(crate) fn said_of_data<T>(read: Result<T, DataError>, by_argument: bool, model: &Model) -> Result<T, Failure> {
+    match read {
+        Err(error) if by_argument && error.about() == Some(About::Data) => Err(error).said(),
+        read => read.said_of(model),
+    }
+}
+
 /// Reads a model and its trained weights.
 pub(crate) fn trained(file: &Path, path: &Path, args: &CompileArgs, output: &mut Output) -> Result<Trained, Failure> {
     let program = program(file, output)?;
     let model = model(&program, args, output)?;
     let rule = model.train_config().map(UpdateRule::from).unwrap_or_default();
-    let mut compiled = said(CompiledModel::new(model, options(args, None), rule, 0))?;
-    let weights = said(weights::read(path))?;
+    let mut compiled = CompiledModel::new(model.clone(), options(args, None), rule, 0).said_of(&model)?;
+    let weights = weights::read(path).said()?;
     let (vocabulary, held_out) = (Vocabulary::stored(&weights), HeldOut::stored(&weights));
-    let parameters = said(weights::parameters(path, weights, &compiled.parameter_specs()))?;
-    compiled.load(&parameters).report(output)?;
+    let parameters = weights::parameters(path, weights, &compiled.parameter_specs()).said_of(&model)?;
+    compiled.load(&parameters).said_of(&model)?;
     Ok(Trained { compiled, vocabulary, held_out })
 }
 
@@ -100,8 +111,8 @@ fn load(
     let path: PathBuf = given
         .map(Path::to_owned)
         .or_else(|| source.map(|source| beside(&source.path)))
-        .ok_or_else(|| Failure::Message("there is no data: give `--data FILE`".into()))?;
+        .ok_or_else(|| no_data(model))?;
     let mut mapping: Mapping = source.map(gradc_train::model::mapping).unwrap_or_default();
     mapping.retain(|input, _| specs.iter().any(|spec| spec.name == *input));
-    said(data::load(&path, specs, &LoadOptions { mapping, stride: None, vocabulary }))
+    said_of_data(data::load(&path, specs, &LoadOptions { mapping, stride: None, vocabulary }), given.is_some(), model)
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use gradc::certificate::{Checked, Derivation, Line, Reasons};
+use gradc::diagnostics::codes;
 use gradc::pipeline::{Observer, Stage, lower};
 use gradc::{Goal, Options, Verified, verify_proof};
 use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, VerifyArgs};
-use crate::model::{Report, model, options, program};
+use crate::model::{Said, model, options, program};
 use crate::output::{Failure, Outcome, Output};
 
 /// Shows the derivations of values.
@@ -21,7 +22,7 @@ pub(crate) fn explain(args: &ExplainArgs, output: &mut Output) -> Outcome {
         None => Goal::Forward,
     };
     let mut told = Told::default();
-    lower(&model.graph_for(&goal, &options), &goal, &options, &mut told).map_err(gradc::Error::from).report(output)?;
+    lower(&model.graph_for(&goal, &options), &goal, &options, &mut told).said_of(&model)?;
     for (position, value) in args.values.iter().enumerate() {
         if position > 0 && !output.json() {
             output.line("")?;
@@ -59,7 +60,7 @@ fn explain_value(value: &str, told: &mut Told, output: &mut Output) -> Outcome {
         return Ok(());
     }
     let message = format!("the simplified gradient has no value called `{value}`: `--emit-grad` prints it");
-    Err(Failure::Message(message))
+    Err(Failure::error(codes::UNKNOWN_VALUE, message))
 }
 
 /// Keeps the reasons.
@@ -95,12 +96,14 @@ fn as_json(stage: Stage, derivation: &Derivation) -> Value {
 pub(crate) fn verify(args: &VerifyArgs, output: &mut Output) -> Outcome {
     let mut passed = true;
     for file in &args.files {
-        match verify_proof(file).report(output) {
+        match verify_proof(file).said() {
             Ok(verified) => {
                 verified.iter().try_for_each(|verified| deliver(file, verified, output))?;
             }
-            Err(Failure::Reported) => passed = false,
-            Err(failure) => return Err(failure),
+            Err(failure) => {
+                output.failure(&failure);
+                passed = false;
+            }
         }
     }
     if passed { Ok(()) } else { Err(Failure::Reported) }

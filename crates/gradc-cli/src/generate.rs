@@ -1,11 +1,13 @@
 //! `gradc generate`
 
+use gradc::Coded;
+use gradc::diagnostics::codes;
 use gradc_train::{GenerateError, Generator, Sampling};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
 use crate::evaluate::{Trained, trained};
-use crate::model::said;
+use crate::model::Said;
 use crate::output::{Failure, Outcome, Output};
 
 /// What a text begins with if nothing is said.
@@ -13,23 +15,25 @@ const LINE_END: &str = "\n";
 
 pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
     let Trained { compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
+    let model = compiled.model().clone();
     let vocabulary = vocabulary.ok_or_else(|| {
-        Failure::Message(format!("{} has no vocabulary: it was not trained on text", args.weights.display()))
+        let message = format!("{} has no vocabulary: it was not trained on text", args.weights.display());
+        Failure::error(codes::CANNOT_WRITE_TEXT, message)
     })?;
     let inputs = compiled.predict_specs();
     let sampling = Sampling { temperature: args.temperature, seed: args.seed };
     let prompt = args.prompt.as_deref().unwrap_or(LINE_END);
     if args.prompt.is_none() && vocabulary.id('\n').is_none() {
         let message = "the text that was learned from has no ends of lines to begin after: say with `--prompt` what to begin with";
-        return Err(Failure::Message(message.into()));
+        return Err(Failure::error(codes::BAD_PROMPT, message));
     }
-    let mut generator = said(Generator::new(compiled, &inputs, &vocabulary, prompt, sampling))?;
+    let mut generator = Generator::new(compiled, &inputs, &vocabulary, prompt, sampling).said_of(&model)?;
     let mut characters = (0..args.length).map(|_| {
         generator.next_character().map_err(|error| match error {
             GenerateError::ShortPrompt { .. } if args.prompt.is_none() => {
-                Failure::Message(format!("{error}: say with `--prompt` what to begin with"))
+                Failure::error(error.code(), format!("{error}: say with `--prompt` what to begin with"))
             }
-            error => Failure::message(error),
+            error => Failure::of(&error, Some(&model)),
         })
     });
     if output.json() {

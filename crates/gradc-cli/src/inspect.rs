@@ -40,7 +40,7 @@ pub(crate) fn inspect(args: &InspectArgs, output: &mut Output) -> Outcome {
     if emits.iter().all(|emit| emit.stage == crate::args::EmitStage::Ast) {
         return emit::ast(&program, &emits, output);
     }
-    let name = model_name(&program, &args.compile, output)?;
+    let name = model_name(&program, &args.compile)?;
     let model = timings.measure("elaborate", || model_with(&program, &name, dims(&args.compile), output))?;
     emit::emit(&model, args, &emits, timings, output)
 }

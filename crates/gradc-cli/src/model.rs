@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use gradc::diagnostics::{Code, codes};
 use gradc::elaborate::Dims;
 use gradc::ir::DType;
-use gradc::{Error, Level, Mode, Model, Options, Program};
+use gradc::{About, Coded, Level, Mode, Model, Options, Program};
 
 use crate::args::{CompileArgs, FloatArg, Fp};
-use crate::output::{Failure, Outcome, Output};
+use crate::output::{Failure, Output};
 
 /// The options of the compiler that the arguments stand for.
 pub(crate) fn options(args: &CompileArgs, float: Option<FloatArg>) -> Options {
@@ -30,61 +31,70 @@ pub(crate) fn dims(args: &CompileArgs) -> Dims {
 
 /// Reads a program; its problems are reported.
 pub(crate) fn program(path: &Path, output: &mut Output) -> Result<Program, Failure> {
-    let program = Program::from_path(path).map_err(|error| failure(error, output))?;
+    let program = Program::from_path(path).said()?;
     output.diagnostics(program.warnings(), program.sources())?;
     Ok(program)
 }
 
 /// The name of the model that is asked for.
-pub(crate) fn model_name(program: &Program, args: &CompileArgs, output: &mut Output) -> Result<String, Failure> {
+pub(crate) fn model_name(program: &Program, args: &CompileArgs) -> Result<String, Failure> {
     match &args.model {
         Some(name) => Ok(name.clone()),
-        None => program.only_model_name().map(str::to_owned).map_err(|error| failure(error, output)),
+        None => program.only_model_name().map(str::to_owned).said(),
     }
 }
 
 /// The model that is asked for, with the dims of the arguments; its warnings are reported.
 pub(crate) fn model(program: &Program, args: &CompileArgs, output: &mut Output) -> Result<Model, Failure> {
-    let name = model_name(program, args, output)?;
+    let name = model_name(program, args)?;
     model_with(program, &name, dims(args), output)
 }
 
 /// A model with these dims; its warnings are reported.
 pub(crate) fn model_with(program: &Program, name: &str, dims: Dims, output: &mut Output) -> Result<Model, Failure> {
-    let model = program.model_with(name, dims).map_err(|error| failure(error, output))?;
+    let model = program.model_with(name, dims).said()?;
     output.diagnostics(model.warnings(), program.sources())?;
     Ok(model)
 }
 
-/// An error as a failure; diagnostics are reported at once.
-pub(crate) fn failure(error: Error, output: &mut Output) -> Failure {
-    match error {
-        Error::Diagnostics(problems) => match output.diagnostics(&problems.diagnostics, &problems.sources) {
-            Ok(()) => Failure::Reported,
-            Err(failure) => failure,
-        },
-        other => Failure::message(other),
+/// Turns errors of the libraries into failures.
+pub(crate) trait Said<T> {
+    /// The value, or what the error says.
+    fn said(self) -> Result<T, Failure>;
+
+    /// The value, or what the error says with its place in the source of the model.
+    fn said_of(self, model: &Model) -> Result<T, Failure>;
+}
+
+impl<T, E: Coded> Said<T> for Result<T, E> {
+    fn said(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::of(&error, None))
+    }
+
+    fn said_of(self, model: &Model) -> Result<T, Failure> {
+        self.map_err(|error| Failure::of(&error, Some(model)))
     }
 }
 
-/// Turns an error of the library into a failure.
-pub(crate) trait Report<T> {
-    /// The value; an error is reported.
-    fn report(self, output: &mut Output) -> Result<T, Failure>;
-}
+/// What is said where there is no data to train or to judge by.
+pub(crate) fn no_data(model: &Model) -> Failure {
+    struct NoData;
 
-impl<T> Report<T> for Result<T, Error> {
-    fn report(self, output: &mut Output) -> Result<T, Failure> {
-        self.map_err(|error| failure(error, output))
+    impl std::fmt::Display for NoData {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("there is no data: give `--data FILE`, or write `data \"FILE\"` in the `train` block")
+        }
     }
-}
 
-/// Succeeds, or fails with what an error of another crate says.
-pub(crate) fn said<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, Failure> {
-    result.map_err(Failure::message)
-}
+    impl Coded for NoData {
+        fn code(&self) -> Code {
+            codes::NO_DATA
+        }
 
-/// A check that does nothing but fail with a message.
-pub(crate) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Outcome {
-    if holds { Ok(()) } else { Err(Failure::Message(message())) }
+        fn about(&self) -> Option<About<'_>> {
+            Some(About::Train)
+        }
+    }
+
+    Failure::of(&NoData, Some(model))
 }

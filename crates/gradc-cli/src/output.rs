@@ -5,18 +5,20 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
-use gradc::diagnostics::{self, Diagnostic, SourceMap};
+use gradc::diagnostics::{self, Code, Diagnostic, SourceMap, codes};
+use gradc::{Coded, Model, Problems};
 use serde_json::{Value, json};
 
 use crate::args::{Color, Format, OutputArgs};
+use crate::model::Said;
 
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Something is wrong with a file or its data; it has been said.
+    /// Something is wrong; it has been said.
     Reported,
-    /// Something is wrong that is not in a source file.
-    Message(String),
+    /// Something is wrong with a source file, a goal, data, weights or a run.
+    Problems(Box<Problems>),
     /// The command line asks for what cannot be.
     Usage(String),
     /// Output could not be written.
@@ -30,9 +32,15 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// A failure that says what `error` says.
-    pub(crate) fn message(error: impl fmt::Display) -> Failure {
-        Failure::Message(error.to_string())
+    /// A failure that says what `error` says, with its place in the source of the model.
+    pub(crate) fn of(error: &dyn Coded, model: Option<&Model>) -> Failure {
+        Failure::Problems(Box::new(Problems::of(error, model)))
+    }
+
+    /// A failure that nothing but the program itself sees.
+    pub(crate) fn error(code: Code, message: impl Into<String>) -> Failure {
+        let diagnostics = vec![Diagnostic::error(code, message)];
+        Failure::Problems(Box::new(Problems { diagnostics, sources: SourceMap::new() }))
     }
 }
 
@@ -131,28 +139,31 @@ impl Output {
 
     /// Says why the program fails, and gives its exit code.
     pub(crate) fn failure(&mut self, failure: &Failure) -> u8 {
-        let (message, code) = match failure {
+        let message = match failure {
             Failure::Reported => return 1,
+            Failure::Problems(problems) => {
+                let _ = self.diagnostics(&problems.diagnostics, &problems.sources);
+                return 1;
+            }
             // The reader has gone: that is its right.
             Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
-            Failure::Io(error) => (error.to_string(), 1),
-            Failure::Message(message) => (message.clone(), 1),
-            Failure::Usage(message) => (message.clone(), 2),
+            Failure::Io(error) => {
+                let unwritten = Diagnostic::error(codes::FILE_ACCESS, format!("the output cannot be written: {error}"));
+                let _ = self.diagnostics(&[unwritten], &SourceMap::new());
+                return 1;
+            }
+            Failure::Usage(message) => message,
         };
-        if self.json() && code == 1 {
-            let _ = self.object(&json!({ "severity": "error", "message": message }));
-        } else {
-            let bold_red =
-                if self.stderr_color() == diagnostics::Color::Always { ("\x1b[1;91m", "\x1b[0m") } else { ("", "") };
-            self.note(format_args!("{}error{}: {message}", bold_red.0, bold_red.1));
-        }
-        code
+        let bold_red =
+            if self.stderr_color() == diagnostics::Color::Always { ("\x1b[1;91m", "\x1b[0m") } else { ("", "") };
+        self.note(format_args!("{}error{}: {message}", bold_red.0, bold_red.1));
+        2
     }
 }
 
 /// Writes a file under a temporary name and renames it, so that it is whole or not there.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Outcome {
-    gradc_train::write_file(path, bytes).map_err(Failure::message)
+    gradc_train::write_file(path, bytes).said()
 }
 
 fn diagnostic_json(diagnostic: &Diagnostic, sources: &SourceMap) -> Value {

@@ -12,14 +12,17 @@ use gradc_train::{Array, data, model as train_model, tensors};
 use serde_json::{Value, json};
 
 use crate::args::{InitArgs, RunArgs};
-use crate::model::{Report, dims, model, model_name, model_with, options, program, said};
+use crate::model::{Said, dims, model, model_name, model_with, options, program};
 use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
     let program = program(&args.file, output)?;
-    let name = model_name(&program, &args.compile, output)?;
+    let name = model_name(&program, &args.compile)?;
     let arrays = match &args.data {
-        Some(path) => said(data::read_npz(path))?,
+        Some(path) => {
+            let inputs = program.input_names(&name);
+            data::read_npz_where(path, |key| inputs.contains(key)).said()?
+        }
         None => BTreeMap::new(),
     };
     let shapes = arrays.iter().map(|(name, array)| (name.as_str(), array.shape()));
@@ -35,16 +38,16 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
     let forward = model.graph_for(&goal, &options);
     let bounds = gradc::index_bounds(&forward);
     let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Unobserved);
-    let graph = graph.map_err(gradc::Error::from).report(output)?;
-    let mut state = state(&model, &graph, args.weights.as_deref(), args.seed, output)?;
-    let inputs = inputs(&graph, arrays)?;
+    let graph = graph.said_of(&model)?;
+    let mut state = state(&model, &graph, args.weights.as_deref(), args.seed)?;
+    let inputs = inputs(&model, &graph, arrays)?;
     let views: Vec<(&str, TensorView<'_>)> =
         inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     let mut results = if args.interp {
-        gradc::interpret(&graph, &bounds, &state, &views).report(output)?
+        gradc::interpret(&graph, &bounds, &state, &views).said_of(&model)?
     } else {
-        let mut executable = Executable::compile(graph, &bounds, &options, &mut Unobserved).report(output)?;
-        executable.run(&mut state, &views).report(output)?;
+        let mut executable = Executable::compile(graph, &bounds, &options, &mut Unobserved).said_of(&model)?;
+        executable.run(&mut state, &views).said_of(&model)?;
         let outputs = executable.graph().outputs().iter();
         outputs.filter_map(|o| Some((o.role, o.name.to_string(), executable.result(o.role, &o.name)?))).collect()
     };
@@ -54,34 +57,27 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
 }
 
 /// The weights of a file, or the first values.
-fn state(
-    model: &Model,
-    graph: &Graph,
-    path: Option<&Path>,
-    seed: Option<u64>,
-    output: &mut Output,
-) -> Result<State, Failure> {
+fn state(model: &Model, graph: &Graph, path: Option<&Path>, seed: Option<u64>) -> Result<State, Failure> {
     let seed = seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
-    gradc::ensure_state_fits(graph).report(output)?;
+    gradc::ensure_state_fits(graph).said_of(model)?;
     let mut state = State::initial(graph, seed);
     if let Some(path) = path {
-        let parameters = said(weights::read_parameters(path, &train_model::parameter_specs(&state)))?;
+        let parameters = weights::read_parameters(path, &train_model::parameter_specs(&state)).said_of(model)?;
         for (name, array) in &parameters {
-            state.set(name, tensors::view(array)).map_err(gradc::Error::from).report(output)?;
+            state.set(name, tensors::view(array)).said_of(model)?;
         }
     }
     Ok(state)
 }
 
 /// The inputs that the graph needs, in its element types. Other arrays of the file are left alone.
-fn inputs(graph: &Graph, mut arrays: BTreeMap<String, Array>) -> Result<Vec<(String, Tensor)>, Failure> {
+fn inputs(model: &Model, graph: &Graph, mut arrays: BTreeMap<String, Array>) -> Result<Vec<(String, Tensor)>, Failure> {
     let live = graph.live();
     let mut inputs = Vec::new();
     for leaf in graph.leaves(gradc::ir::LeafKind::Input).filter(|leaf| live[leaf.index()]) {
         let Some(name) = graph.value_name(leaf) else { continue };
         if let Some(array) = arrays.remove(&**name) {
-            let tensor = tensors::tensor(array, graph.dtype(leaf));
-            let tensor = tensor.map_err(|error| Failure::Message(format!("the input `{name}`: {error}")))?;
+            let tensor = tensors::input(name, array, graph.dtype(leaf)).said_of(model)?;
             inputs.push((name.to_string(), tensor));
         }
     }
@@ -102,7 +98,7 @@ fn deliver(results: Vec<(Role, String, Tensor)>, out: Option<&Path>, output: &mu
             let arrays: Vec<(&str, Array)> =
                 named.iter().map(|(name, tensor)| (name.as_str(), tensors::array(tensor))).collect();
             let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
-            said(data::write_npz(path, &arrays))
+            data::write_npz(path, &arrays).said()
         }
         None => named.iter().try_for_each(|(name, tensor)| print(name, tensor, output)),
     }
@@ -160,10 +156,10 @@ pub(crate) fn init(args: &InitArgs, output: &mut Output) -> Outcome {
     let program = program(&args.file, output)?;
     let model = model(&program, &args.compile, output)?;
     let seed = args.seed.or_else(|| model.train_config().map(|config| config.seed)).unwrap_or(0);
-    gradc::ensure_state_fits(model.graph()).report(output)?;
+    gradc::ensure_state_fits(model.graph()).said_of(&model)?;
     let state = State::initial(model.graph(), seed);
     let arrays = state.weights().map(|(name, tensor)| (name.to_owned(), tensors::array(tensor))).collect();
-    said(weights::write(&args.out, &WeightFile { arrays, metadata: BTreeMap::new() }))?;
+    weights::write(&args.out, &WeightFile { arrays, metadata: BTreeMap::new() }).said()?;
     let count: usize = state.parameters().map(|(_, tensor)| tensor.ty().shape.elements()).sum();
     if output.json() {
         return output.object(&json!({ "event": "init", "parameters": count, "seed": seed }));

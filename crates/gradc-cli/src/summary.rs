@@ -9,7 +9,7 @@ use gradc_bench::StageTimes;
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
-use crate::model::{Report, options};
+use crate::model::{Said, options};
 use crate::output::{Outcome, Output, counted};
 
 /// One line of the list of leaves.
@@ -25,8 +25,8 @@ pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: StageTimes, 
     let options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, None) };
     let goal = crate::emit::goal(model, args);
     let forward = model.graph_for(&goal, &options);
-    let graph = lower(&forward, &goal, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
-    let (plan, _) = compile(&graph, &options, &mut timings).map_err(gradc::Error::from).report(output)?;
+    let graph = lower(&forward, &goal, &options, &mut timings).said_of(model)?;
+    let (plan, _) = compile(&graph, &options, &mut timings).map_err(gradc::Error::from).said_of(model)?;
     let forward = cost(&results(model.graph()));
     let compiled = cost(&graph);
     if output.json() {

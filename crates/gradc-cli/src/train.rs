@@ -4,35 +4,29 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gradc::elaborate::TrainConfig;
-use gradc::{Goal, UpdateRule};
+use gradc::{Goal, Model, UpdateRule};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{
     Batch, Checkpoint, CompiledModel, Dataset, Examples, LoadOptions, Schedule, Settings, Trainer, Vocabulary, data,
-    split,
+    ensure_folder, split,
 };
 use serde_json::json;
 
 use crate::args::TrainArgs;
-use crate::model::{Report, ensure, model, options, program, said};
+use crate::evaluate::said_of_data;
+use crate::model::{Said, model, no_data, options, program};
 use crate::output::{Failure, Outcome, Output};
 use crate::progress::Progress;
 
 pub(crate) fn train(args: &TrainArgs, output: &mut Output) -> Outcome {
     let several = args.files.len() > 1;
-    ensure(!several || (args.out.is_none() && args.checkpoint.is_none()), || {
-        "--out and --checkpoint are for one file: several would overwrite each other's".to_owned()
-    })
-    .map_err(|failure| match failure {
-        Failure::Message(message) => Failure::Usage(message),
-        other => other,
-    })?;
+    if several && (args.out.is_some() || args.checkpoint.is_some()) {
+        let message = "--out and --checkpoint are for one file: several would overwrite each other's";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     for path in args.out.iter().chain(&args.checkpoint) {
         // Said before the training, not after it.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        ensure(folder.is_dir(), || {
-            format!("cannot write {}: there is no folder {}", path.display(), folder.display())
-        })?;
+        ensure_folder(path).said()?;
     }
     for (i, file) in args.files.iter().enumerate() {
         if several && !output.json() {
@@ -46,43 +40,43 @@ pub(crate) fn train(args: &TrainArgs, output: &mut Output) -> Outcome {
 fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
     let program = program(file, output)?;
     let model = model(&program, &args.compile, output)?;
-    let plan = Plan::new(model.train_config(), file, args)?;
+    let plan = Plan::new(&model, file, args)?;
     let options = options(&args.compile, None);
     // Mistakes in the model's goal come before those in its data.
     let goal = Goal::Training(plan.rule.clone());
-    gradc::pipeline::lower(&model.graph_for(&goal, &options), &goal, &options, &mut gradc::pipeline::Unobserved)
-        .map_err(gradc::Error::from)
-        .report(output)?;
-    let mut compiled = said(CompiledModel::new(model, options, plan.rule.clone(), plan.settings.seed))?;
+    gradc::pipeline::ensure_goal(&model.graph_for(&goal, &options), &goal).said_of(&model)?;
+    let compiled = CompiledModel::new(model.clone(), options, plan.rule.clone(), plan.settings.seed);
+    let mut compiled = compiled.said_of(&model)?;
     let mut load_options = plan.load_options.clone();
     if let Some(path) = &args.weights {
-        let weights = said(weights::read(path))?;
+        let weights = weights::read(path).said()?;
         load_options.vocabulary = Vocabulary::stored(&weights);
-        let parameters = said(weights::parameters(path, weights, &compiled.parameter_specs()))?;
-        compiled.load(&parameters).report(output)?;
+        let parameters = weights::parameters(path, weights, &compiled.parameter_specs()).said_of(&model)?;
+        compiled.load(&parameters).said_of(&model)?;
     }
-    let loaded = said(data::load(&plan.data, &compiled.input_specs(), &load_options))?;
-    let (examples, held_out) = examples(&loaded, &plan)?;
+    let loaded = data::load(&plan.data, &compiled.input_specs(), &load_options);
+    let loaded = said_of_data(loaded, args.data.is_some(), &model)?;
+    let (examples, held_out) = examples(&loaded, &plan, args, &model)?;
     let full = compiled.batch_size();
     for size in [full.min(examples.len()), examples.len() % full.max(1)].into_iter().filter(|&size| size > 0) {
-        compiled.prepare(size).report(output)?;
+        compiled.prepare(size).said_of(&model)?;
     }
     if args.gradient_norms {
         gradient_norms(&mut compiled, &examples, &plan, output)?;
     }
     let settings = Settings { batch_size: compiled.batch_size(), ..plan.settings };
     let fingerprint = compiled.fingerprint();
-    let mut trainer = said(Trainer::new(compiled, fingerprint, examples, held_out, settings))?;
+    let mut trainer = Trainer::new(compiled, fingerprint, examples, held_out, settings).said_of(&model)?;
     if let Some(path) = args.checkpoint.as_ref().filter(|path| args.resume && path.exists()) {
-        let checkpoint = said(Checkpoint::read(path))?;
-        said(trainer.resume(&checkpoint))?;
+        let checkpoint = Checkpoint::read(path).said()?;
+        trainer.resume(&checkpoint).said_of(&model)?;
     }
     let begun = Instant::now();
     let mut clock = || begun.elapsed().as_secs_f64();
     let mut progress = Progress::new(output, args.checkpoint.clone().map(|path| (path, args.checkpoint_steps)));
     let outcome = trainer.run(&mut progress, &mut clock);
     progress.finish()?;
-    said(outcome)?;
+    outcome.said_of(&model)?;
     finish(&trainer, args, begun.elapsed().as_secs_f64(), output)
 }
 
@@ -96,15 +90,12 @@ struct Plan {
 
 impl Plan {
     /// The arguments override the `train` block.
-    fn new(config: Option<&TrainConfig>, file: &Path, args: &TrainArgs) -> Result<Plan, Failure> {
+    fn new(model: &Model, file: &Path, args: &TrainArgs) -> Result<Plan, Failure> {
+        let config = model.train_config();
         let source = config.and_then(|config| config.data.as_ref()).map(|located| &located.value);
         let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
         let data = args.data.clone().or_else(|| source.map(|source| beside(&source.path)));
-        let data = data.ok_or_else(|| {
-            Failure::Message(
-                "there is no data: give `--data FILE`, or write `data \"FILE\"` in the `train` block".into(),
-            )
-        })?;
+        let data = data.ok_or_else(|| no_data(model))?;
         let mut rule = config.map(UpdateRule::from).unwrap_or_default();
         if let Some(rate) = args.lr {
             rule = rule.with_learning_rate(rate);
@@ -128,12 +119,18 @@ impl Plan {
 }
 
 /// What is learned from and what is held out: the data's own test set, or a share of it.
-fn examples<'d>(loaded: &'d data::Loaded, plan: &Plan) -> Result<(Examples<'d>, Option<Examples<'d>>), Failure> {
+fn examples<'d>(
+    loaded: &'d data::Loaded,
+    plan: &Plan,
+    args: &TrainArgs,
+    model: &Model,
+) -> Result<(Examples<'d>, Option<Examples<'d>>), Failure> {
     match (&loaded.test, plan.settings.split) {
         (Some(test), None) => Ok((Examples::all(&loaded.train), Some(Examples::all(test)))),
         (_, None) => Ok((Examples::all(&loaded.train), None)),
         (_, Some(share)) => {
-            let split = said(split(&loaded.train, share, plan.settings.seed))?;
+            let split = split(&loaded.train, share, plan.settings.seed);
+            let split = if args.split.is_some() { split.said()? } else { split.said_of(model)? };
             Ok((split.train, split.held_out))
         }
     }
@@ -146,7 +143,7 @@ fn gradient_norms(compiled: &mut CompiledModel, examples: &Examples<'_>, plan: &
     let rows = &order[..order.len().min(compiled.batch_size())];
     let mut batch = Batch::with_capacity(dataset, rows.len());
     batch.fill(dataset, rows);
-    let norms = compiled.gradient_norms(&batch).report(output)?;
+    let norms = compiled.gradient_norms(&batch).said_of(&compiled.model().clone())?;
     if output.json() {
         for (name, norm) in &norms {
             output.object(&json!({ "event": "gradient_norm", "parameter": name, "norm": norm }))?;
@@ -170,7 +167,7 @@ fn gradient_norms(compiled: &mut CompiledModel, examples: &Examples<'_>, plan: &
 fn finish(trainer: &Trainer<'_, CompiledModel>, args: &TrainArgs, seconds: f64, output: &mut Output) -> Outcome {
     if let Some(path) = &args.out {
         let content = WeightFile { arrays: trainer.step().parameters(), metadata: trainer.metadata() };
-        said(weights::write(path, &content))?;
+        weights::write(path, &content).said()?;
     }
     let Some(last) = trainer.history().last() else { return Ok(()) };
     if output.json() {

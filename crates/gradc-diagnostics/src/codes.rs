@@ -14,6 +14,7 @@
 //! | E06xx | emitted graphs and certificates |
 //! | W07xx | warnings |
 //! | E08xx | checks of gradients |
+//! | E09xx | goals, data, weights and runs |
 
 use crate::Code;
 
@@ -156,7 +157,7 @@ codes! {
     E0520 PHASES_DIFFER             "training and inference need different parameters";
     E0521 RESERVED_PATH             "a path is taken by the training step";
 
-    // Data, weights and emitted graphs.
+    // Emitted graphs and certificates.
     E0601 MALFORMED_GRAPH           "an emitted graph cannot be read back";
     E0602 MALFORMED_CERTIFICATE     "a certificate cannot be read";
     E0603 WRONG_CERTIFICATE         "a certificate does not hold";
@@ -177,6 +178,38 @@ codes! {
     E0803 WRONG_MACHINE_CODE        "machine code and interpreter disagree";
     E0804 WRONG_REWRITE             "optimised and unoptimised code disagree";
     E0805 WRONG_RULE                "a derivative rule of a program is wrong";
+
+    // Goals, data, weights and runs.
+    E0901 NO_LOSS                   "a model without a loss is differentiated or trained";
+    E0902 UNKNOWN_VALUE             "a model has no value of this name";
+    E0903 NOT_DIFFERENTIABLE        "there is no derivative by this value";
+    E0904 NOTHING_TO_TRAIN          "a loss depends on no parameter";
+    E0905 WHICH_MODEL               "a file has no model, or several";
+    E0906 FIXED_SHAPES              "a graph is asked for other shapes than its own";
+    E0907 FILE_ACCESS               "a file cannot be read or written";
+    E0908 TOO_MUCH_DATA             "a file holds more than is read";
+    E0909 NO_DATA                   "it is not said where the data is";
+    E0910 MISSING_INPUT             "an input has no data";
+    E0911 UNKNOWN_INPUT             "data is given to an input that there is not";
+    E0912 INPUT_TYPE                "data has another shape or type than its input";
+    E0913 INDEX_IN_DATA             "an index in the data is out of range";
+    E0914 VALUE_CHANGED             "a number has no equal in the type that it is read as";
+    E0915 NO_BATCH                  "the inputs have no common axis of examples";
+    E0916 UNKNOWN_FORMAT            "a data file is in no known format";
+    E0917 MALFORMED_DATA            "a data file is damaged";
+    E0918 EXAMPLE_COUNT             "there are no examples, or not as many as there should be";
+    E0919 TEXT_DOES_NOT_FIT         "a text does not fit the model";
+    E0920 BAD_SPLIT                 "this share of the data cannot be held out";
+    E0921 MALFORMED_WEIGHTS         "a weight file cannot be read";
+    E0922 OTHER_PARAMETERS          "weights are those of another model";
+    E0923 NOT_A_CHECKPOINT          "a file is no checkpoint that can be gone on from";
+    E0924 OTHER_TRAINING            "a checkpoint is that of another training";
+    E0925 DIVERGED                  "the loss, or what a model says, is not a number";
+    E0926 NOT_PER_EXAMPLE           "an output does not belong to single examples";
+    E0927 CANNOT_WRITE_TEXT         "a model cannot make up text";
+    E0928 BAD_PROMPT                "a text cannot begin like this";
+    E0929 OUT_OF_MEMORY             "there is not enough memory";
+    E0930 NO_MACHINE_CODE           "machine code cannot be made";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.

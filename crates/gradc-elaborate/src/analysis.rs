@@ -85,6 +85,11 @@ impl Analysis {
         self.program.models().into_iter().map(|(_, model)| model.name.text.as_str()).collect()
     }
 
+    /// The place of a model's name in its declaration, if there is such a model.
+    pub fn model_span(&self, name: &str) -> Option<Span> {
+        self.program.model(name).map(|(_, model)| model.name.span)
+    }
+
     /// The names of the dims that the root file sees.
     pub fn dims(&self) -> Vec<&str> {
         self.program.dims().into_iter().map(|(_, dim)| dim.name.text.as_str()).collect()

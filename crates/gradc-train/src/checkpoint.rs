@@ -14,6 +14,8 @@ use crate::step::TrainState;
 use crate::storage;
 use crate::vocabulary::Vocabulary;
 use crate::weights::{self, OPTIMIZER_PREFIX, WeightFile, WeightsError};
+use gradc::Coded;
+use gradc_diagnostics::{Code, codes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -158,6 +160,18 @@ impl fmt::Display for CheckpointError {
 }
 
 impl std::error::Error for CheckpointError {}
+
+impl Coded for CheckpointError {
+    fn code(&self) -> Code {
+        match self {
+            CheckpointError::Weights(error) => error.code(),
+            CheckpointError::NotACheckpoint { .. }
+            | CheckpointError::Version { .. }
+            | CheckpointError::Metadata { .. }
+            | CheckpointError::Checksum { .. } => codes::NOT_A_CHECKPOINT,
+        }
+    }
+}
 
 /// The part of the metadata that every version has.
 #[derive(Serialize, Deserialize)]

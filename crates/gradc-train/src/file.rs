@@ -1,15 +1,25 @@
 //! Reading files whole, with limits, and writing them so that they are never half there.
 
 use flate2::read::MultiGzDecoder;
+use gradc::Coded;
+use gradc_diagnostics::{Code, codes};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// What a compressed file may unpack to. Deflate packs up to a thousand bytes into one, so a small file can be a
-/// bomb; no data set that is held in memory comes near this.
-pub(crate) const MOST_UNPACKED: u64 = 16 << 30;
+/// What a compressed file of so many bytes may unpack to. Deflate packs up to a thousand bytes into one, so a small file can be
+/// a bomb: beyond a GiB, it may not be packed more than a hundredfold. No data set that is held in memory comes near the last
+/// limit.
+pub(crate) fn most_unpacked(packed: u64) -> u64 {
+    packed.saturating_mul(100).clamp(1 << 30, 16 << 30)
+}
+
+/// A number of bytes, for a person.
+pub(crate) fn in_gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+}
 
 /// A file that could not be read or written.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub enum FileErrorKind {
     Write(io::Error),
     /// A device, a pipe or a directory where an ordinary file is needed.
     NotAFile,
+    /// The folder that it is to be written to is not there.
+    NoFolder,
     /// It unpacks to more than this many bytes.
     TooLarge {
         /// The most that is read, in bytes.
@@ -43,7 +55,12 @@ impl fmt::Display for FileError {
             FileErrorKind::Read(error) => write!(f, "cannot read {path}: {error}"),
             FileErrorKind::Write(error) => write!(f, "cannot write {path}: {error}"),
             FileErrorKind::NotAFile => write!(f, "{path} is not an ordinary file"),
-            FileErrorKind::TooLarge { limit } => write!(f, "{path} unpacks to more than {} GiB", limit >> 30),
+            FileErrorKind::NoFolder => {
+                write!(f, "cannot write {path}: there is no folder {}", folder(&self.path).display())
+            }
+            FileErrorKind::TooLarge { limit } => {
+                write!(f, "{path} unpacks to more than {}, the most that is read of so small a file", in_gib(*limit))
+            }
         }
     }
 }
@@ -52,7 +69,18 @@ impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             FileErrorKind::Read(error) | FileErrorKind::Write(error) => Some(error),
-            FileErrorKind::NotAFile | FileErrorKind::TooLarge { .. } => None,
+            FileErrorKind::NotAFile | FileErrorKind::NoFolder | FileErrorKind::TooLarge { .. } => None,
+        }
+    }
+}
+
+impl Coded for FileError {
+    fn code(&self) -> Code {
+        match self.kind {
+            FileErrorKind::TooLarge { .. } => codes::TOO_MUCH_DATA,
+            FileErrorKind::Read(_) | FileErrorKind::Write(_) | FileErrorKind::NotAFile | FileErrorKind::NoFolder => {
+                codes::FILE_ACCESS
+            }
         }
     }
 }
@@ -65,6 +93,22 @@ impl FileError {
     fn write(path: &Path, error: io::Error) -> FileError {
         FileError { path: path.to_owned(), kind: FileErrorKind::Write(error) }
     }
+}
+
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes sure that there is a folder to write a file to, for those who would find out late.
+///
+/// # Errors
+/// Where there is none.
+pub fn ensure_folder(path: &Path) -> Result<(), FileError> {
+    if folder(path).is_dir() {
+        return Ok(());
+    }
+    Err(FileError { path: path.to_owned(), kind: FileErrorKind::NoFolder })
 }
 
 /// Opens an ordinary file and says how long it is.
@@ -87,11 +131,12 @@ pub(crate) fn starts_with(path: &Path, magic: &[u8]) -> Result<bool, FileError> 
 
 /// The bytes of a file, unpacked if they begin as gzip does.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    read_up_to(path, MOST_UNPACKED)
+    read_up_to(path, most_unpacked)
 }
 
-fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+fn read_up_to(path: &Path, most_unpacked: fn(u64) -> u64) -> Result<Vec<u8>, FileError> {
     let (file, length) = open(path)?;
+    let limit = most_unpacked(length);
     let mut reader = BufReader::new(file);
     let mut bytes = Vec::new();
     let gzip =
@@ -135,11 +180,7 @@ fn attempt_write(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Re
         return writer.flush();
     }
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let temporary = create_beside(directory)?;
+    let temporary = create_beside(folder(path))?;
     let mut writer = BufWriter::new(temporary.as_file().try_clone()?);
     write(&mut writer)?;
     writer.flush()?;
@@ -187,6 +228,14 @@ mod tests {
         write_atomically(&path, |writer| writer.write_all(b"new")).unwrap();
         assert_eq!(read(&path).unwrap(), b"new");
         assert_eq!(names(directory.path()), ["w"]);
+    }
+
+    #[test]
+    fn a_small_file_may_not_unpack_to_a_large_one() {
+        assert_eq!(
+            [0, 1 << 20, 100 << 20, 1 << 40].map(|packed| most_unpacked(packed) >> 20),
+            [1024, 1024, 10_000, 16_384]
+        );
     }
 
     #[cfg(unix)]
@@ -237,8 +286,8 @@ mod tests {
         let mut encoder = GzEncoder::new(File::create(&path).unwrap(), Compression::best());
         encoder.write_all(&vec![0; 1 << 20]).unwrap();
         encoder.finish().unwrap();
-        assert!(matches!(read_up_to(&path, 1 << 19).unwrap_err().kind, FileErrorKind::TooLarge { .. }));
-        assert_eq!(read_up_to(&path, 1 << 20).unwrap().len(), 1 << 20);
+        assert!(matches!(read_up_to(&path, |_| 1 << 19).unwrap_err().kind, FileErrorKind::TooLarge { .. }));
+        assert_eq!(read_up_to(&path, |_| 1 << 20).unwrap().len(), 1 << 20);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::predict::PredictStep;
 use crate::random::{self, Purpose};
 use crate::text::{List, quoted};
 use crate::vocabulary::Vocabulary;
+use gradc::{About, Coded, Problems};
+use gradc_diagnostics::{Code, codes};
 use std::fmt;
 
 /// How the next character is drawn.
@@ -111,6 +113,43 @@ impl<E: fmt::Display> fmt::Display for GenerateError<E> {
 }
 
 impl<E: std::error::Error> std::error::Error for GenerateError<E> {}
+
+impl<E: Coded> Coded for GenerateError<E> {
+    fn code(&self) -> Code {
+        match self {
+            GenerateError::EmptyPrompt | GenerateError::UnknownCharacter(_) | GenerateError::ShortPrompt { .. } => {
+                codes::BAD_PROMPT
+            }
+            GenerateError::Inputs(_)
+            | GenerateError::Outputs(_)
+            | GenerateError::Vocabulary { .. }
+            | GenerateError::Logits { .. }
+            | GenerateError::NotFloats { .. } => codes::CANNOT_WRITE_TEXT,
+            GenerateError::NotFinite => codes::DIVERGED,
+            GenerateError::Step(error) => error.code(),
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            GenerateError::Inputs(_) | GenerateError::Outputs(_) | GenerateError::Vocabulary { .. } => {
+                Some(About::Model)
+            }
+            GenerateError::Logits { output, .. } | GenerateError::NotFloats { output, .. } => {
+                Some(About::Output(output))
+            }
+            GenerateError::Step(error) => error.about(),
+            _ => None,
+        }
+    }
+
+    fn problems(&self) -> Option<&Problems> {
+        match self {
+            GenerateError::Step(error) => error.problems(),
+            _ => None,
+        }
+    }
+}
 
 /// A text in the making.
 #[derive(Debug)]

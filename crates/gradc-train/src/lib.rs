@@ -35,7 +35,7 @@ pub use array::{Array, ElementType, Elements};
 pub use batches::Batch;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use data::{DataError, Dataset, InputSpec, LoadOptions, Mapping};
-pub use file::{FileError, FileErrorKind, write_file};
+pub use file::{FileError, FileErrorKind, ensure_folder, write_file};
 pub use generate::{GenerateError, Generator, Sampling};
 pub use model::{CompiledModel, SetupError};
 pub use observer::{Clock, EpochReport, Observer, Outcome, Signal, StepReport};

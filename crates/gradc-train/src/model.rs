@@ -10,7 +10,9 @@ use crate::tensors;
 use crate::weights::ParameterSpec;
 use gradc::elaborate;
 use gradc::ir::{Role, TensorType};
+use gradc::{About, Coded, Problems};
 use gradc::{Error, Executable, Goal, Model, Options, Phase, State, TensorView, UpdateRule, index_bounds};
+use gradc_diagnostics::{Code, codes};
 use std::collections::BTreeMap;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_128;
@@ -77,6 +79,32 @@ impl fmt::Display for SetupError {
 }
 
 impl std::error::Error for SetupError {}
+
+impl Coded for SetupError {
+    fn code(&self) -> Code {
+        match self {
+            SetupError::NoBatchAxis { .. } | SetupError::NoBatchDim => codes::NO_BATCH,
+            SetupError::FixedShapes => codes::FIXED_SHAPES,
+            SetupError::Compile(error) => error.code(),
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            SetupError::NoBatchAxis { input, .. } => Some(About::Input(input)),
+            SetupError::NoBatchDim => Some(About::Model),
+            SetupError::FixedShapes => None,
+            SetupError::Compile(error) => error.about(),
+        }
+    }
+
+    fn problems(&self) -> Option<&Problems> {
+        match self {
+            SetupError::Compile(error) => error.problems(),
+            _ => None,
+        }
+    }
+}
 
 impl From<Error> for SetupError {
     fn from(error: Error) -> SetupError {

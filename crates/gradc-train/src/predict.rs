@@ -3,6 +3,8 @@
 use crate::array::{Array, Elements, ShapeText};
 use crate::batches::Batch;
 use crate::split::Examples;
+use gradc::{About, Coded, Problems};
+use gradc_diagnostics::{Code, codes};
 use std::fmt;
 
 /// A network whose outputs can be computed.
@@ -53,6 +55,31 @@ impl<E: fmt::Display> fmt::Display for PredictError<E> {
 }
 
 impl<E: std::error::Error> std::error::Error for PredictError<E> {}
+
+impl<E: Coded> Coded for PredictError<E> {
+    fn code(&self) -> Code {
+        match self {
+            PredictError::EmptyBatch => codes::EXAMPLE_COUNT,
+            PredictError::Step(error) => error.code(),
+            PredictError::NotPerExample { .. } => codes::NOT_PER_EXAMPLE,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            PredictError::EmptyBatch => None,
+            PredictError::Step(error) => error.about(),
+            PredictError::NotPerExample { output, .. } => Some(About::Output(output)),
+        }
+    }
+
+    fn problems(&self) -> Option<&Problems> {
+        match self {
+            PredictError::Step(error) => error.problems(),
+            _ => None,
+        }
+    }
+}
 
 /// The outputs of a network for examples, in the order of the examples: one array for each output.
 ///

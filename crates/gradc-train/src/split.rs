@@ -4,6 +4,8 @@ use crate::data::{Dataset, Windows};
 use crate::exact;
 use crate::random::{self, Purpose};
 use crate::weights::WeightFile;
+use gradc::{About, Coded};
+use gradc_diagnostics::{Code, codes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -129,6 +131,16 @@ impl fmt::Display for SplitError {
 }
 
 impl std::error::Error for SplitError {}
+
+impl Coded for SplitError {
+    fn code(&self) -> Code {
+        codes::BAD_SPLIT
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        Some(About::Split)
+    }
+}
 
 /// Holds out a share of the examples, rounded to a whole number of them, chosen by the seed. Both parts stay in the
 /// order of the data set; with a share of 0 there is no second part.

@@ -3,8 +3,10 @@
 use crate::array::{Array, ElementType, Elements};
 use crate::convert::ConvertError;
 use gradc::ir::DType;
-use gradc::{Tensor, TensorView};
+use gradc::{About, Coded, Tensor, TensorView};
+use gradc_diagnostics::{Code, codes};
 use ndarray::{ArrayViewD, IxDyn};
+use std::fmt;
 
 /// The element type of a file for a tensor's.
 pub fn element_type(dtype: DType) -> ElementType {
@@ -48,6 +50,41 @@ pub fn view(array: &Array) -> TensorView<'_> {
 pub fn tensor(array: Array, dtype: DType) -> Result<Tensor, ConvertError> {
     let array = array.convert(element_type(dtype))?;
     Ok(view(&array).to_owned())
+}
+
+/// An array as a tensor for the input of a model.
+///
+/// # Errors
+/// Where an element has no equal in the type of the input.
+pub fn input(name: &str, array: Array, dtype: DType) -> Result<Tensor, InputValueError> {
+    tensor(array, dtype).map_err(|error| InputValueError { input: name.to_owned(), error })
+}
+
+/// A value that an input cannot take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputValueError {
+    /// The input.
+    pub input: String,
+    /// The value, and what is in the way.
+    pub error: ConvertError,
+}
+
+impl fmt::Display for InputValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the input `{}`: {}", self.input, self.error)
+    }
+}
+
+impl std::error::Error for InputValueError {}
+
+impl Coded for InputValueError {
+    fn code(&self) -> Code {
+        codes::VALUE_CHANGED
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        Some(About::Input(&self.input))
+    }
 }
 
 /// A tensor as an array, with a copy of its elements.

@@ -6,6 +6,8 @@ use crate::observer::{Clock, End, EpochReport, Observer, Outcome, Signal, Start,
 use crate::schedule::{Horizon, Schedule};
 use crate::split::{Examples, HeldOut};
 use crate::step::{StepInput, TrainStep};
+use gradc::{About, Coded, Problems};
+use gradc_diagnostics::{Code, codes};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -112,6 +114,33 @@ impl<E: fmt::Display> fmt::Display for TrainError<E> {
 }
 
 impl<E: std::error::Error> std::error::Error for TrainError<E> {}
+
+impl<E: Coded> Coded for TrainError<E> {
+    fn code(&self) -> Code {
+        match self {
+            TrainError::EmptyBatch => codes::EXAMPLE_COUNT,
+            TrainError::Step { error, .. } | TrainError::Evaluate(error) => error.code(),
+            TrainError::NonFiniteLoss { .. } => codes::DIVERGED,
+            TrainError::Checkpoint(error) => error.code(),
+            TrainError::Resume(_) | TrainError::Restore(_) => codes::OTHER_TRAINING,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            TrainError::Step { error, .. } | TrainError::Evaluate(error) => error.about(),
+            TrainError::NonFiniteLoss { .. } => Some(About::Loss),
+            TrainError::EmptyBatch | TrainError::Checkpoint(_) | TrainError::Resume(_) | TrainError::Restore(_) => None,
+        }
+    }
+
+    fn problems(&self) -> Option<&Problems> {
+        match self {
+            TrainError::Step { error, .. } | TrainError::Evaluate(error) => error.problems(),
+            _ => None,
+        }
+    }
+}
 
 impl fmt::Display for ResumeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,8 @@ use crate::convert::ConvertError;
 use crate::file::{self, FileError};
 use crate::storage::{self, BeyondI64, Endian, Stored};
 use crate::text::{List, quoted};
-use gradc_diagnostics::did_you_mean;
+use gradc::{About, Coded};
+use gradc_diagnostics::{Code, codes, did_you_mean};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::{Map, Value, json};
@@ -266,6 +267,36 @@ impl fmt::Display for WeightsError {
 }
 
 impl std::error::Error for WeightsError {}
+
+impl Coded for WeightsError {
+    fn code(&self) -> Code {
+        match &self.kind {
+            WeightsErrorKind::File(error) => error.code(),
+            WeightsErrorKind::Format(_) | WeightsErrorKind::ElementType { .. } | WeightsErrorKind::ReservedName => {
+                codes::MALFORMED_WEIGHTS
+            }
+            WeightsErrorKind::TooLarge { .. } => codes::VALUE_CHANGED,
+            WeightsErrorKind::Mismatch(_) => codes::OTHER_PARAMETERS,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match &self.kind {
+            WeightsErrorKind::Mismatch(mismatch) => Some(mismatch.about()),
+            _ => None,
+        }
+    }
+}
+
+impl Mismatch {
+    /// The first parameter that differs, or the model where it has none of that name.
+    fn about(&self) -> About<'_> {
+        let missing = self.missing.iter().map(|(name, _)| name);
+        let shapes = self.shapes.iter().map(|(name, ..)| name);
+        let values = self.values.iter().map(|(name, _)| name);
+        missing.chain(shapes).chain(values).next().map_or(About::Model, |name| About::Parameter(name))
+    }
+}
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

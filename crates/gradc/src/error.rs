@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use gradc_codegen::CodegenError;
-use gradc_diagnostics::{Color, Diagnostic, SourceMap, render};
+use gradc_diagnostics::{Code, Color, Diagnostic, SourceMap, codes, render};
 use gradc_ir::TensorType;
 
+use crate::coded::{About, Coded};
 use crate::pipeline::GoalError;
 use crate::state::StateError;
 
@@ -23,13 +24,6 @@ pub enum Error {
         /// Why.
         error: std::io::Error,
     },
-    /// The file declares several models, and none was chosen.
-    SeveralModels {
-        /// Their names.
-        models: Vec<String>,
-    },
-    /// The file declares no model.
-    NoModel,
     /// A graph that was read from its text has its shapes already.
     NoDims,
     /// The goal does not fit the model.
@@ -127,15 +121,31 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+impl Coded for InputError {
+    fn code(&self) -> Code {
+        match self {
+            InputError::Missing { .. } => codes::MISSING_INPUT,
+            InputError::Unknown { .. } => codes::UNKNOWN_INPUT,
+            InputError::WrongType { .. } => codes::INPUT_TYPE,
+            InputError::IndexOutOfRange { .. } => codes::INDEX_IN_DATA,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            InputError::Missing { name, .. }
+            | InputError::WrongType { name, .. }
+            | InputError::IndexOutOfRange { name, .. } => Some(About::Input(name)),
+            InputError::Unknown { .. } => Some(About::Model),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Diagnostics(problems) => problems.fmt(f),
             Error::File { path, error } => write!(f, "cannot read {}: {error}", path.display()),
-            Error::SeveralModels { models } => {
-                write!(f, "the file declares several models ({}): choose one with `--model`", models.join(", "))
-            }
-            Error::NoModel => f.write_str("the file declares no model: add `model name { … }`"),
             Error::NoDims => f.write_str("a graph has its shapes already: it has no dims to bind"),
             Error::Goal(error) => error.fmt(f),
             Error::State(error) => error.fmt(f),
@@ -154,6 +164,38 @@ impl std::error::Error for Error {
             Error::State(error) => Some(&**error),
             Error::Input(error) => Some(&**error),
             Error::Codegen(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Diagnostics(problems) => problems.code(),
+            Error::File { .. } => codes::FILE_ACCESS,
+            Error::NoDims => codes::FIXED_SHAPES,
+            Error::Goal(error) => error.code(),
+            Error::State(error) => error.code(),
+            Error::Input(error) => error.code(),
+            Error::Codegen(_) => codes::NO_MACHINE_CODE,
+            Error::OutOfMemory { .. } => codes::OUT_OF_MEMORY,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            Error::Goal(error) => error.about(),
+            Error::State(error) => error.about(),
+            Error::Input(error) => error.about(),
+            Error::OutOfMemory { .. } | Error::Codegen(_) => Some(About::Model),
+            Error::Diagnostics(_) | Error::File { .. } | Error::NoDims => None,
+        }
+    }
+
+    fn problems(&self) -> Option<&Problems> {
+        match self {
+            Error::Diagnostics(problems) => Some(problems),
             _ => None,
         }
     }

@@ -39,9 +39,10 @@
 //!   [`Model::jacobian`] gives a whole one.
 //! - [`pipeline`] is the order of the passes, with a door for those who want to see what each makes.
 //!
-//! Errors are values ([`Error`]); nothing that a source file holds makes this crate panic.
+//! Errors are values ([`Error`]), each with a stable code ([`Coded`]); nothing that a source file holds makes this crate panic.
 
 mod bounds;
+mod coded;
 mod differentiate;
 mod error;
 mod executable;
@@ -67,6 +68,7 @@ pub use gradc_schedule as schedule;
 pub use gradc_simplify::certificate;
 
 pub use bounds::index_bounds;
+pub use coded::{About, Coded};
 pub use error::{Error, InputError, Problems};
 pub use executable::Executable;
 pub use gradc_elaborate::Phase;

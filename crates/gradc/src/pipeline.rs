@@ -8,12 +8,14 @@ use std::fmt;
 
 use gradc_autodiff::Rules;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
+use gradc_diagnostics::{Code, codes};
 use gradc_elaborate::Phase;
 use gradc_ir::verify::verify;
 use gradc_ir::{DType, Graph, Role, ValueId};
 use gradc_schedule::Plan;
 use gradc_simplify::certificate::{Reasons, simplify_with_reasons, stabilise_with_reasons};
 
+use crate::coded::{About, Coded};
 use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
 
@@ -242,6 +244,46 @@ impl fmt::Display for GoalError {
 }
 
 impl std::error::Error for GoalError {}
+
+impl Coded for GoalError {
+    fn code(&self) -> Code {
+        match self {
+            GoalError::NoLoss => codes::NO_LOSS,
+            GoalError::UnknownValue { .. } => codes::UNKNOWN_VALUE,
+            GoalError::InLoop { .. } | GoalError::NotDifferentiable { .. } => codes::NOT_DIFFERENTIABLE,
+            GoalError::NothingToTrain => codes::NOTHING_TO_TRAIN,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            GoalError::NoLoss | GoalError::UnknownValue { .. } => Some(About::Model),
+            GoalError::InLoop { name } | GoalError::NotDifferentiable { name, .. } => Some(About::Value(name)),
+            GoalError::NothingToTrain => Some(About::Loss),
+        }
+    }
+}
+
+/// Makes sure that a forward graph has what `goal` needs, before anything is made for it: [`lower`] fails where this fails.
+///
+/// # Errors
+/// Where the goal does not fit the model.
+pub fn ensure_goal(forward: &Graph, goal: &Goal) -> Result<(), GoalError> {
+    differentiate::mark(&mut forward.clone(), goal)?;
+    let is_differentiated = forward.outputs_of(Role::Gradient).next().is_some();
+    match goal {
+        Goal::Gradient { wrt } if !wrt.is_empty() || !is_differentiated => {
+            forward.loss().map(drop).ok_or(GoalError::NoLoss)
+        }
+        Goal::Hvp { .. } => forward.loss().map(drop).ok_or(GoalError::NoLoss),
+        Goal::Training(_) if !is_differentiated => match forward.loss() {
+            None => Err(GoalError::NoLoss),
+            Some(_) if differentiate::trained(forward).is_empty() => Err(GoalError::NothingToTrain),
+            Some(_) => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
 
 /// From a forward graph to the simplified graph of everything that `goal` needs. Which forward graph a model has for a
 /// goal, [`Model::graph_for`](crate::Model::graph_for) says.

@@ -1,6 +1,7 @@
 //! Programs and their models.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -153,9 +154,33 @@ impl Program {
     /// Where there are none or several.
     pub fn only_model_name(&self) -> Result<&str, Error> {
         match self.models()[..] {
-            [] => Err(Error::NoModel),
+            [] => {
+                let end = u32::try_from(self.sources().text(self.inner.root).trim_end().len()).unwrap_or(u32::MAX);
+                let diagnostic = Diagnostic::error(codes::WHICH_MODEL, "the file declares no model")
+                    .primary(Span::new(self.inner.root, end, end), "nothing follows")
+                    .help("add `model name { … }`");
+                Err(self.problems(diagnostic))
+            }
             [only] => Ok(only),
-            ref several => Err(Error::SeveralModels { models: several.iter().map(|&name| name.to_owned()).collect() }),
+            ref several => {
+                let names = several.join(", ");
+                let message = format!("the file declares several models ({names}): choose one with `--model`");
+                let places = several.iter().filter_map(|name| self.model_name_span(name));
+                let diagnostic = Diagnostic::error(codes::WHICH_MODEL, message);
+                Err(self.problems(places.fold(diagnostic, |diagnostic, place| diagnostic.primary(place, "this one?"))))
+            }
+        }
+    }
+
+    fn problems(&self, diagnostic: Diagnostic) -> Error {
+        Problems { diagnostics: vec![diagnostic], sources: self.inner.sources.clone() }.into()
+    }
+
+    /// The place of a model's name in its declaration. A graph has none.
+    pub(crate) fn model_name_span(&self, name: &str) -> Option<Span> {
+        match &self.inner.content {
+            Content::Source(analysis) => analysis.model_span(name),
+            Content::Graph(_) => None,
         }
     }
 
@@ -189,6 +214,14 @@ impl Program {
         match &self.inner.content {
             Content::Source(analysis) => analysis.inputs(model),
             Content::Graph(_) => Vec::new(),
+        }
+    }
+
+    /// The names of the inputs of a model.
+    pub fn input_names(&self, model: &str) -> BTreeSet<String> {
+        match &self.inner.content {
+            Content::Source(_) => self.inputs(model).into_iter().map(|input| input.name).collect(),
+            Content::Graph(graph) => leaves(graph, LeafKind::Input).map(|(name, _)| name.to_owned()).collect(),
         }
     }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gradc_diagnostics::{Code, codes};
 use gradc_elaborate::RESERVED;
 use gradc_ir::{Graph, LeafKind, TensorType};
 
+use crate::coded::{About, Coded};
 use crate::initial::initial_values;
 use crate::{Tensor, TensorView};
 
@@ -65,6 +67,19 @@ impl fmt::Display for StateError {
 }
 
 impl std::error::Error for StateError {}
+
+impl Coded for StateError {
+    fn code(&self) -> Code {
+        codes::OTHER_PARAMETERS
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            StateError::Unknown { .. } => Some(About::Model),
+            StateError::WrongType { name, .. } => Some(About::Parameter(name)),
+        }
+    }
+}
 
 impl State {
     /// The first values of all parameters and state of `graph`, drawn with `seed`.

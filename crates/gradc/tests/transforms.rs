@@ -5,7 +5,8 @@ use gradc::autodiff;
 use gradc::ir::{DType, Graph, LeafKind, Role, Tensor as Reference, TensorType, text};
 use gradc::pipeline::{Unobserved, lower};
 use gradc::{
-    Goal, JacobianBy, Level, Mode, Model, Options, Program, State, Tensor, TensorView, index_bounds, interpret,
+    About, Coded, Goal, JacobianBy, Level, Mode, Model, Options, Problems, Program, State, Tensor, TensorView,
+    index_bounds, interpret,
 };
 
 const NET: &str = "
@@ -234,4 +235,53 @@ fn what_there_is_not_is_an_error() {
     assert_eq!(unknown, "the model has no input and no value called `logit`; did you mean `logits`?");
     let whole = error(Goal::Jvp { of: Vec::new(), wrt: names(&["label"]) });
     assert_eq!(whole, "`label` is i32: only floats have derivatives");
+}
+
+/// Errors that are met away from the source have codes, and the model knows the place of what they are about.
+#[test]
+fn errors_have_codes_and_places() {
+    let model = net();
+    let no_loss = model.compile(&Goal::Jvp { of: Vec::new(), wrt: names(&["label"]) }, &Options::default()).err();
+    let error = no_loss.expect("whole numbers have no derivative");
+    let Problems { diagnostics, sources } = Problems::of(&error, Some(&model));
+    let span = diagnostics[0].span().expect("it is about an input");
+    assert_eq!(
+        (diagnostics[0].code().id(), diagnostics[0].message()),
+        ("E0903", "`label` is i32: only floats have derivatives")
+    );
+    assert_eq!(&sources.text(span.file)[span.start as usize..span.end as usize], "label: i32[3]");
+
+    let mut step = model.compile_inference(&Options::default()).expect("it compiles");
+    let label = irregular(&[3], 0.0);
+    let error = step.run(&[("lable", label.view())]).expect_err("there is no such input");
+    assert_eq!((error.code().id(), error.about()), ("E0911", Some(About::Model)));
+    let error = step.run(&[]).expect_err("x is not given");
+    assert_eq!((error.code().id(), error.about()), ("E0910", Some(About::Input("x"))));
+}
+
+#[test]
+fn what_a_goal_needs_is_known_before_anything_is_made_for_it() {
+    let sources = [
+        NET,
+        "model m { input x: f64[2]\n output y = x }",
+        "model m { input x: f64[2]\n param w: f64[2] = ones\n output y = x * w\n loss sum(x) }",
+    ];
+    for source in sources {
+        let model =
+            Program::from_source("m.net", source).and_then(|program| program.only_model()).expect("it is right");
+        let goals = [
+            Goal::Gradient { wrt: Vec::new() },
+            Goal::Gradient { wrt: names(&["x"]) },
+            Goal::Gradient { wrt: names(&["y"]) },
+            Goal::Hvp { wrt: names(&["x"]) },
+            Goal::Jvp { of: names(&["z"]), wrt: Vec::new() },
+            Goal::Training(gradc::UpdateRule::default()),
+            Goal::Forward,
+        ];
+        for goal in goals {
+            let graph = model.graph_for(&goal, &Options::default());
+            let made = lower(&graph, &goal, &Options::default(), &mut Unobserved).map(drop);
+            assert_eq!(gradc::pipeline::ensure_goal(&graph, &goal), made, "{source}: {goal:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod bench;
 mod check;
+mod codes;
 mod examples;
 mod files;
 mod graphs;

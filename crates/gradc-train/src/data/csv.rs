@@ -8,6 +8,8 @@ use super::raw::RawColumn;
 use crate::array::{Array, ElementType, Elements, element_count};
 use crate::text::{List, quoted};
 use ::csv::{ByteRecord, ErrorKind, ReaderBuilder, Trim};
+use gradc::{About, Coded};
+use gradc_diagnostics::{Code, codes};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -122,6 +124,28 @@ impl fmt::Display for CsvError {
 }
 
 impl std::error::Error for CsvError {}
+
+impl Coded for CsvError {
+    fn code(&self) -> Code {
+        match self {
+            CsvError::Empty => codes::EXAMPLE_COUNT,
+            CsvError::TooLarge { .. } | CsvError::Rounded { .. } => codes::VALUE_CHANGED,
+            CsvError::Elements { .. } => codes::INPUT_TYPE,
+            CsvError::Rest { .. } => codes::MISSING_INPUT,
+            CsvError::Ragged { .. }
+            | CsvError::NotANumber { .. }
+            | CsvError::DuplicateName { .. }
+            | CsvError::Malformed { .. } => codes::MALFORMED_DATA,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            CsvError::Rest { inputs, .. } => inputs.first().map(|input| About::Input(input)),
+            _ => Some(About::Data),
+        }
+    }
+}
 
 /// The rows of a file.
 pub(super) struct Table {

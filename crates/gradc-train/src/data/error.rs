@@ -9,7 +9,8 @@ use crate::array::{ElementType, ShapeText};
 use crate::convert::ConvertError;
 use crate::file::FileError;
 use crate::text::{List, quoted};
-use gradc_diagnostics::did_you_mean;
+use gradc::{About, Coded};
+use gradc_diagnostics::{Code, codes, did_you_mean};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -183,6 +184,16 @@ impl fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
+impl Coded for DataError {
+    fn code(&self) -> Code {
+        self.kind.code()
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        self.kind.about()
+    }
+}
+
 impl fmt::Display for DataErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -240,6 +251,43 @@ impl fmt::Display for DataErrorKind {
                 Column { input, key },
                 below.saturating_sub(1)
             ),
+        }
+    }
+}
+
+impl Coded for DataErrorKind {
+    fn code(&self) -> Code {
+        match self {
+            DataErrorKind::File(error) => error.code(),
+            DataErrorKind::Npy(error) => error.code(),
+            DataErrorKind::Npz(error) => error.code(),
+            DataErrorKind::Csv(error) => error.code(),
+            DataErrorKind::Idx(_) => codes::MALFORMED_DATA,
+            DataErrorKind::Text(error) => error.code(),
+            DataErrorKind::Stride => codes::TEXT_DOES_NOT_FIT,
+            DataErrorKind::UnknownFormat | DataErrorKind::UnknownDirectory => codes::UNKNOWN_FORMAT,
+            DataErrorKind::UnknownInput { .. } => codes::UNKNOWN_INPUT,
+            DataErrorKind::Missing { .. } | DataErrorKind::NothingFits { .. } => codes::MISSING_INPUT,
+            DataErrorKind::NoExampleAxis { .. } | DataErrorKind::ExampleShape { .. } => codes::INPUT_TYPE,
+            DataErrorKind::NoExamples | DataErrorKind::ExampleCounts { .. } => codes::EXAMPLE_COUNT,
+            DataErrorKind::TooManyExamples { .. } => codes::TOO_MUCH_DATA,
+            DataErrorKind::Convert { .. } => codes::VALUE_CHANGED,
+            DataErrorKind::OutOfRange { .. } => codes::INDEX_IN_DATA,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            DataErrorKind::Csv(error) => error.about(),
+            DataErrorKind::Text(error) => error.about(),
+            DataErrorKind::Stride => Some(About::Train),
+            DataErrorKind::UnknownInput { name, .. } => Some(About::Field(name)),
+            DataErrorKind::Missing { input, .. }
+            | DataErrorKind::NothingFits { input, .. }
+            | DataErrorKind::ExampleShape { input, .. }
+            | DataErrorKind::Convert { input, .. }
+            | DataErrorKind::OutOfRange { input, .. } => Some(About::Input(input)),
+            _ => Some(About::Data),
         }
     }
 }

@@ -61,7 +61,7 @@ pub use csv::CsvError;
 pub use error::{DataError, DataErrorKind, Place};
 pub use idx::IdxError;
 pub use npy::NpyError;
-pub use npz::{NpzError, read_npz, write_npz};
+pub use npz::{NpzError, read_npz, read_npz_where, write_npz};
 pub use text::TextError;
 pub(crate) use windows::Windows;
 

@@ -6,6 +6,8 @@
 
 use crate::array::{Array, ElementType, Elements, ShapeText, element_count};
 use crate::storage::{self, BeyondI64, Endian, Stored};
+use gradc::Coded;
+use gradc_diagnostics::{Code, codes};
 use std::fmt;
 use std::io::{self, Read, Write};
 
@@ -85,6 +87,15 @@ impl fmt::Display for NpyError {
 }
 
 impl std::error::Error for NpyError {}
+
+impl Coded for NpyError {
+    fn code(&self) -> Code {
+        match self {
+            NpyError::TooLarge { .. } => codes::VALUE_CHANGED,
+            _ => codes::MALFORMED_DATA,
+        }
+    }
+}
 
 /// Reads an array from `reader`, which says that it holds `length` bytes.
 ///

@@ -3,7 +3,9 @@
 use super::npy::{self, NpyError};
 use super::{DataError, DataErrorKind};
 use crate::array::Array;
-use crate::file::{self, FileError, MOST_UNPACKED};
+use crate::file::{self, FileError, in_gib, most_unpacked};
+use gradc::Coded;
+use gradc_diagnostics::{Code, codes};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -40,13 +42,23 @@ impl fmt::Display for NpzError {
             NpzError::Archive(error) => write!(f, "is not an npz archive that can be read: {error}"),
             NpzError::Array { key, error } => write!(f, "array `{key}` {error}"),
             NpzError::TooLarge { key, bytes } => {
-                write!(f, "array `{key}` unpacks to {} GiB, more than is read", bytes >> 30)
+                write!(f, "array `{key}` unpacks to {}, more than is read of so few bytes", in_gib(*bytes))
             }
         }
     }
 }
 
 impl std::error::Error for NpzError {}
+
+impl Coded for NpzError {
+    fn code(&self) -> Code {
+        match self {
+            NpzError::Archive(_) => codes::MALFORMED_DATA,
+            NpzError::Array { error, .. } => error.code(),
+            NpzError::TooLarge { .. } => codes::TOO_MUCH_DATA,
+        }
+    }
+}
 
 /// An opened archive; arrays are read when they are asked for.
 pub(super) struct Npz {
@@ -77,7 +89,7 @@ impl Npz {
     fn read_entry(&mut self, key: &str, index: usize) -> Result<Array, NpzError> {
         let entry = self.archive.by_index(index).map_err(NpzError::Archive)?;
         let bytes = entry.size();
-        if bytes > MOST_UNPACKED {
+        if bytes > most_unpacked(entry.compressed_size()) {
             return Err(NpzError::TooLarge { key: key.to_owned(), bytes });
         }
         npy::read(entry, bytes).map_err(|error| NpzError::Array { key: key.to_owned(), error })
@@ -89,10 +101,18 @@ impl Npz {
 /// # Errors
 /// Where the file cannot be read or is damaged.
 pub fn read_npz(path: &Path) -> Result<BTreeMap<String, Array>, DataError> {
+    read_npz_where(path, |_| true)
+}
+
+/// The arrays of an npz file whose keys are wanted, as they are. The others may be anything.
+///
+/// # Errors
+/// Where the file cannot be read, or an array that is wanted is damaged.
+pub fn read_npz_where(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Array>, DataError> {
     let read = || -> Result<BTreeMap<String, Array>, DataErrorKind> {
         let (file, _) = file::open(path)?;
         let mut npz = Npz::open(file)?;
-        let entries = npz.entries.clone();
+        let entries: Vec<(String, usize)> = npz.entries.iter().filter(|(key, _)| wanted(key)).cloned().collect();
         entries.into_iter().map(|(key, index)| Ok((key.clone(), npz.read_entry(&key, index)?))).collect()
     };
     read().map_err(|kind| kind.at(path))
@@ -152,6 +172,21 @@ mod tests {
     fn what_is_written_is_read_back_in_order() {
         let (x, y) = sample();
         assert_eq!(read_all(&written()).unwrap(), [("x".to_owned(), x), ("grad.dense.0.w".to_owned(), y)]);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_read() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("x.npz");
+        let mut bytes = written();
+        // The size before compression, in the second entry of the directory: nearly 4 GiB.
+        let second = bytes.windows(4).rposition(|found| found == b"PK\x01\x02").unwrap();
+        bytes[second + 24..second + 28].copy_from_slice(&0xFFFF_0000_u32.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_npz(&path).unwrap_err().to_string();
+        assert!(error.ends_with("`grad.dense.0.w` unpacks to 4.0 GiB, more than is read of so few bytes"), "{error}");
+        let wanted = read_npz_where(&path, |key| key == "x").unwrap();
+        assert_eq!(wanted, BTreeMap::from([("x".to_owned(), sample().0)]));
     }
 
     #[test]

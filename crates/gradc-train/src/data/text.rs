@@ -7,6 +7,8 @@ use super::windows::{Ids, View, Window, Windows};
 use super::{InputSpec, LoadOptions};
 use crate::array::{ElementType, element_count};
 use crate::vocabulary::Vocabulary;
+use gradc::{About, Coded};
+use gradc_diagnostics::{Code, codes};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -116,6 +118,28 @@ impl fmt::Display for TextError {
 }
 
 impl std::error::Error for TextError {}
+
+impl Coded for TextError {
+    fn code(&self) -> Code {
+        match self {
+            TextError::NotUtf8 { .. } => codes::MALFORMED_DATA,
+            TextError::Long { .. } => codes::TOO_MUCH_DATA,
+            TextError::Short { .. }
+            | TextError::UnknownCharacter { .. }
+            | TextError::Vocabulary { .. }
+            | TextError::NotIds { .. }
+            | TextError::Length { .. } => codes::TEXT_DOES_NOT_FIT,
+        }
+    }
+
+    fn about(&self) -> Option<About<'_>> {
+        match self {
+            TextError::Vocabulary { input, .. } | TextError::NotIds { input, .. } => Some(About::Input(input)),
+            TextError::Length { other, .. } => Some(About::Input(other)),
+            _ => Some(About::Data),
+        }
+    }
+}
 
 /// The windows of a text for the inputs of a model.
 pub(super) fn read(bytes: Vec<u8>, inputs: &[InputSpec], options: &LoadOptions) -> Result<Windows, DataErrorKind> {
