@@ -2,7 +2,7 @@
 //!
 //! [`schedule`] makes a [`Plan`] of a graph, in stages that each have a module:
 //!
-//! 0. `expand` and `share`: the graph in operators that kernels know, and without exponentials that could be shared;
+//! 0. `expand` and `numerics`: the graph in operators that kernels know, with what can be computed better written so;
 //! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
 //! 2. `needs`: what each root reads from memory, and at which element;
 //! 3. `groups`: which roots one step computes, and in which pass over its loops;
@@ -21,12 +21,12 @@ pub mod kernel;
 mod matrix;
 mod memory;
 mod needs;
+mod numerics;
 mod places;
 pub mod plan;
 mod reduction;
 mod scans;
 mod schedule;
-mod share;
 
 pub use plan::Plan;
 pub use schedule::{Options, schedule};

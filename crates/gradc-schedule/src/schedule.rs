@@ -15,10 +15,10 @@ use crate::kernel::Kernel;
 use crate::matrix::MatrixView;
 use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
+use crate::numerics::refine;
 use crate::places::Places;
 use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
 use crate::scans::{self, Bodies};
-use crate::share::share;
 
 /// How to schedule.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub struct Options {
     /// Whether several values may be computed by one kernel. Without, each operator is a step of its own,
     /// or two.
     pub fuse: bool,
-    /// Whether functions of one value that are made of the same exponential may share it. They are rounded otherwise then.
-    pub share_exponentials: bool,
+    /// Whether values may be computed by other formulas than the graph's, which lose fewer digits or share exponentials.
+    pub refine: bool,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
     pub scratch_bytes: fn(&Gemm) -> usize,
@@ -36,7 +36,7 @@ pub struct Options {
 impl Default for Options {
     /// Kernels of several values, and products that need no scratch memory, which the evaluator's do not.
     fn default() -> Options {
-        Options { fuse: true, share_exponentials: true, scratch_bytes: |_| 0 }
+        Options { fuse: true, refine: true, scratch_bytes: |_| 0 }
     }
 }
 
@@ -44,8 +44,8 @@ impl Default for Options {
 /// the same plan for the same graph.
 pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let expanded = expand(graph);
-    let shared = if options.share_exponentials { share(&expanded) } else { Cow::Borrowed(&*expanded) };
-    let graph = &*shared;
+    let refined = if options.refine { refine(&expanded) } else { Cow::Borrowed(&*expanded) };
+    let graph = &*refined;
     let places = Places::new(graph, options);
     let groups = group(graph, &places, options);
     let bodies = Bodies::new(graph, places.roots(), options);

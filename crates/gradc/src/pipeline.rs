@@ -413,7 +413,7 @@ fn schedule(graph: &Graph, options: &Options) -> Plan {
         &graph.without_rules(),
         &gradc_schedule::Options {
             fuse,
-            share_exponentials: fuse && options.mode != Mode::Strict,
+            refine: fuse && options.mode != Mode::Strict,
             scratch_bytes: gradc_codegen::scratch_bytes,
         },
     )

@@ -33,6 +33,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("tanh-of-sigmoid-opposite", Accurate, "1 - 2 * sigmoid(x)", "tanh(-0.5 * x)",     "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
     rule("tanh-of-quotient",    Accurate, "(exp(x) - 1) / (1 + exp(x))", "tanh(0.5 * x)",  "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
     rule("tanh-of-quotient-opposite", Accurate, "(1 - exp(x)) / (1 + exp(x))", "tanh(-0.5 * x)", "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
+    rule("tanh-less-pole",      Accurate, "1 + tanh(x)",             "2 * sigmoid(2 * x)", "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    rule("tanh-from-pole",      Accurate, "1 - tanh(x)",             "2 * sigmoid(-2 * x)", "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
     rule("odds",                Fast,     "sigmoid(x) / sigmoid(-x)", "exp(x)",            "the quotient of two rounded numbers, which both may vanish"),
     rule("odds-by-complement",  Fast,     "sigmoid(x) / (1 - sigmoid(x))", "exp(x)",       "the complement has no digits left where the sigmoid saturates"),
 

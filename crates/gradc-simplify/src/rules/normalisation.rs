@@ -1,10 +1,10 @@
 //! Means, variances and what is normalised by them.
 
 use egg::Id;
-use gradc_ir::op::{div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, sub::SUB};
+use gradc_ir::op::{add::ADD, div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, rsqrt::RSQRT, sub::SUB};
 
 use super::Fact::SumsToZero;
-use super::Flaw::Breaks;
+use super::Flaw::{Breaks, Cancels};
 use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
 use crate::ops;
@@ -16,6 +16,8 @@ pub(super) static RULES: &[Rule] = &[
 
     rule("variance",            Accurate, "#c * sum[A](x * x) - (#c * sum[A](x)) * (#c * sum[A](x))", "#c * sum[A](d * d)", "for #c = 1 / n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, false)).flawed(Breaks).stabilises().at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("variance-by-quotient",Accurate, "sum[A](x * x) / #c - (sum[A](x) / #c) * (sum[A](x) / #c)", "sum[A](d * d) / #c", "for #c = n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, true)).flawed(Breaks).stabilises().at(&["x: 5 3; A: 1; #c: 3"]),
+    rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * (r * (r * r)))", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).flawed(Cancels).in_sums().at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
+    rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * (r * (r * r))", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).flawed(Cancels).in_sums().at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
     rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
     rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| c * n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| n / c)).at(&["x: 5 3; A: 1; #c: 3"]),
@@ -47,6 +49,47 @@ fn variance(terms: &mut dyn Terms, found: &Match<'_>, by_quotient: bool) -> Opti
     let centred = terms.apply(SUB.op(), &[x, spread])?;
     let squares = terms.apply(MUL.op(), &[centred, centred])?;
     mean(terms, squares)
+}
+
+/// `e * r^3`, times `y` if there is one, if what is subtracted from `y * r` is `y * x^2 * r^3`.
+fn slope_of_unit_norm(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, z, e) = (found.value("x")?, found.value("z")?, found.value("#e")?);
+    if found.number(terms, "#e")? <= 0.0 {
+        return None;
+    }
+    let square = terms.apply(MUL.op(), &[x, x])?;
+    let shifted = terms.apply(ADD.op(), &[square, e])?;
+    let r = terms.apply(RSQRT.op(), &[shifted])?;
+    let mut factors = vec![x, x, r, r, r];
+    factors.extend(found.value("y"));
+    if !is_product(terms, z, &factors) {
+        return None;
+    }
+    let square = terms.apply(MUL.op(), &[r, r])?;
+    let cube = terms.apply(MUL.op(), &[r, square])?;
+    let slope = terms.apply(MUL.op(), &[e, cube])?;
+    match found.value("y") {
+        Some(y) => terms.apply(MUL.op(), &[y, slope]),
+        None => Some(slope),
+    }
+}
+
+/// Whether a value is known as the product of these, in whatever order it was multiplied.
+fn is_product(terms: &dyn Terms, value: Id, factors: &[Id]) -> bool {
+    let &[first, ref others @ ..] = factors else { return false };
+    if others.is_empty() {
+        return terms.find(value) == terms.find(first);
+    }
+    let products = terms.terms(value).iter().filter_map(|term| term.applies(&MUL)).map(|(_, operands)| (operands[0], operands[1]));
+    // The first factor is in one of the operands; which of the others are with it is tried.
+    products.flat_map(|(a, b)| [(a, b), (b, a)]).any(|(with, without)| {
+        (0..1u32 << others.len()).any(|chosen| {
+            let of = |is_with: bool| others.iter().enumerate().filter(move |(at, _)| (chosen >> at & 1 == 1) == is_with).map(|(_, &id)| id);
+            let near: Vec<Id> = std::iter::once(first).chain(of(true)).collect();
+            let far: Vec<Id> = of(false).collect();
+            is_product(terms, with, &near) && is_product(terms, without, &far)
+        })
+    })
 }
 
 /// `combine(#c, n)` is 1 where the mean was taken out.

@@ -31,36 +31,15 @@ enum Half {
 }
 
 /// The graph with each such pair in terms of one exponential.
-pub(crate) fn share(graph: &Graph) -> Cow<'_, Graph> {
+pub(super) fn share(graph: &Graph) -> Cow<'_, Graph> {
     let halves = pairs(graph);
     if halves.is_empty() {
         return Cow::Borrowed(graph);
     }
-    let mut sharing =
-        Sharing { graph: graph.emptied(), logistics: FxHashMap::default(), growths: FxHashMap::default() };
-    let mut places: Vec<ValueId> = Vec::with_capacity(graph.len());
-    for value in graph.values() {
-        let place = match halves.get(&value) {
-            None => {
-                let operands: Vec<ValueId> =
-                    graph.operands(value).iter().map(|operand| places[operand.index()]).collect();
-                sharing.graph.copy_node(graph, value, &operands)
-            }
-            Some(half) => {
-                sharing.graph.set_origin(graph.node(value).origin);
-                let written = sharing.write(*half, &places);
-                if let Some(name) = graph.value_name(value) {
-                    sharing.graph.set_value_name(written, name.clone());
-                }
-                written
-            }
-        };
-        places.push(place);
-    }
-    for output in graph.outputs() {
-        sharing.graph.add_output(output.role, output.name.clone(), places[output.value.index()]);
-    }
-    Cow::Owned(sharing.graph)
+    let mut known = Exponentials::default();
+    Cow::Owned(super::rewritten(graph, |value, graph, places| {
+        halves.get(&value).map(|half| Sharing { graph, known: &mut known }.write(*half, places))
+    }))
 }
 
 /// The live values that are one of a pair.
@@ -113,21 +92,27 @@ fn twice_below(graph: &Graph, value: ValueId) -> Option<ValueId> {
     }
 }
 
-struct Sharing {
-    graph: Graph,
+/// What is there in the new graph.
+#[derive(Default)]
+struct Exponentials {
     /// By `x` in the new graph, `exp(-|x|)` and `sigmoid(x)`.
     logistics: FxHashMap<ValueId, (ValueId, ValueId)>,
     /// By `x` in the new graph, `u = expm1(2 * |x|)` and `u + 2`.
     growths: FxHashMap<ValueId, (ValueId, ValueId)>,
 }
 
-impl Sharing {
+struct Sharing<'a> {
+    graph: &'a mut Graph,
+    known: &'a mut Exponentials,
+}
+
+impl Sharing<'_> {
     fn write(&mut self, half: Half, places: &[ValueId]) -> ValueId {
         match half {
             Half::Sigmoid(x) => self.logistic(places[x.index()]).1,
             Half::Complement(x) => {
                 let (e, s) = self.logistic(places[x.index()]);
-                let graph = &mut self.graph;
+                let graph = &mut *self.graph;
                 let (half, one) = (graph.full_like(s, 0.5), graph.full_like(s, 1.0));
                 let below = graph.lt(s, half);
                 let rest = graph.sub(one, s);
@@ -137,7 +122,7 @@ impl Sharing {
             Half::Tanh(x) => {
                 let x = places[x.index()];
                 let (u, more) = self.growth(x);
-                let graph = &mut self.graph;
+                let graph = &mut *self.graph;
                 // Where `u` is infinite, the quotient is one.
                 let greatest = graph.dtype(u).greatest_finite();
                 let greatest = graph.full_like(u, greatest);
@@ -156,10 +141,10 @@ impl Sharing {
 
     /// `exp(-|x|)` and `sigmoid(x)`.
     fn logistic(&mut self, x: ValueId) -> (ValueId, ValueId) {
-        if let Some(&known) = self.logistics.get(&x) {
+        if let Some(&known) = self.known.logistics.get(&x) {
             return known;
         }
-        let graph = &mut self.graph;
+        let graph = &mut *self.graph;
         let magnitude = graph.abs(x);
         let negative = graph.neg(magnitude);
         let e = graph.exp(negative);
@@ -168,22 +153,22 @@ impl Sharing {
         let numerator = graph.select(below, e, one);
         let denominator = graph.add(e, one);
         let s = graph.div(numerator, denominator);
-        self.logistics.insert(x, (e, s));
+        self.known.logistics.insert(x, (e, s));
         (e, s)
     }
 
     /// `u = expm1(2 * |x|)` and `u + 2`.
     fn growth(&mut self, x: ValueId) -> (ValueId, ValueId) {
-        if let Some(&known) = self.growths.get(&x) {
+        if let Some(&known) = self.known.growths.get(&x) {
             return known;
         }
-        let graph = &mut self.graph;
+        let graph = &mut *self.graph;
         let magnitude = graph.abs(x);
         let twice = graph.add(magnitude, magnitude);
         let u = graph.expm1(twice);
         let two = graph.full_like(u, 2.0);
         let more = graph.add(u, two);
-        self.growths.insert(x, (u, more));
+        self.known.growths.insert(x, (u, more));
         (u, more)
     }
 }
