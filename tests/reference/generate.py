@@ -158,6 +158,7 @@ MEANING = {
     "div": lambda a, b: a / b,
     "eq": lambda a, b: a == b,
     "erf": jax.scipy.special.erf,
+    "erfc": jax.scipy.special.erfc,
     "exp": jnp.exp,
     "expm1": jnp.expm1,
     "floor": jnp.floor,

@@ -32,6 +32,7 @@ pub enum ScalarOp {
     Tanh,
     Sigmoid,
     Erf,
+    Erfc,
     Eq,
     Ne,
     Lt,

@@ -10,6 +10,11 @@ pub extern "C" fn gradc_runtime_erf_f64(x: f64) -> f64 {
     libm::erf(x)
 }
 
+/// One less the error function, to less than one unit in the last place.
+pub extern "C" fn gradc_runtime_erfc_f64(x: f64) -> f64 {
+    libm::erfc(x)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

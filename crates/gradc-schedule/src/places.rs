@@ -323,7 +323,7 @@ impl ScalarBuilder for Counter {
             RotateLeft(_) => 3,
             Floor | Ceil | Round => 1,
             Div | Sqrt | Rsqrt => 4,
-            Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf => 20,
+            Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf | Erfc => 20,
             Pow => 40,
         };
         ScalarValue(0)

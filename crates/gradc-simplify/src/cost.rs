@@ -11,7 +11,7 @@ use gradc_ir::{Class, Op, TensorType};
 const PER_VALUE: u64 = 8;
 
 /// Cost of one element in sixteenths.
-const PER_ELEMENT: [(&OpDef, u64); 22] = [
+const PER_ELEMENT: [(&OpDef, u64); 23] = [
     (&op::div::DIV, 64),
     (&op::sqrt::SQRT, 64),
     (&op::rsqrt::RSQRT, 64),
@@ -22,6 +22,7 @@ const PER_ELEMENT: [(&OpDef, u64); 22] = [
     (&op::sigmoid::SIGMOID, 320),
     (&op::tanh::TANH, 384),
     (&op::erf::ERF, 384),
+    (&op::erfc::ERFC, 512),
     (&op::pow::POW, 640),
     (&op::random::RANDOM, 1600),
     (&op::neg::NEG, 16),

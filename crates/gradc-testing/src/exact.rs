@@ -245,6 +245,14 @@ impl Arithmetic {
         self.div(&wide.mul(&wide.number(2.0), &sum), &pi.sqrt(digits, NEAREST))
     }
 
+    /// One less erf, with as many digits more as that costs where little is left.
+    fn erfc(&mut self, x: &BigFloat) -> BigFloat {
+        let size = to_f64(x).abs().min(60.0);
+        let mut wide = Arithmetic::new(self.digits + (size * size * 1.5) as usize + 64);
+        let erf = wide.erf(x);
+        wide.sub(&wide.number(1.0), &erf)
+    }
+
     fn elementwise(&mut self, op: &Op, operands: &[&ExactTensor], ty: &TensorType) -> Option<ExactTensor> {
         let function = FUNCTIONS.iter().find(|(def, _)| op.is(def)).map(|(_, function)| *function);
         let function = match function {
@@ -413,6 +421,7 @@ static FUNCTIONS: [(&OpDef, Function); 28] = [
     (&op::tanh::TANH, |m, x| m.tanh(x[0])),
     (&op::sigmoid::SIGMOID, |m, x| m.sigmoid(x[0])),
     (&op::erf::ERF, |m, x| m.erf(x[0])),
+    (&op::erfc::ERFC, |m, x| m.erfc(x[0])),
     (&op::pow::POW, |m, x| m.pow(x[0], x[1])),
     (&op::max::MAX, |_, x| greater(x[0], x[1])),
     (&op::min::MIN, |_, x| greater(&x[0].neg(), &x[1].neg()).neg()),

@@ -64,6 +64,10 @@ impl Code<'_> {
                 self.per_lane(width, &[(a, dtype)], dtype, |code, scalars| code.call(Import::ErfF64, scalars))
             }
             ScalarOp::Erf => self.function(width, dtype, Function::Erf, a),
+            ScalarOp::Erfc if dtype == DType::F64 => {
+                self.per_lane(width, &[(a, dtype)], dtype, |code, scalars| code.call(Import::ErfcF64, scalars))
+            }
+            ScalarOp::Erfc => self.function(width, dtype, Function::Erfc, a),
             ScalarOp::Pow => self.power(width, first, second),
             ScalarOp::Eq => self.compare(width, Comparison::Equal, first, second),
             ScalarOp::Ne => self.compare(width, Comparison::NotEqual, first, second),

@@ -339,7 +339,7 @@ fn weight(stmt: &Stmt, lanes: u8) -> u32 {
         Expr::Op(op, _) => match op {
             ScalarOp::Min | ScalarOp::Max | ScalarOp::Sign => 5,
             ScalarOp::Exp | ScalarOp::Expm1 | ScalarOp::Sigmoid => 24,
-            ScalarOp::Tanh | ScalarOp::Erf | ScalarOp::Log | ScalarOp::Log1p => 32,
+            ScalarOp::Tanh | ScalarOp::Erf | ScalarOp::Erfc | ScalarOp::Log | ScalarOp::Log1p => 32,
             ScalarOp::Pow => 40,
             // Where it is not an instruction.
             ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round => 8,

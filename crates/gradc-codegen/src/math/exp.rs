@@ -24,7 +24,7 @@ impl Math<'_, '_> {
     }
 
     /// eˣ for x ≤ 0.
-    fn exp_of_negative(&mut self, x: Value) -> Value {
+    pub(super) fn exp_of_negative(&mut self, x: Value) -> Value {
         let low = self.table.exp_range.0;
         let x = self.code.at_least(self.width, self.dtype, x, low);
         let reduced = self.reduce(x);

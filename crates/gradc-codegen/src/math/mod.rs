@@ -15,8 +15,9 @@
 //! | tanh      | 2.4   | 2.4                        | 3     |
 //! | sigmoid   | 2.2   | 2.2                        | 2     |
 //! | erf       | 1.1   | 1.2                        | –     |
+//! | erfc      | 4.0   | 4.0                        | –     |
 //!
-//! In `f64` they are counted in whole units against a reference that is rounded as well, and erf is the runtime's. Powers
+//! In `f64` they are counted in whole units against a reference that is rounded as well, and erf and erfc are the runtime's. Powers
 //! in `f32` are within 0.51 units; in `f64` they are the runtime's, to one. Rounding to whole numbers is exact.
 
 mod erf;
@@ -51,6 +52,8 @@ pub(crate) enum Function {
     Sigmoid,
     /// The error function; in `f32` only.
     Erf,
+    /// One less the error function; in `f32` only.
+    Erfc,
     /// The greatest whole number that is not greater.
     Floor,
     /// The least whole number that is not less.
@@ -84,6 +87,7 @@ impl<'c, 'f> Math<'c, 'f> {
             Function::Tanh => self.tanh(x),
             Function::Sigmoid => self.sigmoid(x),
             Function::Erf => self.erf(x),
+            Function::Erfc => self.erfc(x),
             Function::Floor => self.floor(x),
             Function::Ceil => self.ceil(x),
             Function::Round => self.nearest_whole(x),

@@ -131,3 +131,25 @@ pub(super) const ERF_LARGE: &[f64] = &[
 
 /// From here on erf is 1 in `f32`.
 pub(super) const ERF_SATURATES: f64 = 4.0;
+
+/// `(1 + 2t) · exp(t²) · erfc(t)` by powers of `(t − 3) / (t + 3)`, for t up to [`ERFC_VANISHES`]. The form is that of Shepherd
+/// and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞", 1981.
+pub(super) const ERFC_SCALED: &[f64] = &[
+    1.253_008_058_001_332_5,
+    -0.135_621_144_828_063_11,
+    -0.047_562_289_369_309_031,
+    0.129_646_612_429_709_08,
+    -0.119_272_474_268_208_17,
+    0.068_293_367_433_226_209,
+    -0.023_791_348_031_502_629,
+    0.002_578_845_360_538_200_1,
+    0.001_996_375_739_503_498,
+    -0.000_795_749_233_396_886_25,
+    -0.000_276_390_255_573_552_03,
+];
+
+/// From here on `1 − erf x` loses digits.
+pub(super) const ERFC_SEAM: f64 = 0.5;
+
+/// From here on erfc is 0 in `f32`.
+pub(super) const ERFC_VANISHES: f64 = 10.2;

@@ -72,7 +72,7 @@ struct Bound {
     double: f64,
 }
 
-const BOUNDS: [Bound; 8] = [
+const BOUNDS: [Bound; 9] = [
     Bound { op: ScalarOp::Exp, exact: libm::exp, single: (1.1, 1.0), double: 1.0 },
     Bound { op: ScalarOp::Expm1, exact: libm::expm1, single: (1.5, 1.6), double: 2.0 },
     Bound { op: ScalarOp::Log, exact: libm::log, single: (0.8, 0.8), double: 1.0 },
@@ -80,6 +80,7 @@ const BOUNDS: [Bound; 8] = [
     Bound { op: ScalarOp::Tanh, exact: libm::tanh, single: (2.4, 2.4), double: 3.0 },
     Bound { op: ScalarOp::Sigmoid, exact: sigmoid, single: (2.2, 2.2), double: 2.0 },
     Bound { op: ScalarOp::Erf, exact: libm::erf, single: (1.1, 1.2), double: 0.0 },
+    Bound { op: ScalarOp::Erfc, exact: libm::erfc, single: (4.0, 4.0), double: 0.0 },
     Bound { op: ScalarOp::Rsqrt, exact: |x| x.sqrt().recip(), single: (1.5, 1.5), double: 0.0 },
 ];
 

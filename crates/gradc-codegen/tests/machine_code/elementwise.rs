@@ -154,6 +154,7 @@ fn functions_are_accurate() {
             ScalarOp::Tanh,
             ScalarOp::Sigmoid,
             ScalarOp::Erf,
+            ScalarOp::Erfc,
         ] {
             battery(op, &[dtype], dtype, 4.0);
         }

@@ -132,6 +132,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("dtype", UNARY, Action::Function(query::dtype)),
     intrinsic("einsum", EINSUM, Action::Function(einsum::einsum)),
     intrinsic("erf", UNARY, Action::Unary(&op::erf::ERF)),
+    intrinsic("erfc", UNARY, Action::Unary(&op::erfc::ERFC)),
     intrinsic("exp", UNARY, Action::Unary(&op::exp::EXP)),
     intrinsic("expm1", UNARY, Action::Unary(&op::expm1::EXPM1)),
     intrinsic("fail", &[("message", true)], Action::Function(query::fail)),

@@ -36,6 +36,7 @@ operators! {
     div
     eq
     erf
+    erfc
     exp
     expm1
     floor

@@ -14,6 +14,7 @@ pub static ALL: &[&OpDef] = &[
     &div::DIV,
     &eq::EQ,
     &erf::ERF,
+    &erfc::ERFC,
     &exp::EXP,
     &expm1::EXPM1,
     &floor::FLOOR,

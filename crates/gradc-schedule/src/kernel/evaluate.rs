@@ -155,6 +155,7 @@ fn scalar(op: ScalarOp, from: DType, dtype: DType, [a, b, c]: [f64; 3]) -> f64 {
         ScalarOp::Tanh => libm::tanh(a),
         ScalarOp::Sigmoid => sigmoid(a),
         ScalarOp::Erf => libm::erf(a),
+        ScalarOp::Erfc => libm::erfc(a),
         ScalarOp::Eq => truth(a == b),
         ScalarOp::Ne => truth(a != b),
         ScalarOp::Lt => truth(a < b),

@@ -176,7 +176,7 @@ impl<'k> Verifier<'k> {
             (Min | Max, &[a, b]) if a == b && a != DType::Bool => a,
             (Div | Pow, &[a, b]) if a == b && a.is_float() && is_computed_in(a) => a,
             (Neg | Abs | Sign, &[a]) if a != DType::Bool && a != DType::U8 => a,
-            (Floor | Ceil | Round | Sqrt | Rsqrt | Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf, &[a])
+            (Floor | Ceil | Round | Sqrt | Rsqrt | Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf | Erfc, &[a])
                 if a.is_float() && is_computed_in(a) =>
             {
                 a

@@ -143,6 +143,7 @@ fn range(op: &Op, operands: &[&Facts], ty: &TensorType) -> Range {
         _ if is(&op::iota::IOTA) => integer_source(op, ty),
         _ if is(&op::cast::CAST) => Range { nan: x.nan && ty.dtype.is_float(), ..x },
         _ if is(&op::neg::NEG) => x.negated(),
+        _ if is(&op::erfc::ERFC) => grown(&op::erf::ERF, x.negated()).plus(Range::point(1.0)),
         _ if is(&op::abs::ABS) => x.magnitudes(),
         _ if is(&op::sign::SIGN) => x.mapped(|bound| if bound == 0.0 { 0.0 } else { bound.signum() }),
         _ if is(&op::add::ADD) => x.plus(y),

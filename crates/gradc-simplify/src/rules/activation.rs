@@ -35,6 +35,9 @@ pub(super) static RULES: &[Rule] = &[
     rule("tanh-of-quotient-opposite", Accurate, "(1 - exp(x)) / (1 + exp(x))", "tanh(-0.5 * x)", "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
     rule("tanh-less-pole",      Accurate, "1 + tanh(x)",             "2 * sigmoid(2 * x)", "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
     rule("tanh-from-pole",      Accurate, "1 - tanh(x)",             "2 * sigmoid(-2 * x)", "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    rule("erf-less-pole",       Accurate, "1 + erf(x)",              "erfc(-x)",           "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    rule("erf-from-pole",       Accurate, "1 - erf(x)",              "erfc(x)",            "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    rule("erfc-from-pole",      Accurate, "1 - erfc(x)",             "erf(x)",             "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
     rule("odds",                Fast,     "sigmoid(x) / sigmoid(-x)", "exp(x)",            "the quotient of two rounded numbers, which both may vanish"),
     rule("odds-by-complement",  Fast,     "sigmoid(x) / (1 - sigmoid(x))", "exp(x)",       "the complement has no digits left where the sigmoid saturates"),
 
