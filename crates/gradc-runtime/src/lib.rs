@@ -17,4 +17,4 @@ mod scalar;
 
 pub use matmul::{Matmul, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64, matmul_instructions};
 pub use probe::probe_fma_f32;
-pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_pow_f64};
+pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_erfc_f64, gradc_runtime_pow_f64};

@@ -399,7 +399,7 @@ fn truth(arithmetic: &Arithmetic, holds: bool) -> BigFloat {
 type Function = fn(&mut Arithmetic, &[&BigFloat]) -> BigFloat;
 
 /// Elementwise operators on floats.
-static FUNCTIONS: [(&OpDef, Function); 28] = [
+static FUNCTIONS: [(&OpDef, Function); 29] = [
     (&op::floor::FLOOR, |_, x| x[0].floor()),
     (&op::ceil::CEIL, |_, x| x[0].ceil()),
     (&op::round::ROUND, |_, x| x[0].round(0, NEAREST)),
