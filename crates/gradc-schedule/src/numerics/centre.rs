@@ -23,7 +23,7 @@ struct Mean<'g> {
 /// What a mean is computed from, in the new graph.
 #[derive(Clone, Copy)]
 struct Shifted {
-    /// The first of the elements, if it is finite, of the type of the mean.
+    /// The first of the elements, of the type of the mean.
     first: ValueId,
     /// The elements without that.
     rest: ValueId,
@@ -98,11 +98,6 @@ fn shift(graph: &mut Graph, x: ValueId, mean: &Mean<'_>) -> Shifted {
         (0..shape.rank()).filter(|axis| !mean.axes.contains(axis)).map(|axis| shape[axis]).collect();
     let first = graph.slice(x, &start, &limit, &stride);
     let first = graph.reshape(first, &reduced);
-    // What is not finite would make NaN of all that it is subtracted from.
-    let magnitude = graph.abs(first);
-    let (infinite, zero) = (graph.full_like(first, f64::INFINITY), graph.full_like(first, 0.0));
-    let is_finite = graph.lt(magnitude, infinite);
-    let first = graph.select(is_finite, first, zero);
     let spread = graph.broadcast_back(first, mean.axes, &shape);
     let rest = graph.sub(x, spread);
     let sum = graph.reduce_sum(rest, mean.axes);

@@ -18,7 +18,7 @@ pub(super) static RULES: &[Rule] = &[
 
     rule("broadcast-broadcast", Strict,   "broadcast[A](broadcast[B](x))", "broadcast[AB](x)", "the same elements in the same places").built(broadcast_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1 2 / 4 3 2", "x: 2 3; B: 0 2 / 2 4 3; A: 0 2 3 / 2 5 4 3"]),
     rule("broadcast-nothing",   Strict,   "broadcast[B](x)",         "x",                  "there is no new axis").built(|_, m| (m.attrs("B")?.ints("axes").len() == m.ty.shape.rank()).then_some(m.value("x")?)).local().at(&["x: 2 3; B: 0 1 / 2 3"]),
-    rule("broadcast-units",     Strict,   "broadcast[B](x)",         "reshape(x)",         "every new axis has the extent 1").built(broadcast_units).local().at(&["x: 3; B: 0 / 3 1", "x: 2 3; B: 1 2 / 1 2 3", "x: ; B: / 1 1"]),
+    rule("broadcast-units",     Strict,   "broadcast[B](x)",         "reshape(x)",         "every new axis has the extent 1").built(broadcast_units).local().at(&["x: 3; B: 0 / 3 1", "x: 2 3; B: 1 2 / 1 2 3"]),
     rule("reshape-reshape",     Strict,   "reshape[A](reshape[B](x))", "reshape[A](x)",    "the order of the elements is the same").local().at(&["x: 6; B: 2 3; A: 3 2", "x: 2 3; B: 6; A: 1 6"]),
     rule("reshape-nothing",     Strict,   "reshape[R](x)",           "x",                  "the shape is the same").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 2 3; R: 2 3"]),
     rule("transpose-transpose", Strict,   "transpose[P](transpose[Q](x))", "transpose[PQ](x)", "permutations compose").built(transpose_transpose).local().at(&["x: 2 3 4; Q: 1 2 0; P: 2 1 0", "x: 2 3; Q: 1 0; P: 1 0"]),
