@@ -2,13 +2,14 @@
 
 use cranelift_codegen::ir::{
     AbiParam, ConstantData, Endianness, ExtFuncData, ExternalName, InstBuilder, MemFlagsData, Signature, Type,
-    UserExternalName, Value, condcodes::FloatCC, types,
+    UserExternalName, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use gradc_ir::DType;
 use gradc_schedule::kernel::Combine;
 
 use crate::imports::Import;
+use crate::narrow::Narrow;
 use crate::width::Width;
 
 /// What emission needs to know besides the kernel.
@@ -37,7 +38,7 @@ fn cast_flags() -> MemFlagsData {
     MemFlagsData::new().with_endianness(Endianness::Little)
 }
 
-impl Code<'_> {
+impl<'f> Code<'f> {
     /// `value` as each element.
     pub(crate) fn constant(&mut self, width: Width, dtype: DType, value: f64) -> Value {
         let ty = width.ty(dtype);
@@ -158,76 +159,9 @@ impl Code<'_> {
         self.builder.ins().fadd(product, c)
     }
 
-    /// `b < a ? a : b` of `a` and `b`: `b` where either is NaN and where both are zero; one instruction on x86.
-    fn pseudo_maximum(&mut self, width: Width, dtype: DType, a: Value, b: Value) -> Value {
-        let greater = self.builder.ins().fcmp(FloatCC::LessThan, b, a);
-        self.select(width, dtype, greater, a, b)
-    }
-
-    /// `a < b ? a : b` of `a` and `b`: `b` where either is NaN and where both are zero; one instruction on x86.
-    fn pseudo_minimum(&mut self, width: Width, dtype: DType, a: Value, b: Value) -> Value {
-        let less = self.builder.ins().fcmp(FloatCC::LessThan, a, b);
-        self.select(width, dtype, less, a, b)
-    }
-
-    /// The greater of `value` and a constant that is neither NaN nor +0; NaN where `value` is.
-    pub(crate) fn at_least(&mut self, width: Width, dtype: DType, value: Value, bound: f64) -> Value {
-        let bound = self.constant(width, dtype, bound);
-        self.pseudo_maximum(width, dtype, bound, value)
-    }
-
-    /// The lesser of `value` and a constant that is neither NaN nor −0; NaN where `value` is.
-    pub(crate) fn at_most(&mut self, width: Width, dtype: DType, value: Value, bound: f64) -> Value {
-        let bound = self.constant(width, dtype, bound);
-        self.pseudo_minimum(width, dtype, bound, value)
-    }
-
-    /// The greater; NaN where either is, and −0 is below +0.
-    pub(crate) fn maximum(&mut self, width: Width, dtype: DType, a: Value, b: Value) -> Value {
-        match dtype {
-            DType::Bool => self.builder.ins().bor(a, b),
-            DType::U8 | DType::I32 | DType::I64 => self.builder.ins().smax(a, b),
-            _ if width.is_scalar() || !self.facts.is_x86 => self.builder.ins().fmax(a, b),
-            _ => {
-                // Where they differ, both are zeros, or one is NaN.
-                let one = self.pseudo_maximum(width, dtype, a, b);
-                let other = self.pseudo_maximum(width, dtype, b, a);
-                let both = self.builder.ins().band(one, other);
-                self.or_unordered(width, dtype, both, a, b)
-            }
-        }
-    }
-
-    /// The lesser; NaN where either is, and −0 is below +0.
-    pub(crate) fn minimum(&mut self, width: Width, dtype: DType, a: Value, b: Value) -> Value {
-        match dtype {
-            DType::Bool => self.builder.ins().band(a, b),
-            DType::U8 | DType::I32 | DType::I64 => self.builder.ins().smin(a, b),
-            _ if width.is_scalar() || !self.facts.is_x86 => self.builder.ins().fmin(a, b),
-            _ => {
-                let one = self.pseudo_minimum(width, dtype, a, b);
-                let other = self.pseudo_minimum(width, dtype, b, a);
-                let both = self.builder.ins().bor(one, other);
-                self.or_unordered(width, dtype, both, a, b)
-            }
-        }
-    }
-
-    /// `value`, but NaN (all ones) where `a` or `b` is.
-    fn or_unordered(&mut self, width: Width, dtype: DType, value: Value, a: Value, b: Value) -> Value {
-        let unordered = self.builder.ins().fcmp(FloatCC::Unordered, a, b);
-        let unordered = self.bits_as(width.ty(dtype), unordered);
-        self.builder.ins().bor(value, unordered)
-    }
-
-    /// The step of an accumulator.
-    pub(crate) fn combine(&mut self, width: Width, dtype: DType, combine: Combine, a: Value, b: Value) -> Value {
-        match combine {
-            Combine::Sum if dtype.is_float() => self.builder.ins().fadd(a, b),
-            Combine::Sum => self.builder.ins().iadd(a, b),
-            Combine::Max => self.maximum(width, dtype, a, b),
-            Combine::Min => self.minimum(width, dtype, a, b),
-        }
+    /// Emission at one width.
+    pub(crate) fn lanes(&mut self, width: Width) -> Narrow<'_, 'f> {
+        Narrow { code: self, width }
     }
 
     /// Calls a function of the runtime.

@@ -6,6 +6,8 @@ use gradc_ir::DType;
 use gradc_schedule::kernel::{Access, Affine, Combine, Reg};
 
 use super::Emitter;
+use crate::half::Halves;
+use crate::lanes::LanesExt;
 use crate::width::Width;
 
 /// An element's place: a pointer, and a distance in bytes that is known.
@@ -105,7 +107,7 @@ impl Emitter<'_, '_> {
         let place = self.place(buffer, address);
         let place = self.indexed(buffer, place, index, stride);
         let old = self.load_scalar(buffer, place);
-        let new = self.code.combine(Width::SCALAR, dtype, Combine::Sum, old, value);
+        let new = self.code.lanes(Width::SCALAR).combine(dtype, Combine::Sum, old, value);
         let new = self.code.select(Width::SCALAR, dtype, guard, new, old);
         self.store_raw(place, new);
     }
@@ -198,7 +200,7 @@ impl Emitter<'_, '_> {
         let dtype = self.kernel.buffers[buffer].dtype;
         if dtype.is_half() {
             let bits = self.load_word(buffer, place);
-            return self.code.half_from_bits(Width::SCALAR, dtype, bits);
+            return self.code.lanes(Width::SCALAR).half_from_bits(dtype, bits);
         }
         if dtype == DType::U8 {
             return self.load_word(buffer, place);
@@ -255,13 +257,13 @@ impl Emitter<'_, '_> {
             }
             vector
         };
-        self.code.half_from_bits(width, dtype, bits)
+        self.code.lanes(width).half_from_bits(dtype, bits)
     }
 
     /// The active lanes to consecutive floats of 16 bits.
     fn store_halves(&mut self, buffer: usize, place: Place, value: Value) {
         let width = self.width;
-        let bits = self.code.half_to_bits(width, self.kernel.buffers[buffer].dtype, value);
+        let bits = self.code.lanes(width).half_to_bits(self.kernel.buffers[buffer].dtype, value);
         if width.lanes == 4 && width.is_full() {
             let halves = self.code.builder.ins().unarrow(bits, bits);
             let halves = self.code.bits_as(types::F64X2, halves);

@@ -1,13 +1,11 @@
 //! Kernels to Cranelift's IR.
 //!
 //! One kernel is one function, `extern "C" fn(buffers: *const *mut u8)`. [`statement`](self) translates what stands in
-//! a kernel one to one; [`loops`] decides how loops run; [`memory`] makes addresses, loads and stores; [`op`] makes
-//! arithmetic, with the functions of [`crate::math`].
+//! a kernel one to one; [`loops`] decides how loops run; [`memory`] makes addresses, loads and stores; [`crate::op`]
+//! makes arithmetic, with the functions of [`crate::math`].
 
-mod half;
 mod loops;
 mod memory;
-mod op;
 mod vector;
 
 use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types};
@@ -18,8 +16,9 @@ use gradc_schedule::kernel::{Affine, Expr, Kernel, LoopVar, Reg, Stmt};
 use rustc_hash::FxHashMap;
 
 use crate::code::{Code, Facts};
+use crate::lanes::LanesExt;
+use crate::op::{Operand, Operations};
 use crate::width::Width;
-use op::Operand;
 
 /// The signature of every kernel.
 pub(crate) fn signature(isa: &dyn TargetIsa) -> Signature {
@@ -148,7 +147,7 @@ impl<'k> Emitter<'k, '_> {
             unreachable!("the plan has been checked: accumulators are declared");
         };
         let running = self.code.builder.use_var(variable);
-        let next = self.code.combine(Width::SCALAR, dtype, combine, running, value);
+        let next = self.code.lanes(Width::SCALAR).combine(dtype, combine, running, value);
         self.code.builder.def_var(variable, next);
     }
 
@@ -158,7 +157,7 @@ impl<'k> Emitter<'k, '_> {
     }
 
     /// A register as it is, or a scalar splat to the current width.
-    fn operand(&mut self, reg: Reg) -> Operand {
+    fn operand(&mut self, reg: Reg) -> Operand<Value> {
         if let Some(&Register { dtype, definition }) = self.lanes.get(&reg) {
             return self.defined(self.width, dtype, definition);
         }
@@ -177,7 +176,7 @@ impl<'k> Emitter<'k, '_> {
         self.defined(Width::SCALAR, dtype, definition).value
     }
 
-    fn defined(&mut self, width: Width, dtype: DType, definition: Definition) -> Operand {
+    fn defined(&mut self, width: Width, dtype: DType, definition: Definition) -> Operand<Value> {
         let (value, constant) = match definition {
             Definition::Constant(number) => (self.code.constant(width, dtype, number), Some(number)),
             Definition::Value(value) | Definition::Product(value, ..) => (value, None),
@@ -199,11 +198,12 @@ impl<'k> Emitter<'k, '_> {
     }
 
     fn operation(&mut self, op: ScalarOp, registers: &[Reg]) -> Definition {
-        let operands: smallvec::SmallVec<[Operand; 3]> = registers.iter().map(|&reg| self.operand(reg)).collect();
+        let operands: smallvec::SmallVec<[Operand<Value>; 3]> =
+            registers.iter().map(|&reg| self.operand(reg)).collect();
         if let Some(fused) = self.contraction(op, registers, &operands) {
             return Definition::Value(fused);
         }
-        let value = self.code.operation(self.width, op, &operands);
+        let value = self.code.lanes(self.width).operation(op, &operands);
         if op == ScalarOp::Mul && operands[0].dtype.is_float() {
             return Definition::Product(value, operands[0].value, operands[1].value);
         }
@@ -211,7 +211,7 @@ impl<'k> Emitter<'k, '_> {
     }
 
     /// `a · b ± c` as one operation, where options and machine allow it.
-    fn contraction(&mut self, op: ScalarOp, registers: &[Reg], operands: &[Operand]) -> Option<Value> {
+    fn contraction(&mut self, op: ScalarOp, registers: &[Reg], operands: &[Operand<Value>]) -> Option<Value> {
         let fuses = self.code.facts.contract && self.code.facts.has_fma && operands[0].dtype.is_float();
         if !fuses || !matches!(op, ScalarOp::Add | ScalarOp::Sub) {
             return None;

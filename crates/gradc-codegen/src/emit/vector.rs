@@ -24,6 +24,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Emitter, Position};
 use crate::code::identity;
+use crate::lanes::LanesExt;
 use crate::width::Width;
 
 /// The running vectors of one accumulator.
@@ -214,7 +215,7 @@ impl<'k> Emitter<'k, '_> {
                 None => self.counted_lanes(*dtype, *combine, value),
                 Some(before) => {
                     let value = self.counted_lanes(*dtype, *combine, value);
-                    self.code.combine(width, *dtype, *combine, before, value)
+                    self.code.lanes(width).combine(*dtype, *combine, before, value)
                 }
             });
         }
@@ -252,7 +253,7 @@ impl<'k> Emitter<'k, '_> {
             values = values
                 .chunks(2)
                 .map(|pair| match pair {
-                    [a, b] => self.code.combine(width, dtype, combine, *a, *b),
+                    [a, b] => self.code.lanes(width).combine(dtype, combine, *a, *b),
                     odd => odd[0],
                 })
                 .collect();

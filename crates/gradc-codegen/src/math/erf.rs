@@ -1,20 +1,20 @@
 //! The error function and what it is short of one.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::{InstBuilder, Value};
 
 use super::Math;
 use super::tables::{ERF_LARGE, ERF_SATURATES, ERF_SEAM, ERF_SMALL, ERFC_SCALED, ERFC_SEAM, ERFC_VANISHES};
+use crate::lanes::{Lanes, LanesExt};
 
-impl Math<'_, '_> {
+impl<L: Lanes> Math<'_, L> {
     /// erf x in `f32`, ±0 at ±0 and ±1 from 4 on: an odd polynomial near zero, `1 − exp(−p(|x|))` further out.
-    pub(super) fn erf(&mut self, x: Value) -> Value {
+    pub(super) fn erf(&mut self, x: L::Value) -> L::Value {
         let square = self.mul(x, x);
         let small = self.polynomial(square, ERF_SMALL);
         let small = self.multiply_add(small, x, x);
 
         let magnitude = self.abs(x);
-        let t = self.code.at_most(self.width, self.dtype, magnitude, ERF_SATURATES);
+        let t = self.lanes.at_most(self.dtype, magnitude, ERF_SATURATES);
         let tail = self.polynomial(t, ERF_LARGE);
         let exponent = self.multiply_add(tail, t, t);
         let exponent = self.neg(exponent);
@@ -24,8 +24,9 @@ impl Math<'_, '_> {
         let large = self.with_sign_of(large, x);
         self.choose(FloatCC::LessThan, magnitude, ERF_SEAM, small, large)
     }
+
     /// erfc x in `f32`: `1 − erf x` near zero, `exp(−x²) p(|x|) / (1 + 2|x|)` further out.
-    pub(super) fn erfc(&mut self, x: Value) -> Value {
+    pub(super) fn erfc(&mut self, x: L::Value) -> L::Value {
         let one = self.constant(1.0);
         let square = self.mul(x, x);
         let small = self.polynomial(square, ERF_SMALL);
@@ -33,7 +34,7 @@ impl Math<'_, '_> {
         let small = self.sub(one, small);
 
         let magnitude = self.abs(x);
-        let t = self.code.at_most(self.width, self.dtype, magnitude, ERFC_VANISHES);
+        let t = self.lanes.at_most(self.dtype, magnitude, ERFC_VANISHES);
         let (less, more) = (self.add_constant(t, -3.0), self.add_constant(t, 3.0));
         let place = self.div(less, more);
         let scaled = self.polynomial(place, ERFC_SCALED);
@@ -63,10 +64,10 @@ impl Math<'_, '_> {
     }
 
     /// A number without the lower twelve digits of its 24.
-    fn with_half_the_digits(&mut self, x: Value) -> Value {
+    fn with_half_the_digits(&mut self, x: L::Value) -> L::Value {
         let bits = self.bits_of(x);
         let mask = self.bits_constant(0xffff_f000);
-        let high = self.code.builder.ins().band(bits, mask);
+        let high = self.lanes.band(bits, mask);
         self.float_of(high)
     }
 }

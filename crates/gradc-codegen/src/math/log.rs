@@ -1,19 +1,19 @@
 //! Logarithms.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::{InstBuilder, Value};
 
 use super::Math;
+use crate::lanes::Lanes;
 
 /// A positive normal number as `2ᵏ · (1 + f)`, with `1 + f` between √½ and √2.
-struct Parts {
-    k: Value,
-    f: Value,
+struct Parts<V> {
+    k: V,
+    f: V,
 }
 
-impl Math<'_, '_> {
+impl<L: Lanes> Math<'_, L> {
     /// ln x: −inf at ±0, NaN below.
-    pub(super) fn log(&mut self, x: Value) -> Value {
+    pub(super) fn log(&mut self, x: L::Value) -> L::Value {
         let table = self.table;
         let enlarged = self.mul_constant(x, table.subnormal_scale);
         let normal = self.choose(FloatCC::LessThan, x, table.least_normal, enlarged, x);
@@ -28,7 +28,7 @@ impl Math<'_, '_> {
     }
 
     /// ln (1 + x): −inf at −1, NaN below, ±0 at ±0.
-    pub(super) fn log1p(&mut self, x: Value) -> Value {
+    pub(super) fn log1p(&mut self, x: L::Value) -> L::Value {
         let table = self.table;
         let u = self.add_constant(x, 1.0);
         let Parts { k, f } = self.parts(u);
@@ -53,7 +53,7 @@ impl Math<'_, '_> {
     /// `k · ln 2 + ln (1 + f)`, of which `low` holds what `k · ln2_high` lacks.
     ///
     /// With s = f / (2 + f), ln (1 + f) = 2 artanh s = f − ½f² + s(½f² + R(s²)), as in Sun's fdlibm.
-    fn log_of_parts(&mut self, k: Value, f: Value, low: Value) -> Value {
+    fn log_of_parts(&mut self, k: L::Value, f: L::Value, low: L::Value) -> L::Value {
         let denominator = self.add_constant(f, 2.0);
         let s = self.div(f, denominator);
         let z = self.mul(s, s);
@@ -68,7 +68,7 @@ impl Math<'_, '_> {
     }
 
     /// `result`, but −inf at the `pole`, NaN below it, and inf and NaN where x is.
-    fn log_edges(&mut self, x: Value, pole: f64, result: Value) -> Value {
+    fn log_edges(&mut self, x: L::Value, pole: f64, result: L::Value) -> L::Value {
         let result = self.choose(FloatCC::LessThan, x, f64::INFINITY, result, x);
         let nan = self.constant(f64::NAN);
         let infinite = self.constant(f64::NEG_INFINITY);
@@ -77,23 +77,23 @@ impl Math<'_, '_> {
     }
 
     /// Splits positive normal numbers.
-    fn parts(&mut self, x: Value) -> Parts {
+    fn parts(&mut self, x: L::Value) -> Parts<L::Value> {
         let table = self.table;
-        let mantissa_bits = i64::from(table.mantissa_bits);
+        let mantissa_bits = table.mantissa_bits;
         let bits = self.bits_of(x);
         // Moves the seam between two exponents from 1 to √½.
         let shift = self.bits_constant(table.one_bits.wrapping_sub(table.sqrt_half_bits));
-        let bits = self.code.builder.ins().iadd(bits, shift);
-        let exponent = self.code.builder.ins().ushr_imm_u(bits, mantissa_bits);
+        let bits = self.lanes.iadd(bits, shift);
+        let exponent = self.lanes.ushr(bits, mantissa_bits);
         // An integer in the low bits of a large power of two is that power plus the integer.
         let power = self.bits_constant(table.integer_bits);
-        let exponent = self.code.builder.ins().bor(exponent, power);
+        let exponent = self.lanes.bor(exponent, power);
         let exponent = self.float_of(exponent);
         let k = self.add_constant(exponent, -(table.integer_value + f64::from(table.exponent_bias)));
         let mask = self.bits_constant((1 << mantissa_bits) - 1);
-        let mantissa = self.code.builder.ins().band(bits, mask);
+        let mantissa = self.lanes.band(bits, mask);
         let seam = self.bits_constant(table.sqrt_half_bits);
-        let mantissa = self.code.builder.ins().iadd(mantissa, seam);
+        let mantissa = self.lanes.iadd(mantissa, seam);
         let mantissa = self.float_of(mantissa);
         let f = self.add_constant(mantissa, -1.0);
         Parts { k, f }

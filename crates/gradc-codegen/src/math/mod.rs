@@ -28,11 +28,9 @@ mod tables;
 mod whole;
 
 use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::{InstBuilder, Type, Value};
 use gradc_ir::DType;
 
-use crate::code::Code;
-use crate::width::Width;
+use crate::lanes::Lanes;
 use tables::{F32, F64, Table};
 
 /// A function of one operand.
@@ -62,23 +60,22 @@ pub(crate) enum Function {
     Round,
 }
 
-/// Emission of functions on whole vectors of one float type.
-pub(crate) struct Math<'c, 'f> {
-    code: &'c mut Code<'f>,
+/// Emission of functions on the lanes of one float type.
+pub(crate) struct Math<'l, L> {
+    lanes: &'l mut L,
     dtype: DType,
-    width: Width,
     table: &'static Table,
 }
 
-impl<'c, 'f> Math<'c, 'f> {
+impl<'l, L: Lanes> Math<'l, L> {
     /// Emission of functions on vectors of `dtype`, a float type.
-    pub(crate) fn new(code: &'c mut Code<'f>, dtype: DType) -> Math<'c, 'f> {
+    pub(crate) fn new(lanes: &'l mut L, dtype: DType) -> Math<'l, L> {
         let table = if dtype == DType::F64 { &F64 } else { &F32 };
-        Math { code, dtype, width: Width::vector_of(dtype), table }
+        Math { lanes, dtype, table }
     }
 
     /// A function of a vector.
-    pub(crate) fn function(&mut self, function: Function, x: Value) -> Value {
+    pub(crate) fn function(&mut self, function: Function, x: L::Value) -> L::Value {
         match function {
             Function::Exp => self.exp(x),
             Function::Expm1 => self.expm1(x),
@@ -94,57 +91,57 @@ impl<'c, 'f> Math<'c, 'f> {
         }
     }
 
-    fn constant(&mut self, value: f64) -> Value {
-        self.code.constant(self.width, self.dtype, value)
+    fn constant(&mut self, value: f64) -> L::Value {
+        self.lanes.constant(self.dtype, value)
     }
 
-    fn add(&mut self, a: Value, b: Value) -> Value {
-        self.code.builder.ins().fadd(a, b)
+    fn add(&mut self, a: L::Value, b: L::Value) -> L::Value {
+        self.lanes.fadd(a, b)
     }
 
-    fn sub(&mut self, a: Value, b: Value) -> Value {
-        self.code.builder.ins().fsub(a, b)
+    fn sub(&mut self, a: L::Value, b: L::Value) -> L::Value {
+        self.lanes.fsub(a, b)
     }
 
-    fn mul(&mut self, a: Value, b: Value) -> Value {
-        self.code.builder.ins().fmul(a, b)
+    fn mul(&mut self, a: L::Value, b: L::Value) -> L::Value {
+        self.lanes.fmul(a, b)
     }
 
-    fn div(&mut self, a: Value, b: Value) -> Value {
-        self.code.builder.ins().fdiv(a, b)
+    fn div(&mut self, a: L::Value, b: L::Value) -> L::Value {
+        self.lanes.fdiv(a, b)
     }
 
-    fn abs(&mut self, a: Value) -> Value {
-        self.code.builder.ins().fabs(a)
+    fn abs(&mut self, a: L::Value) -> L::Value {
+        self.lanes.fabs(a)
     }
 
-    fn neg(&mut self, a: Value) -> Value {
-        self.code.builder.ins().fneg(a)
+    fn neg(&mut self, a: L::Value) -> L::Value {
+        self.lanes.fneg(a)
     }
 
-    fn add_constant(&mut self, a: Value, b: f64) -> Value {
+    fn add_constant(&mut self, a: L::Value, b: f64) -> L::Value {
         let b = self.constant(b);
         self.add(a, b)
     }
 
-    fn mul_constant(&mut self, a: Value, b: f64) -> Value {
+    fn mul_constant(&mut self, a: L::Value, b: f64) -> L::Value {
         let b = self.constant(b);
         self.mul(a, b)
     }
 
     /// `a · b + c`
-    fn multiply_add(&mut self, a: Value, b: Value, c: Value) -> Value {
-        self.code.multiply_add(a, b, c)
+    fn multiply_add(&mut self, a: L::Value, b: L::Value, c: L::Value) -> L::Value {
+        self.lanes.multiply_add(a, b, c)
     }
 
     /// `a · b + c` with a constant factor.
-    fn scale_add(&mut self, a: Value, b: f64, c: Value) -> Value {
+    fn scale_add(&mut self, a: L::Value, b: f64, c: L::Value) -> L::Value {
         let b = self.constant(b);
-        self.code.multiply_add(a, b, c)
+        self.lanes.multiply_add(a, b, c)
     }
 
     /// The polynomial with these coefficients, lowest first.
-    fn polynomial(&mut self, x: Value, coefficients: &[f64]) -> Value {
+    fn polynomial(&mut self, x: L::Value, coefficients: &[f64]) -> L::Value {
         let Some((&highest, lower)) = coefficients.split_last() else { return self.constant(0.0) };
         let mut sum = self.constant(highest);
         for &coefficient in lower.iter().rev() {
@@ -155,41 +152,31 @@ impl<'c, 'f> Math<'c, 'f> {
     }
 
     /// `condition(a, b) ? yes : no`
-    fn choose(&mut self, condition: FloatCC, a: Value, b: f64, yes: Value, no: Value) -> Value {
+    fn choose(&mut self, condition: FloatCC, a: L::Value, b: f64, yes: L::Value, no: L::Value) -> L::Value {
         let b = self.constant(b);
-        let mask = self.code.builder.ins().fcmp(condition, a, b);
-        self.code.select(self.width, self.dtype, mask, yes, no)
+        let mask = self.lanes.fcmp(condition, a, b);
+        self.lanes.select(self.dtype, mask, yes, no)
     }
 
     /// `magnitude`, which is not negative where `sign` is not, with the sign bit of `sign` set as well.
-    fn with_sign_of(&mut self, magnitude: Value, sign: Value) -> Value {
+    fn with_sign_of(&mut self, magnitude: L::Value, sign: L::Value) -> L::Value {
         let sign_bit = self.constant(-0.0);
-        let sign = self.code.builder.ins().band(sign, sign_bit);
-        self.code.builder.ins().bor(magnitude, sign)
-    }
-
-    /// The type of a float's bits.
-    fn bits_type(&self) -> Type {
-        self.width.ty(DType::Bool)
+        let sign = self.lanes.band(sign, sign_bit);
+        self.lanes.bor(magnitude, sign)
     }
 
     /// The bits of floats as integers.
-    fn bits_of(&mut self, value: Value) -> Value {
-        let ty = self.bits_type();
-        self.code.bits_as(ty, value)
+    fn bits_of(&mut self, value: L::Value) -> L::Value {
+        self.lanes.bits_of(self.dtype, value)
     }
 
     /// Integers as the bits of floats.
-    fn float_of(&mut self, bits: Value) -> Value {
-        let ty = self.width.ty(self.dtype);
-        self.code.bits_as(ty, bits)
+    fn float_of(&mut self, bits: L::Value) -> L::Value {
+        self.lanes.float_of(self.dtype, bits)
     }
 
     /// An integer constant as wide as the floats.
-    fn bits_constant(&mut self, bits: u64) -> Value {
-        let bytes = bits.to_le_bytes();
-        let size = self.dtype.size();
-        let ty = self.bits_type();
-        self.code.vector_constant(ty, &bytes[..size].repeat(16 / size))
+    fn bits_constant(&mut self, bits: u64) -> L::Value {
+        self.lanes.bits(self.dtype, bits)
     }
 }
