@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 mod values;
 
-pub(crate) use values::{Color, Emit, EmitStage, FloatArg, Format, Fp, GoalArg, PhaseArg};
+pub(crate) use values::{Color, Emit, EmitStage, FloatArg, Format, Fp, GoalArg, PhaseArg, VectorBits};
 use values::{parse_dim, parse_emit, parse_positive, parse_rate, parse_seconds, parse_share, parse_temperature};
 
 /// Compiles neural networks, shows their gradients and trains them.
@@ -98,6 +98,10 @@ pub(crate) struct CompileArgs {
     /// How much is optimised: 0 nothing, 1 without the e-graph, 2 everything
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub(crate) level: u8,
+
+    /// How wide the vectors of kernels are: as wide as the machine has them, unless this says otherwise
+    #[arg(long, value_enum, value_name = "BITS")]
+    pub(crate) vectors: Option<VectorBits>,
 }
 
 /// How results are shown.

@@ -5,9 +5,9 @@ use std::path::Path;
 use gradc::diagnostics::{Code, codes};
 use gradc::elaborate::Dims;
 use gradc::ir::DType;
-use gradc::{About, Coded, Level, Mode, Model, Options, Program};
+use gradc::{About, Coded, Level, Mode, Model, Options, Program, Vectors};
 
-use crate::args::{CompileArgs, FloatArg, Fp};
+use crate::args::{CompileArgs, FloatArg, Fp, VectorBits};
 use crate::output::{Failure, Output};
 
 /// The options of the compiler that the arguments stand for.
@@ -21,7 +21,13 @@ pub(crate) fn options(args: &CompileArgs, float: Option<FloatArg>) -> Options {
         FloatArg::F32 => DType::F32,
         FloatArg::F64 => DType::F64,
     });
-    Options { mode, level: Level::from_number(args.level), float, ..Options::default() }
+    let vectors = match args.vectors {
+        None => Vectors::Widest,
+        Some(VectorBits::Bits128) => Vectors::Bits128,
+        Some(VectorBits::Bits256) => Vectors::Bits256,
+        Some(VectorBits::Bits512) => Vectors::Bits512,
+    };
+    Options { mode, level: Level::from_number(args.level), float, vectors, ..Options::default() }
 }
 
 /// The dims that the arguments bind.

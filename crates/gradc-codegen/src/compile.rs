@@ -17,6 +17,10 @@ use crate::listing::{Listing, Section};
 use crate::options::{Contraction, Options};
 use crate::program::{Code, Program, Statistics};
 use crate::target::Target;
+use crate::wide::{self, Extension};
+
+/// Of functions, in bytes.
+const ALIGNMENT: u64 = 64;
 
 /// Compiles a plan for this machine.
 ///
@@ -34,6 +38,7 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
     let mut module = new_module(&target, plan)?;
     let mut compiler = Compiler {
         facts,
+        wide: target.wide,
         options,
         frontend: FunctionBuilderContext::new(),
         context: module.make_context(),
@@ -86,6 +91,8 @@ fn code_bound(plan: &Plan) -> usize {
 /// What is kept from kernel to kernel.
 struct Compiler<'o> {
     facts: Facts,
+    /// The wide vectors that kernels are made of where they can be.
+    wide: Option<Extension>,
     options: &'o Options,
     frontend: FunctionBuilderContext,
     context: Context,
@@ -99,6 +106,23 @@ impl Compiler<'_> {
             |error: cranelift_module::ModuleError| CodegenError::Cranelift(format!("{}: {error:?}", kernel.name));
         let signature = emit::signature(module.isa());
         let id = module.declare_anonymous_function(&signature).map_err(invalid)?;
+        if let Some(extension) = self.wide {
+            let bug = |problem: String| CodegenError::Wide(format!("{}: {problem}", kernel.name));
+            if let Some(code) = wide::compile(kernel, extension, self.facts.contract).map_err(bug)? {
+                module.define_function_bytes(id, ALIGNMENT, &code.bytes, &[]).map_err(invalid)?;
+                self.statistics.functions += 1;
+                self.statistics.wide += 1;
+                self.statistics.bytes += code.bytes.len();
+                let listings = self.options.listings;
+                self.listing.sections.push(Section {
+                    name: format!("kernel {number}: {}", kernel.name),
+                    before: listings.clif.then(|| "; of wide vectors, which Cranelift does not have".to_owned()),
+                    after: None,
+                    assembly: listings.assembly.then(|| code.assembly()),
+                });
+                return Ok(id);
+            }
+        }
         let function = emit::kernel(kernel, id.as_u32(), module.isa(), self.facts, &mut self.frontend);
         let listings = self.options.listings;
         let before = listings.clif.then(|| function.display().to_string());

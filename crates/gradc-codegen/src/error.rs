@@ -16,6 +16,8 @@ pub enum CodegenError {
     Target(String),
     /// The code generator failed.
     Cranelift(String),
+    /// A kernel of wide vectors could not be encoded: a bug.
+    Wide(String),
 }
 
 impl fmt::Display for CodegenError {
@@ -23,7 +25,9 @@ impl fmt::Display for CodegenError {
         match self {
             CodegenError::Invalid { place, problem } => write!(f, "{place}: {problem}"),
             CodegenError::Target(problem) => write!(f, "no code can be made for this machine: {problem}"),
-            CodegenError::Cranelift(problem) => write!(f, "code generation failed: {problem}"),
+            CodegenError::Cranelift(problem) | CodegenError::Wide(problem) => {
+                write!(f, "code generation failed: {problem}")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Lanes`] is the one vocabulary in which scalar operations ([`crate::op`]), floats of 16 bits ([`crate::half`]) and the
 //! functions of mathematics ([`crate::math`]) are written. Two back ends speak it: [`Narrow`](crate::narrow::Narrow) makes
-//! Cranelift's IR, [`Builder`](crate::wide::Builder) the wide vectors of x86. Every lane is computed by the same sequence of
+//! Cranelift's IR, [`wide`](crate::wide) the wide vectors of x86. Every lane is computed by the same sequence of
 //! roundings in both.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};

@@ -1,20 +1,22 @@
-//! Loop IR to machine code with Cranelift.
+//! Loop IR to machine code: wide vectors of x86 where the machine has them, Cranelift's everywhere.
 //!
 //! [`compile`] takes a [`Plan`](gradc_schedule::plan::Plan) and gives a [`Program`]: one function of machine code for
 //! each kernel, and a table of steps. A program runs in an [`Arena`] that is allocated once, on tensors that the caller
 //! binds to its slots ([`Binding`]).
 //!
-//! The folder tree follows the way of a kernel: `check` proves that a plan can be run without harm, `emit`
-//! translates loops and memory, `math` holds the functions of mathematics, [`compile()`] drives Cranelift.
+//! The folder tree follows the way of a kernel: `check` proves that a plan can be run without harm; `op`, `half` and `math`
+//! say what operations compute, in terms of `lanes`; `wide` and `emit` translate loops and memory, one to wide vectors and
+//! one to Cranelift's IR; [`compile()`] chooses and drives both.
 //!
 //! # What this crate does not know
 //!
 //! No graphs and no operators: [`ScalarOp`](gradc_ir::ScalarOp) is all that is left of them. It is the only crate that
-//! uses Cranelift, and the only one besides the runtime with unsafe code.
+//! uses Cranelift and iced-x86, and the only one besides the runtime with unsafe code.
 
 // Machine code is called through pointers, and works on memory through pointers; each block says why it is sound.
 #![allow(unsafe_code)]
 
+mod analysis;
 mod arena;
 mod binding;
 mod check;
@@ -34,6 +36,7 @@ mod options;
 mod program;
 mod routine;
 mod target;
+mod wide;
 mod width;
 
 pub use arena::Arena;
@@ -41,5 +44,5 @@ pub use binding::{Binding, Element};
 pub use compile::compile;
 pub use error::{CodegenError, RunError};
 pub use matmul::scratch_bytes;
-pub use options::{Contraction, Features, Listings, OptLevel, Options};
+pub use options::{Contraction, Features, Listings, OptLevel, Options, Vectors};
 pub use program::{Program, Statistics};

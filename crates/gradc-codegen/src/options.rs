@@ -30,6 +30,20 @@ pub enum Features {
     Baseline,
 }
 
+/// How wide the vectors of kernels are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Vectors {
+    /// As wide as the machine has them. Kernels that wide vectors cannot be made of have those of 128 bits.
+    #[default]
+    Widest,
+    /// 128 bits, everywhere.
+    Bits128,
+    /// 256 bits, where a kernel can be made of them: AVX2 with FMA.
+    Bits256,
+    /// 512 bits, where a kernel can be made of them: AVX-512.
+    Bits512,
+}
+
 /// Which texts are kept for [`Program::clif`](crate::Program::clif) and [`Program::assembly`](crate::Program::assembly).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Listings {
@@ -48,6 +62,8 @@ pub struct Options {
     pub contraction: Contraction,
     /// Which instructions may be used.
     pub features: Features,
+    /// How wide vectors are. They are of 128 bits without optimisation, and where no instructions but the baseline's are used.
+    pub vectors: Vectors,
     /// Which texts are kept.
     pub listings: Listings,
 }

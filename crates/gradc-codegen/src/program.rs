@@ -59,6 +59,8 @@ struct Requirement {
 pub struct Statistics {
     /// Functions: one for each kernel.
     pub functions: usize,
+    /// Those of wide vectors among them.
+    pub wide: usize,
     /// Bytes of machine code.
     pub bytes: usize,
 }
@@ -116,7 +118,7 @@ impl Program {
         self.statistics
     }
 
-    /// Cranelift's IR, as emitted and as optimised; empty unless [`Listings::clif`](crate::Listings) was asked for.
+    /// Cranelift's IR, as emitted and as optimised, of the kernels that are not of wide vectors; empty unless [`Listings::clif`](crate::Listings) was asked for.
     pub fn clif(&self) -> String {
         self.listing.clif()
     }

@@ -7,7 +7,8 @@ use cranelift_codegen::isa::{self, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 
 use crate::error::CodegenError;
-use crate::options::{Features, OptLevel, Options};
+use crate::options::{Features, OptLevel, Options, Vectors};
+use crate::wide::Extension;
 
 /// The machine that code is made for, as far as emission depends on it.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub(crate) struct Target {
     pub(crate) has_rounding: bool,
     /// Whether NaN and signed zeros must be mended around the machine's minimum and maximum.
     pub(crate) is_x86: bool,
+    /// What there is of wide vectors.
+    pub(crate) wide: Option<Extension>,
 }
 
 impl Target {
@@ -58,6 +61,45 @@ impl Target {
             !is_x86 || isa.isa_flags().iter().any(|flag| flag.name == feature && flag.as_bool() == Some(true))
         };
         let (has_fma, has_rounding) = (has("has_fma"), has("has_sse41"));
-        Ok(Target { isa, has_fma, has_rounding, is_x86 })
+        let wide = wide(options)?;
+        Ok(Target { isa, has_fma, has_rounding, is_x86, wide })
     }
+}
+
+/// The wide vectors that are asked for.
+fn wide(options: &Options) -> Result<Option<Extension>, CodegenError> {
+    let may = options.features == Features::Native && options.opt_level == OptLevel::Speed;
+    let chosen = match options.vectors {
+        Vectors::Bits128 => None,
+        Vectors::Widest => [Extension::Avx512, Extension::Avx2].into_iter().find(|&extension| is_there(extension)),
+        Vectors::Bits256 => Some(Extension::Avx2),
+        Vectors::Bits512 => Some(Extension::Avx512),
+    };
+    match chosen {
+        Some(extension) if !is_there(extension) => {
+            Err(CodegenError::Target(format!("it does not have vectors of {} bits", 8 * extension.bytes())))
+        }
+        chosen => Ok(chosen.filter(|_| may)),
+    }
+}
+
+/// Whether this machine has an extension, and the calling convention that wide code has.
+#[cfg(all(target_arch = "x86_64", not(windows)))]
+fn is_there(extension: Extension) -> bool {
+    let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match extension {
+        Extension::Avx2 => has_avx2,
+        Extension::Avx512 => {
+            has_avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+        }
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(windows))))]
+fn is_there(_: Extension) -> bool {
+    false
 }

@@ -78,7 +78,7 @@ pub use interpret::interpret;
 pub use jacobian::JacobianBy;
 pub use memory::ensure_state_fits;
 pub use optimizer::{LEARNING_RATE, STEP, UpdateRule, append_update};
-pub use pipeline::{Goal, GoalError, Level, Mode, Options, Subject, Without};
+pub use pipeline::{Goal, GoalError, Level, Mode, Options, Subject, Vectors, Without};
 pub use program::{Model, Program};
 pub use proof::{Verified, verify_proof};
 pub use state::{State, StateError};

@@ -19,7 +19,7 @@ use crate::coded::{About, Coded};
 use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
 
-pub use gradc_codegen::Listings;
+pub use gradc_codegen::{Listings, Vectors};
 pub use gradc_simplify::rules::Subject;
 pub use gradc_simplify::{Level, Mode, Report};
 
@@ -37,6 +37,8 @@ pub struct Options {
     pub phase: Option<Phase>,
     /// What of the simplifier is left out, in order to see what it is good for.
     pub without: Option<Without>,
+    /// How wide the vectors of kernels are.
+    pub vectors: Vectors,
     /// Which texts of the machine code are kept.
     pub listings: Listings,
 }
@@ -49,6 +51,7 @@ impl Default for Options {
             float: None,
             phase: None,
             without: None,
+            vectors: Vectors::Widest,
             listings: Listings::default(),
         }
     }
@@ -422,7 +425,8 @@ fn schedule(graph: &Graph, options: &Options) -> Plan {
 fn codegen_options(options: &Options) -> gradc_codegen::Options {
     let contraction = if options.mode == Mode::Fast { Contraction::Fuse } else { Contraction::Never };
     let opt_level = if options.level == Level::None { OptLevel::None } else { OptLevel::Speed };
-    gradc_codegen::Options { contraction, opt_level, listings: options.listings, ..Default::default() }
+    let Options { vectors, listings, .. } = *options;
+    gradc_codegen::Options { contraction, opt_level, vectors, listings, ..Default::default() }
 }
 
 /// The float value of this name.

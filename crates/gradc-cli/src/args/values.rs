@@ -4,6 +4,20 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+/// `--vectors`
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum VectorBits {
+    /// What every machine has
+    #[value(name = "128")]
+    Bits128,
+    /// AVX2 with FMA
+    #[value(name = "256")]
+    Bits256,
+    /// AVX-512
+    #[value(name = "512")]
+    Bits512,
+}
+
 /// `--fp`
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Fp {

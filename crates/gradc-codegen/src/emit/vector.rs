@@ -17,12 +17,13 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
-use gradc_ir::{DType, ScalarOp};
-use gradc_schedule::kernel::{Affine, Combine, Expr, Loop, LoopVar, Reg, Stmt};
+use gradc_ir::DType;
+use gradc_schedule::kernel::{Combine, Expr, Loop, LoopVar, Reg, Stmt};
 use rustc_hash::FxHashMap;
 use rustc_hash::FxHashSet;
 
 use super::{Emitter, Position};
+use crate::analysis::{Variance, weight};
 use crate::code::identity;
 use crate::lanes::LanesExt;
 use crate::width::Width;
@@ -273,52 +274,6 @@ impl Cut {
     }
 }
 
-/// Which statements of a loop differ from iteration to iteration.
-struct Variance<'a> {
-    var: LoopVar,
-    registers: FxHashSet<Reg>,
-    written: FxHashSet<&'a usize>,
-}
-
-impl<'a> Variance<'a> {
-    fn new(inner: &'a Loop) -> Variance<'a> {
-        let written = inner
-            .body
-            .iter()
-            .filter_map(|stmt| match stmt {
-                Stmt::Store { buffer, .. } | Stmt::ScatterAdd { buffer, .. } => Some(buffer),
-                _ => None,
-            })
-            .collect();
-        // An accumulator changes within the loop that it is combined in.
-        let registers = inner
-            .body
-            .iter()
-            .filter_map(|stmt| if let Stmt::Accumulate { reg, .. } = stmt { Some(*reg) } else { None })
-            .collect();
-        Variance { var: inner.var, registers, written }
-    }
-
-    /// Whether a statement varies; statements are asked for in order.
-    fn of(&mut self, stmt: &Stmt) -> bool {
-        let Stmt::Let { reg, expr, .. } = stmt else { return true };
-        let moves = |address: &Affine| address.stride(self.var) != 0;
-        let varies = match expr {
-            Expr::Const(_) => false,
-            Expr::Load { buffer, address } => moves(address) || self.written.contains(buffer),
-            Expr::LoadIndexed { buffer, address, index, .. } => {
-                moves(address) || self.written.contains(buffer) || self.registers.contains(index)
-            }
-            Expr::Op(_, operands) => operands.iter().any(|operand| self.registers.contains(operand)),
-            Expr::Index(affine) => moves(affine),
-        };
-        if varies {
-            self.registers.insert(*reg);
-        }
-        varies
-    }
-}
-
 /// How often a body is repeated: short ones often, to hide the loop and the latency of sums; long ones less.
 fn unroll(body: &[&Stmt], lanes: u8) -> i64 {
     let weight: u32 = body.iter().map(|stmt| weight(stmt, lanes)).sum();
@@ -327,25 +282,5 @@ fn unroll(body: &[&Stmt], lanes: u8) -> i64 {
         9..=24 => 4,
         25..=80 => 2,
         _ => 1,
-    }
-}
-
-/// About how many instructions a statement becomes.
-fn weight(stmt: &Stmt, lanes: u8) -> u32 {
-    let Stmt::Let { expr, .. } = stmt else { return 1 };
-    match expr {
-        Expr::Const(_) => 0,
-        Expr::Load { .. } | Expr::Index(_) => 1,
-        Expr::LoadIndexed { .. } => 4 * u32::from(lanes),
-        Expr::Op(op, _) => match op {
-            ScalarOp::Min | ScalarOp::Max | ScalarOp::Sign => 5,
-            ScalarOp::Exp | ScalarOp::Expm1 | ScalarOp::Sigmoid => 24,
-            ScalarOp::Tanh | ScalarOp::Erf | ScalarOp::Erfc | ScalarOp::Log | ScalarOp::Log1p => 32,
-            ScalarOp::Pow => 40,
-            // Where it is not an instruction.
-            ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round => 8,
-            ScalarOp::RotateLeft(_) => 3,
-            _ => 1,
-        },
     }
 }

@@ -4,11 +4,11 @@
 //! the tests take fewer.
 //! The functions' documentation states them.
 
-use gradc_codegen::{Features, Options, compile};
+use gradc_codegen::{Features, Options, Vectors, compile};
 use gradc_ir::{DType, ScalarOp};
 use gradc_schedule::kernel::LoopKind;
 
-use crate::support::{Memory, elementwise, plan_of, run, ulp_error};
+use crate::support::{Memory, elementwise, plan_of, run, ulp_error, widths};
 
 /// Every exponent with both signs, with as many mantissas of each, and the special values.
 fn samples(dtype: DType, mantissas: u64) -> Vec<f64> {
@@ -34,12 +34,12 @@ fn samples(dtype: DType, mantissas: u64) -> Vec<f64> {
 fn greatest_error(
     op: ScalarOp,
     dtype: DType,
-    features: Features,
+    (features, vectors): (Features, Vectors),
     samples: &[f64],
     exact: impl Fn(f64) -> f64,
 ) -> (f64, f64) {
     let kernel = elementwise(op, &[dtype], dtype, samples.len(), LoopKind::Vector);
-    let options = Options { features, ..Options::default() };
+    let options = Options { features, vectors, ..Options::default() };
     let program = compile(&plan_of(kernel), &options).expect("the kernel is well-formed");
     let mut memory = [Memory::new(dtype, samples), Memory::new(dtype, &vec![0.0; samples.len()])];
     run(&program, &mut memory);
@@ -93,10 +93,11 @@ fn check_bounds(dtype: DType, mantissas: u64, bound: impl Fn(&Bound) -> (f64, f6
     let samples = samples(dtype, mantissas);
     let mut failures = Vec::new();
     for case in &BOUNDS {
-        for (features, limit) in [(Features::Native, bound(case).0), (Features::Baseline, bound(case).1)] {
-            let (error, at) = greatest_error(case.op, dtype, features, &samples, case.exact);
+        let native = widths().map(|vectors| ((Features::Native, vectors), bound(case).0));
+        for (way, limit) in native.chain([((Features::Baseline, Vectors::Bits128), bound(case).1)]) {
+            let (error, at) = greatest_error(case.op, dtype, way, &samples, case.exact);
             if error > limit {
-                failures.push(format!("{:?} {features:?} in {dtype}: {error:.3} ulp at {at:e}, not {limit}", case.op));
+                failures.push(format!("{:?} {way:?} in {dtype}: {error:.3} ulp at {at:e}, not {limit}", case.op));
             }
         }
     }
@@ -111,6 +112,29 @@ fn functions_in_f32_are_within_their_bounds() {
 #[test]
 fn functions_in_f64_are_within_their_bounds() {
     check_bounds(DType::F64, 64, |bound| (bound.double, bound.double));
+}
+
+/// Each lane goes through the same roundings, however wide the vectors are.
+#[test]
+fn functions_have_the_same_bits_in_vectors_of_every_width() {
+    for dtype in [DType::F32, DType::F64] {
+        let samples = samples(dtype, 64);
+        for op in BOUNDS.iter().map(|case| case.op) {
+            let kernel = elementwise(op, &[dtype], dtype, samples.len(), LoopKind::Vector);
+            let results: Vec<Vec<u64>> = widths()
+                .map(|vectors| {
+                    let options = Options { vectors, ..Options::default() };
+                    let found = &crate::support::execute(&kernel, &[samples.clone(), samples.clone()], &options)[1];
+                    found.iter().map(|found| if found.is_nan() { 0 } else { found.to_bits() }).collect()
+                })
+                .collect();
+            let narrow = &results[0];
+            for (at, &x) in samples.iter().enumerate() {
+                let bits = results.iter().map(|result| result[at]);
+                assert!(bits.into_iter().all(|bits| bits == narrow[at]), "{op:?}({x:e}) in {dtype} differs");
+            }
+        }
+    }
 }
 
 /// Every pair of edges, and pairs of which the power is an ordinary number.

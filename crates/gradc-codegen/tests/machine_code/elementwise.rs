@@ -1,7 +1,7 @@
 //! Every scalar operation, on every element type it takes, at extents around the sizes of vectors and rounds.
 
 use crate::support::{check, check_with, elementwise};
-use gradc_codegen::{Contraction, Features, Listings, OptLevel, Options};
+use gradc_codegen::{Contraction, Features, Listings, OptLevel, Options, Vectors};
 use gradc_ir::{DType, ScalarOp};
 use gradc_schedule::kernel::LoopKind;
 
@@ -15,6 +15,7 @@ const DEFAULT: Options = Options {
     opt_level: OptLevel::Speed,
     contraction: Contraction::Never,
     features: Features::Native,
+    vectors: Vectors::Widest,
     listings: Listings { clif: false, assembly: false },
 };
 

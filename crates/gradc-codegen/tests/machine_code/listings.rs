@@ -1,10 +1,10 @@
 //! What can be looked at, and that it says what was asked for.
 
-use gradc_codegen::{Contraction, Features, Listings, Options, Program, compile};
+use gradc_codegen::{Contraction, Features, Listings, Options, Program, Vectors, compile};
 use gradc_ir::{DType, ScalarOp};
 use gradc_schedule::kernel::{Access, Kernel, LoopKind};
 
-use crate::support::{Memory, affine, apply, elementwise, load, looped, param, plan_of, run, store};
+use crate::support::{Memory, affine, apply, elementwise, load, looped, param, plan_of, run, store, widths};
 
 const ALL: Listings = Listings { clif: true, assembly: true };
 
@@ -40,7 +40,8 @@ fn listings_are_kept_when_asked_for() {
     assert_eq!(silent.statistics().functions, 1);
     assert!(silent.statistics().bytes > 64);
 
-    let program = compiled(product_and_sum(64), &Options { listings: ALL, ..Options::default() });
+    let vectors = Vectors::Bits128;
+    let program = compiled(product_and_sum(64), &Options { vectors, listings: ALL, ..Options::default() });
     let clif = program.clif();
     assert!(clif.contains("; kernel 0: product_and_sum (as emitted)"), "{clif}");
     assert!(clif.contains("; kernel 0: product_and_sum (optimised)"), "{clif}");
@@ -59,7 +60,7 @@ fn listings_are_the_same_every_time() {
 
 #[test]
 fn products_and_sums_are_fused_only_when_asked_for() {
-    let exact = Options { listings: ALL, ..Options::default() };
+    let exact = Options { vectors: Vectors::Bits128, listings: ALL, ..Options::default() };
     let fused = Options { contraction: Contraction::Fuse, ..exact };
     // Without the instruction there is nothing to gain.
     let baseline = Options { features: Features::Baseline, ..fused };
@@ -67,6 +68,31 @@ fn products_and_sums_are_fused_only_when_asked_for() {
     assert!(!cfg!(target_arch = "x86_64") || !compiled(product_and_sum(64), &baseline).clif().contains("fma"));
     let has_fma = !cfg!(target_arch = "x86_64") || fused_multiply_add_is_there();
     assert_eq!(compiled(product_and_sum(64), &fused).clif().contains("fma"), has_fma);
+}
+
+/// Kernels are of the vectors that were asked for, and those that wide vectors do not do are of 128 bits all the same.
+#[test]
+fn wide_vectors_are_listed_and_counted() {
+    for vectors in widths() {
+        let options = Options { vectors, listings: ALL, ..Options::default() };
+        let register = match vectors {
+            Vectors::Bits256 => "ymm",
+            Vectors::Bits512 => "zmm",
+            _ => continue,
+        };
+        let program = compiled(product_and_sum(64), &options);
+        let assembly = program.assembly();
+        assert_eq!(program.statistics().wide, 1);
+        assert!(
+            assembly.contains(register) && assembly.contains("vmulps") && assembly.contains("vzeroupper"),
+            "{assembly}"
+        );
+        assert!(!assembly.contains("vfmadd"), "{assembly}");
+        let fused = Options { contraction: Contraction::Fuse, ..options };
+        assert!(compiled(product_and_sum(64), &fused).assembly().contains("vfmadd"));
+        let power = elementwise(ScalarOp::Pow, &[DType::F64; 2], DType::F64, 64, LoopKind::Vector);
+        assert_eq!(compiled(power, &options).statistics().wide, 0);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -9,3 +9,4 @@ mod loops;
 mod refusals;
 mod scans;
 mod support;
+mod wide;

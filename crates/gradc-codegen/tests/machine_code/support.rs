@@ -1,6 +1,6 @@
 //! Kernels in, numbers out.
 
-use gradc_codegen::{Binding, Options, Program, compile};
+use gradc_codegen::{Binding, Options, Program, Vectors, compile};
 use gradc_ir::{DType, LeafKind, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{
     Access, Affine, BufferParam, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt, Storage, evaluate,
@@ -108,9 +108,26 @@ pub(crate) fn execute(kernel: &Kernel, buffers: &[Storage], options: &Options) -
     memory.iter().map(Memory::values).collect()
 }
 
-/// The door of these tests: machine code and evaluator agree on every buffer, to so many units in the last place.
+/// The vectors that this machine has, the portable ones first.
+pub(crate) fn widths() -> impl Iterator<Item = Vectors> {
+    #[cfg(target_arch = "x86_64")]
+    let (has_256, has_512) = (
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+        is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq"),
+    );
+    #[cfg(not(target_arch = "x86_64"))]
+    let (has_256, has_512) = (false, false);
+    let wide = [(Vectors::Bits256, has_256), (Vectors::Bits512, has_512)];
+    let wide = wide.into_iter().filter(|width| width.1).map(|width| width.0);
+    std::iter::once(Vectors::Bits128).chain(wide)
+}
+
+/// The door of these tests: machine code of every width and evaluator agree on every buffer, to so many units in the last
+/// place.
 pub(crate) fn check(kernel: &Kernel, buffers: &[Storage], ulps: f64) {
-    check_with(kernel, buffers, ulps, &Options::default());
+    for vectors in widths() {
+        check_with(kernel, buffers, ulps, &Options { vectors, ..Options::default() });
+    }
 }
 
 /// The same, compiled as the options say.
@@ -123,8 +140,9 @@ pub(crate) fn check_with(kernel: &Kernel, buffers: &[Storage], ulps: f64, option
             let error = ulp_error(param.dtype, expected, actual);
             assert!(
                 error <= ulps,
-                "{}: {}[{at}] is {actual:e}, not {expected:e}: {error} ulp",
+                "{} with {:?}: {}[{at}] is {actual:e}, not {expected:e}: {error} ulp",
                 kernel.name,
+                options.vectors,
                 param.name
             );
         }

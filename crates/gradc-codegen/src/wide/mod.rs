@@ -1,0 +1,61 @@
+//! Wide vectors: machine code of AVX2 and AVX-512, which Cranelift does not have.
+//!
+//! A kernel is translated to a list of instructions on values ([`lower`], with [`loops`] and [`memory`]), by the same
+//! scalar operations and functions as everywhere ([`builder`] is what they are emitted through); each value is given a
+//! register ([`registers`]), and the result is encoded ([`encode`], with [`codes`] and [`special`]). What it does not do,
+//! [`supports`] says: such kernels are Cranelift's.
+
+mod builder;
+mod codes;
+mod encode;
+mod loops;
+mod lower;
+mod memory;
+mod program;
+mod registers;
+mod special;
+mod supports;
+
+pub(crate) use program::Extension;
+
+use gradc_schedule::kernel::Kernel;
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+
+/// A stack frame may not be larger: nothing probes whether there is a page for it.
+const GREATEST_FRAME: u32 = 3584;
+
+/// Machine code of a kernel, with its constants behind it.
+pub(crate) struct Wide {
+    /// The function and its constants.
+    pub(crate) bytes: Vec<u8>,
+    /// How long the function is.
+    code: usize,
+}
+
+impl Wide {
+    /// The function as text.
+    pub(crate) fn assembly(&self) -> String {
+        let mut text = String::new();
+        let mut formatter = IntelFormatter::new();
+        for instruction in &mut Decoder::new(64, &self.bytes[..self.code], DecoderOptions::NONE) {
+            text.push_str("  ");
+            formatter.format(&instruction, &mut text);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Machine code of a kernel whose form has been checked, or `None` where it is not one for wide vectors.
+///
+/// # Errors
+/// Where what was made cannot be encoded, which is a bug.
+pub(crate) fn compile(kernel: &Kernel, extension: Extension, contract: bool) -> Result<Option<Wide>, String> {
+    let Some(lane) = supports::lane(kernel, extension) else { return Ok(None) };
+    let program = lower::lower(kernel, extension, lane, contract);
+    let allocation = registers::allocate(&program);
+    if allocation.stack > GREATEST_FRAME {
+        return Ok(None);
+    }
+    encode::encode(&program, &allocation).map(Some)
+}
