@@ -37,6 +37,10 @@ impl Builder {
         Program { extension: self.extension, lane: self.lane, instructions, classes: self.classes, pool: self.pool }
     }
 
+    pub(super) fn extension(&self) -> Extension {
+        self.extension
+    }
+
     /// How many lanes there are.
     pub(super) fn lanes(&self) -> usize {
         self.extension.bytes() / usize::from(self.lane)

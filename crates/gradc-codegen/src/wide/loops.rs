@@ -4,7 +4,7 @@
 //!
 //! 1. what does not change in it, once;
 //! 2. ⌊n / LU⌋ rounds of U vectors, if these are at least two;
-//! 3. the remaining whole vectors, in step;
+//! 3. the remaining whole vectors, U in step;
 //! 4. one vector of which only the first n mod L lanes are loaded, stored and counted.
 //!
 //! Vector number v of the rounds, and of what remains, is combined into the running vector v mod U; the last one, which is
@@ -15,7 +15,7 @@ use gradc_ir::DType;
 use gradc_schedule::kernel::{Combine, Loop, Reg, Stmt};
 
 use super::lower::{Around, Lowering};
-use super::program::{Class, Id, Instruction, Source};
+use super::program::{Class, Extension, Id, Instruction, Source};
 use crate::analysis::{Variance, weight};
 use crate::code::identity;
 use crate::lanes::{Lanes, LanesExt};
@@ -36,11 +36,10 @@ impl<'k> Lowering<'k> {
         invariant.into_iter().for_each(|stmt| self.statement(stmt));
         self.prepare_indexed(&varying);
         let (lanes, extent) = (self.builder.lanes() as i64, inner.extent as i64);
-        let unroll = unroll(&varying);
+        let unroll = in_step(&varying, self.builder.extension()).min(self.most_in_step);
         let vectors = extent / lanes;
         let rounds = if vectors < 2 * unroll { 0 } else { vectors / unroll };
-        let in_step = if rounds == 0 { vectors.max(1) } else { unroll };
-        let mut running = self.running(&varying, in_step as usize);
+        let mut running = self.running(&varying, vectors.clamp(1, unroll) as usize);
         self.vector = Some(inner.var);
         if rounds > 0 {
             self.begin_running(&mut running);
@@ -62,7 +61,9 @@ impl<'k> Lowering<'k> {
         }
         let done = rounds * unroll;
         let at = |vector: i64| Around { var: inner.var, counter: None, offset: vector * lanes };
-        self.copies((done..vectors).map(at), &varying, &mut running);
+        for first in (done..vectors).step_by(unroll as usize) {
+            self.copies((first..vectors.min(first + unroll)).map(at), &varying, &mut running);
+        }
         if extent % lanes > 0 {
             self.tail = Some(self.first_lanes((extent % lanes) as usize));
             self.copies([at(vectors)].into_iter(), &varying, &mut running);
@@ -178,14 +179,15 @@ impl<'k> Lowering<'k> {
     }
 }
 
-/// How many vectors are computed in step: short bodies many, to hide the loop and the latency of sums; long ones less, whose
-/// values would not fit the registers.
-fn unroll(body: &[&Stmt]) -> i64 {
+/// How many vectors are computed in step. Short bodies are many, to hide the loop and the latency of sums, and long ones
+/// as well, each of which is a chain of operations that wait for one another. What is between has work enough in the
+/// window in which the machine looks ahead.
+fn in_step(body: &[&Stmt], extension: Extension) -> i64 {
     let weight: u32 = body.iter().map(|stmt| weight(stmt, 1)).sum();
-    match weight {
-        0..=3 => 8,
-        4..=12 => 4,
-        13..=60 => 2,
-        _ => 1,
+    match (weight, extension) {
+        (0..=3, _) => 8,
+        (4..=12, _) => 4,
+        (61.., Extension::Avx512) => 4,
+        _ => 2,
     }
 }

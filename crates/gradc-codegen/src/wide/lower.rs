@@ -20,8 +20,21 @@ const UNROLL_LIMIT: usize = 48;
 /// A vector loop of up to this many vectors is no loop.
 const SHORT_VECTOR_LOOP: usize = 4;
 
+/// How a kernel is translated.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    pub(super) extension: Extension,
+    /// Bytes of a lane.
+    pub(super) lane: u8,
+    /// Whether products and sums of the program may be fused.
+    pub(super) contract: bool,
+    /// How many vectors may be computed in step.
+    pub(super) most_in_step: i64,
+}
+
 /// Translates a kernel that [`super::supports`].
-pub(super) fn lower(kernel: &Kernel, extension: Extension, lane: u8, contract: bool) -> Program {
+pub(super) fn lower(kernel: &Kernel, way: Way) -> Program {
+    let Way { extension, lane, contract, most_in_step } = way;
     let mut builder = Builder::new(extension, lane);
     let bases = (0..kernel.buffers.len() as i64)
         .map(|at| builder.define(Class::General, Instruction { immediate: 8 * at, ..Instruction::new(Op::Base) }))
@@ -30,6 +43,7 @@ pub(super) fn lower(kernel: &Kernel, extension: Extension, lane: u8, contract: b
         builder,
         kernel,
         contract,
+        most_in_step,
         bases,
         registers: FxHashMap::default(),
         loops: Vec::new(),
@@ -70,6 +84,7 @@ pub(super) struct Lowering<'k> {
     pub(super) builder: Builder,
     pub(super) kernel: &'k Kernel,
     contract: bool,
+    pub(super) most_in_step: i64,
     /// The buffers' addresses.
     pub(super) bases: Vec<Id>,
     pub(super) registers: FxHashMap<Reg, Register>,

@@ -18,8 +18,11 @@ mod supports;
 
 pub(crate) use program::Extension;
 
+
 use gradc_schedule::kernel::Kernel;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+
+use lower::Way;
 
 /// A stack frame may not be larger: nothing probes whether there is a page for it.
 const GREATEST_FRAME: u32 = 3584;
@@ -52,10 +55,13 @@ impl Wide {
 /// Where what was made cannot be encoded, which is a bug.
 pub(crate) fn compile(kernel: &Kernel, extension: Extension, contract: bool) -> Result<Option<Wide>, String> {
     let Some(lane) = supports::lane(kernel, extension) else { return Ok(None) };
-    let program = lower::lower(kernel, extension, lane, contract);
-    let allocation = registers::allocate(&program);
-    if allocation.stack > GREATEST_FRAME {
-        return Ok(None);
+    // Fewer vectors in step need fewer registers, and less of the stack where there are none.
+    for most_in_step in [8, 2, 1] {
+        let program = lower::lower(kernel, Way { extension, lane, contract, most_in_step });
+        let allocation = registers::allocate(&program);
+        if allocation.stack <= GREATEST_FRAME {
+            return encode::encode(&program, &allocation).map(Some);
+        }
     }
-    encode::encode(&program, &allocation).map(Some)
+    Ok(None)
 }
