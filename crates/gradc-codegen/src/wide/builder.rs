@@ -25,16 +25,30 @@ pub(super) struct Builder {
     classes: Vec<Class>,
     pool: Pool,
     scopes: Vec<Scope>,
+    /// The masks of first lanes that there are, by how many.
+    masks: FxHashMap<usize, Id>,
 }
 
 impl Builder {
     pub(super) fn new(extension: Extension, lane: u8) -> Builder {
-        Builder { extension, lane, classes: Vec::new(), pool: Pool::default(), scopes: vec![Scope::default()] }
+        Builder {
+            extension,
+            lane,
+            classes: Vec::new(),
+            pool: Pool::default(),
+            scopes: vec![Scope::default()],
+            masks: FxHashMap::default(),
+        }
     }
 
     pub(super) fn finish(mut self) -> Program {
         let instructions = self.scopes.pop().map(|scope| scope.instructions).unwrap_or_default();
         Program { extension: self.extension, lane: self.lane, instructions, classes: self.classes, pool: self.pool }
+    }
+
+    /// Bytes of a lane.
+    pub(super) fn lane_bytes(&self) -> u8 {
+        self.lane
     }
 
     pub(super) fn extension(&self) -> Extension {
@@ -99,6 +113,11 @@ impl Builder {
         self.emit(Instruction { result: Some(to), a: from.into(), ..Instruction::new(Op::Copy) });
     }
 
+    /// A value that stays as another one is now.
+    pub(super) fn copied(&mut self, from: Id) -> Source {
+        self.define(Class::Vector, Instruction { a: from.into(), ..Instruction::new(Op::Copy) }).into()
+    }
+
     /// A value in a register.
     pub(super) fn register(&mut self, source: Source) -> Id {
         let constant = match source {
@@ -134,17 +153,33 @@ impl Builder {
         Source::Constant(self.pool.insert(bytes))
     }
 
-    /// The mask that holds in the first lanes.
+    /// The mask that holds in the first lanes; it is made once, before all loops.
     pub(super) fn first_lanes(&mut self, count: usize) -> Id {
-        match self.extension {
-            Extension::Avx2 => {
-                let mask = self.vector_constant(|lane| if lane < count as i64 { -1 } else { 0 });
-                self.register(mask)
-            }
-            Extension::Avx512 => {
-                let immediate = (1 << count) - 1;
-                self.define(Class::Mask, Instruction { immediate, ..Instruction::new(Op::MaskConstant) })
-            }
+        if self.extension == Extension::Avx2 {
+            let mask = self.vector_constant(|lane| if lane < count as i64 { -1 } else { 0 });
+            return self.register(mask);
+        }
+        if let Some(&mask) = self.masks.get(&count) {
+            return mask;
+        }
+        let mask = self.fresh(Class::Mask);
+        let immediate = (1 << count) - 1;
+        let instruction = Instruction { result: Some(mask), immediate, ..Instruction::new(Op::MaskConstant) };
+        self.scopes[0].instructions.push(instruction);
+        self.masks.insert(count, mask);
+        mask
+    }
+
+    /// Restricts an access to memory to the first lanes. Half of a vector, a quarter and so on need no mask: what was stored
+    /// under a mask would not be there for a load that follows soon.
+    fn restrict(&mut self, instruction: &mut Instruction, tail: Option<usize>) {
+        let Some(count) = tail else { return };
+        let is_narrow = !matches!(instruction.op, Op::Load | Op::Store);
+        let is_part = count.is_power_of_two() && (!is_narrow || self.lane == 4 && count >= 4);
+        if is_part && instruction.op != Op::Gather {
+            instruction.immediate = count as i64;
+        } else {
+            instruction.mask = Some(self.first_lanes(count));
         }
     }
 
@@ -216,15 +251,27 @@ impl Builder {
     }
 
     /// Loads in some way.
-    pub(super) fn load(&mut self, op: Op, place: Place, mask: Option<Id>) -> Source {
+    pub(super) fn load(&mut self, op: Op, place: Place, tail: Option<usize>) -> Source {
         let class = if matches!(op, Op::LoadByte | Op::LoadWord) { Class::General } else { Class::Vector };
-        self.define(class, Instruction { place: Some(place), mask, ..Instruction::new(op) }).into()
+        let mut load = Instruction { place: Some(place), ..Instruction::new(op) };
+        self.restrict(&mut load, tail);
+        self.define(class, load).into()
+    }
+
+    /// Loads the elements at these distances in bytes from a place.
+    pub(super) fn gather(&mut self, place: Place, distances: Source, tail: Option<usize>) -> Source {
+        let a = self.register(distances).into();
+        let mut gather = Instruction { a, place: Some(place), ..Instruction::new(Op::Gather) };
+        self.restrict(&mut gather, tail);
+        self.define(Class::Vector, gather).into()
     }
 
     /// Stores in some way.
-    pub(super) fn store(&mut self, op: Op, place: Place, value: Source, mask: Option<Id>) {
+    pub(super) fn store(&mut self, op: Op, place: Place, value: Source, tail: Option<usize>) {
         let a = if self.is_mask(value) { value } else { self.register(value).into() };
-        self.emit(Instruction { a, place: Some(place), mask, ..Instruction::new(op) });
+        let mut store = Instruction { a, place: Some(place), ..Instruction::new(op) };
+        self.restrict(&mut store, tail);
+        self.emit(store);
     }
 
     /// Combines the first `filled` lanes of a vector, neighbours of halves first; the result is in each lane.

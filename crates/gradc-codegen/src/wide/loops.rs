@@ -38,7 +38,7 @@ impl<'k> Lowering<'k> {
         let (lanes, extent) = (self.builder.lanes() as i64, inner.extent as i64);
         let unroll = in_step(&varying, self.builder.extension()).min(self.most_in_step);
         let vectors = extent / lanes;
-        let rounds = if vectors < 2 * unroll { 0 } else { vectors / unroll };
+        let rounds = if vectors < 2 * unroll || self.keeps(inner.var) { 0 } else { vectors / unroll };
         let mut running = self.running(&varying, vectors.clamp(1, unroll) as usize);
         self.vector = Some(inner.var);
         if rounds > 0 {
@@ -65,7 +65,7 @@ impl<'k> Lowering<'k> {
             self.copies((first..vectors.min(first + unroll)).map(at), &varying, &mut running);
         }
         if extent % lanes > 0 {
-            self.tail = Some(self.first_lanes((extent % lanes) as usize));
+            self.tail = Some((extent % lanes) as usize);
             self.copies([at(vectors)].into_iter(), &varying, &mut running);
             self.tail = None;
         }
@@ -134,7 +134,8 @@ impl<'k> Lowering<'k> {
     fn combine_running(&mut self, accumulator: &mut Running, copy: usize, value: Source) {
         let Running { dtype, combine, vectors, .. } = accumulator;
         let value = match self.tail {
-            Some(mask) => {
+            Some(count) => {
+                let mask = self.builder.first_lanes(count);
                 let nothing = self.builder.constant(*dtype, identity(*combine, *dtype));
                 self.builder.select(*dtype, mask.into(), value, nothing)
             }
@@ -171,11 +172,6 @@ impl<'k> Lowering<'k> {
         let Some(&vector) = values.first() else { return };
         let total = self.builder.collapse(filled, vector, |builder, a, b| builder.combine(dtype, combine, a, b));
         self.accumulate(reg, combine, total);
-    }
-
-    /// The mask that holds in the first lanes; it is made once.
-    fn first_lanes(&mut self, count: usize) -> Id {
-        self.builder.first_lanes(count)
     }
 }
 

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::builder::Builder;
+use super::keep::Kept;
 use super::memory::{IndexedKey, Terms};
 use super::program::{Class, Extension, Id, Instruction, Op, Place, Program, Source};
 use crate::lanes::{Lanes, LanesExt};
@@ -51,6 +52,7 @@ pub(super) fn lower(kernel: &Kernel, way: Way) -> Program {
         tail: None,
         pointers: FxHashMap::default(),
         indexed: FxHashMap::default(),
+        kept: Vec::new(),
     };
     lowering.body(&kernel.body);
     lowering.builder.finish()
@@ -92,12 +94,14 @@ pub(super) struct Lowering<'k> {
     pub(super) loops: Vec<Around>,
     /// The vector loop whose body is being translated.
     pub(super) vector: Option<LoopVar>,
-    /// The mask of the lanes that matter, where not all do.
-    pub(super) tail: Option<Id>,
+    /// How many lanes matter, where not all do.
+    pub(super) tail: Option<usize>,
     /// Addresses that have been computed, by buffer and terms.
     pub(super) pointers: FxHashMap<(usize, Terms), Id>,
     /// The same with an index.
     pub(super) indexed: FxHashMap<IndexedKey, Id>,
+    /// Elements of buffers that are in registers while loops run.
+    pub(super) kept: Vec<Kept<'k>>,
 }
 
 impl<'k> Lowering<'k> {
@@ -238,7 +242,9 @@ impl<'k> Lowering<'k> {
             }
             return;
         }
+        let before = self.keep(inner);
         self.repeat(inner.var, 1, inner.extent as i64, &inner.body, |lowering| lowering.body(&inner.body));
+        self.put_back(before);
     }
 
     /// A loop proper, whose counter goes up to `end` by `step`.

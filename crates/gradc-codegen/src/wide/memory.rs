@@ -71,6 +71,10 @@ impl<'k> Lowering<'k> {
 
     /// The elements at an address that moves with the loops.
     pub(super) fn load(&mut self, buffer: usize, address: &Affine) -> Source {
+        if let Some(kept) = self.kept(buffer) {
+            // It changes while what is loaded may still be read.
+            return self.builder.copied(kept);
+        }
         let stride = self.lane_stride(address);
         let place = if matches!(stride, 0 | 1) {
             self.place(buffer, address)
@@ -94,6 +98,10 @@ impl<'k> Lowering<'k> {
 
     /// Stores the lanes that matter to consecutive elements; outside of vector loops, the first.
     pub(super) fn store(&mut self, buffer: usize, address: &Affine, value: Source) {
+        if let Some(kept) = self.kept(buffer) {
+            let value = self.builder.register(value);
+            return self.builder.copy(kept, value);
+        }
         let place = self.place(buffer, address);
         self.store_at(buffer, place, value);
     }
@@ -167,9 +175,7 @@ impl<'k> Lowering<'k> {
             (1, _) => self.builder.load(Op::Load, place, tail),
             _ => {
                 let distances = self.builder.vector_constant(|lane| lane * stride * size);
-                let a = self.builder.register(distances).into();
-                let gather = Instruction { a, place: Some(place), mask: tail, ..Instruction::new(Op::Gather) };
-                self.builder.define(Class::Vector, gather).into()
+                self.builder.gather(place, distances, tail)
             }
         }
     }

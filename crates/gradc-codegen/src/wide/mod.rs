@@ -1,6 +1,6 @@
 //! Wide vectors: machine code of AVX2 and AVX-512, which Cranelift does not have.
 //!
-//! A kernel is translated to a list of instructions on values ([`lower`], with [`loops`] and [`memory`]), by the same
+//! A kernel is translated to a list of instructions on values ([`lower`], with [`loops`], [`keep`] and [`memory`]), by the same
 //! scalar operations and functions as everywhere ([`builder`] is what they are emitted through); each value is given a
 //! register ([`registers`]), and the result is encoded ([`encode`], with [`codes`] and [`special`]). What it does not do,
 //! [`supports`] says: such kernels are Cranelift's.
@@ -8,6 +8,7 @@
 mod builder;
 mod codes;
 mod encode;
+mod keep;
 mod loops;
 mod lower;
 mod memory;
@@ -17,7 +18,6 @@ mod special;
 mod supports;
 
 pub(crate) use program::Extension;
-
 
 use gradc_schedule::kernel::Kernel;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};

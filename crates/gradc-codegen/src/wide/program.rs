@@ -137,7 +137,8 @@ pub(super) enum Op {
     /// `a`
     Copy,
     // Memory.
-    /// A vector, or what `mask` chooses of it with zeros elsewhere.
+    /// A vector, or what `mask` chooses of it with zeros elsewhere; or its first `immediate` lanes, if that is not 0. So it is
+    /// for all loads and stores of vectors.
     Load,
     /// One element in each lane.
     LoadSplat,

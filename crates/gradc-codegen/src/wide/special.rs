@@ -188,6 +188,10 @@ impl Assembler<'_> {
     fn load(&mut self, op: Op, instruction: &Instruction, place: Operand) -> Encoded {
         let first = Operand::Register(self.result(instruction)?);
         let is_double = self.program.lane == 8;
+        if let Some(code) = self.part(op, instruction) {
+            let part = self.part_register(self.result(instruction)?, instruction);
+            return self.emit(code, &[part, place], None);
+        }
         let mask = self.mask(instruction, 1)?;
         let code = match (op, is_double) {
             (Op::LoadByte | Op::LoadWord, _) => {
@@ -213,6 +217,39 @@ impl Assembler<'_> {
         }
         let code = if is_double { Code::VEX_Vmaskmovpd_ymm_ymm_m256 } else { Code::VEX_Vmaskmovps_ymm_ymm_m256 };
         self.emit(code, &[first, mask.into(), place], None)
+    }
+
+    /// The instruction for a part of a vector: a half, a quarter and so on.
+    fn part(&self, op: Op, instruction: &Instruction) -> Option<Code> {
+        let lanes = instruction.immediate;
+        let (avx2, avx512) = match (op, lanes * i64::from(self.program.lane)) {
+            (_, 0) => return None,
+            (Op::Load, 32) => (Code::VEX_Vmovups_ymm_ymmm256, Code::EVEX_Vmovups_ymm_k1z_ymmm256),
+            (Op::Load, 16) => (Code::VEX_Vmovups_xmm_xmmm128, Code::EVEX_Vmovups_xmm_k1z_xmmm128),
+            (Op::Load, 8) => (Code::VEX_Vmovsd_xmm_m64, Code::EVEX_Vmovsd_xmm_k1z_m64),
+            (Op::Load, 4) => (Code::VEX_Vmovss_xmm_m32, Code::EVEX_Vmovss_xmm_k1z_m32),
+            (Op::Store, 32) => (Code::VEX_Vmovups_ymmm256_ymm, Code::EVEX_Vmovups_ymmm256_k1z_ymm),
+            (Op::Store, 16) => (Code::VEX_Vmovups_xmmm128_xmm, Code::EVEX_Vmovups_xmmm128_k1z_xmm),
+            (Op::Store, 8) => (Code::VEX_Vmovsd_m64_xmm, Code::EVEX_Vmovsd_m64_k1_xmm),
+            (Op::Store, 4) => (Code::VEX_Vmovss_m32_xmm, Code::EVEX_Vmovss_m32_k1_xmm),
+            (Op::LoadBytes, 32) => (Code::INVALID, Code::EVEX_Vpmovzxbd_ymm_k1z_xmmm64),
+            (Op::LoadBytes, 16) => (Code::INVALID, Code::EVEX_Vpmovzxbd_xmm_k1z_xmmm32),
+            (Op::LoadWords, 32) => (Code::INVALID, Code::EVEX_Vpmovzxwd_ymm_k1z_xmmm128),
+            (Op::LoadWords, 16) => (Code::INVALID, Code::EVEX_Vpmovzxwd_xmm_k1z_xmmm64),
+            (Op::StoreBytes, 32) => (Code::INVALID, Code::EVEX_Vpmovdb_xmmm64_k1z_ymm),
+            (Op::StoreBytes, 16) => (Code::INVALID, Code::EVEX_Vpmovdb_xmmm32_k1z_xmm),
+            (Op::StoreWords, 32) => (Code::INVALID, Code::EVEX_Vpmovdw_xmmm128_k1z_ymm),
+            (Op::StoreWords, 16) => (Code::INVALID, Code::EVEX_Vpmovdw_xmmm64_k1z_xmm),
+            _ => return None,
+        };
+        Some(self.either(avx2, avx512))
+    }
+
+    /// The register that holds a part of a vector; the rest of it becomes zero where this is loaded.
+    fn part_register(&self, register: Register, instruction: &Instruction) -> Operand {
+        let bytes = instruction.immediate * i64::from(self.program.lane);
+        let start = if bytes == 32 { Register::YMM0 } else { Register::XMM0 };
+        Operand::Register(start + (self.first(register) as u32 - Register::XMM0 as u32))
     }
 
     /// Elements at the distances in `a` from a place. The machine clears the mask as it goes.
@@ -274,6 +311,10 @@ impl Assembler<'_> {
                 });
             }
             _ => {}
+        }
+        if let Some(code) = self.part(op, instruction) {
+            let part = self.part_register(value, instruction);
+            return self.emit(code, &[place, part], None);
         }
         let mask = self.mask(instruction, 1)?;
         let code = match (op, is_double) {

@@ -89,7 +89,7 @@ fn reductions_of_zeros_keep_the_sign_that_they_should() {
 /// `out[j] = Σ x[i, j]`, with accumulators in memory.
 #[test]
 fn columns_are_reduced_in_memory() {
-    for (rows, columns) in [(0, 5), (1, 1), (3, 4), (5, 33), (7, 130)] {
+    for (rows, columns) in [(0, 5), (1, 1), (3, 4), (5, 33), (7, 130), (60, 1), (60, 5), (60, 8), (60, 33), (60, 100)] {
         let dtype = DType::F32;
         let clear = vec![lets(0, dtype, Expr::Const(0.0.into())), store(1, affine(0, &[(0, 1)]), 0)];
         let add = vec![

@@ -124,3 +124,45 @@ fn addresses_that_have_no_register_are_on_the_stack() {
         check(&kernel, &memory, 0.0);
     }
 }
+
+/// Sums of columns in memory: what was there before is added to, is read after the sum is stored, and the sum is used
+/// elsewhere.
+#[test]
+fn accumulators_in_memory_are_read_before_they_change() {
+    for columns in [1, 2, 4, 7, 8, 15, 16, 17, 31, 64, 127, 128, 129] {
+        let (rows, n) = (60, columns as i64);
+        let (row, column) = (affine(0, &[(0, n), (1, 1)]), affine(0, &[(1, 1)]));
+        let body = vec![
+            load(0, DType::F32, 0, row.clone()),
+            load(1, DType::F32, 1, column.clone()),
+            apply(2, DType::F32, ScalarOp::Add, &[1, 0]),
+            store(1, column, 2),
+            apply(3, DType::F32, ScalarOp::Sub, &[2, 1]),
+            apply(4, DType::F32, ScalarOp::Max, &[3, 1]),
+            store(2, row, 4),
+            Stmt::Accumulate { reg: Reg(9), combine: Combine::Max, value: Reg(2) },
+        ];
+        let elements = rows * columns;
+        let kernel = Kernel {
+            name: format!("accumulators of {rows}×{columns}"),
+            buffers: vec![
+                param("x", DType::F32, elements, Access::Read),
+                param("sum", DType::F32, columns, Access::ReadWrite),
+                param("out", DType::F32, elements, Access::Write),
+                param("greatest", DType::F32, 1, Access::Write),
+            ],
+            body: vec![
+                Stmt::Accumulator {
+                    reg: Reg(9),
+                    dtype: DType::F32,
+                    combine: Combine::Max,
+                    start: f64::NEG_INFINITY.into(),
+                },
+                looped(0, rows, LoopKind::Serial, vec![looped(1, columns, LoopKind::Vector, body)]),
+                store(3, affine(0, &[]), 9),
+            ],
+        };
+        let buffers = [numbers(elements, 3), numbers(columns, 5), vec![0.0; elements], vec![0.0]];
+        check(&kernel, &buffers, 0.0);
+    }
+}
