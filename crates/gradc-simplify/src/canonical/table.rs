@@ -104,7 +104,7 @@ impl Table {
         let cost = cost::cost(op, &types, &facts.ty);
         let literal = facts.constant.map(|value| crate::ops::full(value, &facts.ty)).filter(|literal| literal != op);
         let applies = |position: usize, def| operands[position].op.is_some_and(|(_, op)| op.is(def));
-        let may_match = |compiled: &&Compiled| compiled.may_match(&known, applies);
+        let may_match = |compiled: &&Compiled| compiled.may_match(known.len(), |position| known[position], applies);
         let rules = rules.for_op(op).filter(may_match).collect();
         let (number, facts) = self.facts(facts);
         Some(Application { number, facts, cost, literal, rules })

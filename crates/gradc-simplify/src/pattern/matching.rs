@@ -14,8 +14,8 @@ use crate::terms::Terms;
 pub(crate) type Matches = SmallVec<[Bindings; 1]>;
 
 /// Every way in which one term matches, from the bindings so far.
-pub(crate) fn match_term(terms: &dyn Terms, pattern: &Pattern, term: &Term, bindings: &Bindings) -> Matches {
-    let mut matcher = Matcher { terms, bindings: bindings.clone(), found: Matches::new() };
+pub(crate) fn match_term(terms: &dyn Terms, pattern: &Pattern, term: &Term, bindings: Bindings) -> Matches {
+    let mut matcher = Matcher { terms, bindings, found: Matches::new() };
     matcher.term(pattern, term, None);
     matcher.found
 }

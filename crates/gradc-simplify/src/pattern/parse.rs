@@ -56,13 +56,20 @@ impl<'t> Parser<'t, '_> {
     fn infix(&mut self, level: usize) -> Result<Pattern, String> {
         let Some(symbols) = LEVELS.get(level) else { return self.prefix() };
         let mut left = self.infix(level + 1)?;
-        while let Some(symbol) = symbols.iter().find(|symbol| self.rest.starts_with(**symbol)) {
+        while let Some(symbol) = self.symbol(symbols) {
             self.eat(symbol);
             let right = self.infix(level + 1)?;
             let def = notated(Notation::Infix(symbol)).ok_or_else(|| format!("no operator is written {symbol}"))?;
             left = Pattern::Apply { def, attrs: None, operands: vec![left, right] };
         }
         Ok(left)
+    }
+
+    /// Which of these the text goes on with. All rules are read when the first program is compiled, so it is seen at once
+    /// where there is none.
+    fn symbol(&self, symbols: &[&'static str]) -> Option<&'static str> {
+        let may_begin = self.rest.as_bytes().first().is_some_and(|byte| b"=!<>+-*/".contains(byte));
+        if may_begin { symbols.iter().find(|symbol| self.rest.starts_with(**symbol)).copied() } else { None }
     }
 
     fn prefix(&mut self) -> Result<Pattern, String> {

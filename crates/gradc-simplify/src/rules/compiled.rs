@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use egg::Id;
 use gradc_ir::{Class, Op, OpDef, TensorType};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use super::{Fact, Lhs, Match, Rhs, Rule, Subject, table};
 use crate::facts::Facts;
@@ -58,13 +57,19 @@ impl Compiled {
         self.lhs.as_ref().map(|lhs| (lhs, &self.names))
     }
 
-    /// Whether an application of the operator at the root to operands may match, as far as can be said without a look at
-    /// what these are applied to; `applies` says whether one of the terms of an operand applies an operator.
-    pub(crate) fn may_match(&self, operands: &[&Facts], applies: impl Fn(usize, &'static OpDef) -> bool) -> bool {
+    /// Whether an application of the operator at the root to so many operands may match, as far as can be said without a
+    /// look at what these are applied to; `facts` are an operand's, and `applies` says whether one of its terms applies an
+    /// operator.
+    pub(crate) fn may_match<'f>(
+        &self,
+        count: usize,
+        facts: impl Fn(usize) -> &'f Facts,
+        applies: impl Fn(usize, &'static OpDef) -> bool,
+    ) -> bool {
         let may_match =
-            |pattern: &Pattern, position: usize| pattern.may_match(operands[position], |def| applies(position, def));
+            |pattern: &Pattern, position: usize| pattern.may_match(facts(position), |def| applies(position, def));
         match &self.lhs {
-            Some(Pattern::Apply { def, operands: patterns, .. }) if patterns.len() == operands.len() => {
+            Some(Pattern::Apply { def, operands: patterns, .. }) if patterns.len() == count => {
                 let in_order = || patterns.iter().zip(0..).all(|(pattern, position)| may_match(pattern, position));
                 let other_way =
                     || patterns.iter().rev().zip(0..).all(|(pattern, position)| may_match(pattern, position));
@@ -73,7 +78,7 @@ impl Compiled {
             Some(Pattern::Apply { .. }) => false,
             Some(Pattern::Spread { operand, .. }) => may_match(operand, 0),
             Some(_) => true,
-            None => self.rule.operand.is_none_or(|def| (0..operands.len()).any(|position| applies(position, def))),
+            None => self.rule.operand.is_none_or(|def| (0..count).any(|position| applies(position, def))),
         }
     }
 
@@ -88,16 +93,17 @@ impl Compiled {
     }
 
     fn matches_where(&self, terms: &dyn Terms, term: &Term, counts: fn(Fact) -> bool) -> Matches {
-        let operands: SmallVec<[&Facts; 4]> = term.operands().iter().map(|&operand| terms.facts(operand)).collect();
+        // Most terms end here, so nothing is looked up before it is asked for.
+        let operands = term.operands();
         let applies = |position: usize, def: &'static OpDef| {
-            terms.terms(term.operands()[position]).iter().any(|term| term.applies(def).is_some())
+            terms.terms(operands[position]).iter().any(|term| term.applies(def).is_some())
         };
-        if !self.may_match(&operands, applies) {
+        if !self.may_match(operands.len(), |position| terms.facts(operands[position]), applies) {
             return Matches::new();
         }
         let unbound = Bindings::unbound(&self.names);
         let mut found = match &self.lhs {
-            Some(lhs) => match_term(terms, lhs, term, &unbound),
+            Some(lhs) => match_term(terms, lhs, term, unbound),
             None => Matches::from_buf([unbound]),
         };
         found.retain(|bindings| {
