@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use gradc_diagnostics::Span;
 use gradc_ir::op::custom::Custom;
 use gradc_ir::{Body, Graph, ValueId};
 
@@ -61,6 +62,41 @@ pub(crate) fn push_forward(
     let transpose = Transpose::new(rules, custom, &moved);
     let read = read(graph, packed, custom);
     transpose.apply(graph, custom, read, given.iter().flatten().copied())
+}
+
+/// A derivative rule of a program that is not linear in its cotangent, so that forward mode, which goes by its slope at 0, is
+/// something else than reverse mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NonlinearRule {
+    /// The name of the function whose rule it is.
+    pub function: String,
+    /// Where that is called.
+    pub span: Option<Span>,
+}
+
+/// The rules that are not linear in their cotangents on the way from one of `from` to one of `to`, those in the bodies of loops
+/// among them, each place once. What forward mode makes of them is no derivative.
+pub fn nonlinear_rules(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Vec<NonlinearRule> {
+    let after = graph.descendants(from.iter().copied());
+    let before = graph.ancestors(to.iter().copied());
+    let mut found = Vec::new();
+    for value in graph.values().filter(|value| after[value.index()] && before[value.index()]) {
+        add_nonlinear(graph, value, &mut found);
+    }
+    found
+}
+
+fn add_nonlinear(graph: &Graph, value: ValueId, found: &mut Vec<NonlinearRule>) {
+    if let Some(custom) = graph.as_custom(value).filter(|custom| custom.nonlinear().is_some()) {
+        let rule = NonlinearRule { function: custom.name().to_owned(), span: graph.node(value).origin.span };
+        if !found.contains(&rule) {
+            found.push(rule);
+        }
+    }
+    if let Some(scan) = graph.as_scan(value) {
+        let body = scan.body.graph();
+        body.values().for_each(|value| add_nonlinear(body, value, found));
+    }
 }
 
 /// What the rule reads beside cotangents: operands and results.

@@ -37,7 +37,7 @@ mod rules;
 mod scan;
 mod sweep;
 
-pub use custom::Transpose;
+pub use custom::{NonlinearRule, Transpose, nonlinear_rules};
 pub use rules::Rules;
 
 /// A graph with its reverse-mode derivative appended.

@@ -4,7 +4,7 @@
 //! a value is written as what it is at the point plus the transpose of the rule applied to how far its operands have moved.
 //! Whether the rule is the derivative of what is computed is a question of its own.
 
-use gradc::autodiff::Rules;
+use gradc::autodiff::{Rules, nonlinear_rules};
 use gradc::ir::op::custom::Custom;
 use gradc::ir::op::stop_gradient::STOP_GRADIENT;
 use gradc::ir::{Graph, Role, Tensor, ValueId};
@@ -48,10 +48,7 @@ fn has(graph: &Graph, value: ValueId, holds: &dyn Fn(&Custom) -> bool) -> bool {
 /// Whether on the way from one of `from` to one of `to` is a rule that is not linear in its cotangent: it has no transpose,
 /// so there is no function that it is the derivative of.
 pub(crate) fn is_nonlinear(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> bool {
-    let after = graph.descendants(from.iter().copied());
-    let before = graph.ancestors(to.iter().copied());
-    let on_way = |value: &ValueId| after[value.index()] && before[value.index()];
-    graph.values().filter(on_way).any(|value| has(graph, value, &|custom| custom.nonlinear().is_some()))
+    !nonlinear_rules(graph, from, to).is_empty()
 }
 
 /// Whether a rule has a `stop_gradient`: it is not what it would be as a function to differentiate again.
@@ -66,15 +63,23 @@ pub(crate) fn hold_still(graph: &Graph) -> bool {
 /// The rules that are not the derivative of what their function computes, each place in the source once.
 pub(crate) fn others(graph: &Graph, point: &Bindings, options: &Options) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
+    if !graph.values().any(|value| has(graph, value, &|_| true)) {
+        // The steps of loops need not be gone through.
+        return found;
+    }
     for_each_graph(graph, point, &mut |graph, point| {
-        for value in graph.values() {
-            let Some(custom) = graph.as_custom(value) else { continue };
+        let customs: Vec<(ValueId, Custom)> =
+            graph.values().filter_map(|value| Some((value, graph.as_custom(value)?))).collect();
+        let operands: Vec<ValueId> = customs.iter().flat_map(|(value, _)| graph.operands(*value)).copied().collect();
+        let mut operands = values(graph, point, &operands).into_iter();
+        for (value, custom) in customs {
+            let at: Vec<Tensor> = operands.by_ref().take(graph.operands(value).len()).collect();
             let (function, span) = (custom.name().to_owned(), graph.node(value).origin.span);
             let known = |other: &Finding| matches!(other, Finding::OtherRule { function: f, span: s, .. } if *f == function && *s == span);
             if found.iter().any(known) {
                 continue;
             }
-            if let Some(reason) = disagreement(graph, point, value, &custom, options) {
+            if let Some(reason) = disagreement(graph, point, value, &custom, &at, options) {
                 found.push(Finding::OtherRule { function, span, reason, fails: options.check_custom });
             }
         }
@@ -82,8 +87,15 @@ pub(crate) fn others(graph: &Graph, point: &Bindings, options: &Options) -> Vec<
     found
 }
 
-/// Why a rule is not the derivative of what is computed, if it is not.
-fn disagreement(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom, options: &Options) -> Option<Reason> {
+/// Why a rule is not the derivative of what is computed, if it is not; `at` are the operands.
+fn disagreement(
+    graph: &Graph,
+    point: &Bindings,
+    value: ValueId,
+    custom: &Custom,
+    at: &[Tensor],
+    options: &Options,
+) -> Option<Reason> {
     if custom.nonlinear().is_some() {
         return Some(Reason::NotLinear);
     }
@@ -91,9 +103,9 @@ fn disagreement(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom
     let arguments = custom.arguments(operands);
     let mut random = Random::new(options.seed, &format!("rule {}", value.index()));
     let weights: Vec<Tensor> = (0..custom.results).map(|index| random.tensor(custom.result_type(index))).collect();
-    let cotangents = cotangents(graph, point, value, custom, &weights);
+    let cotangents = cotangents(custom, at, &weights);
     let function = function_of(graph, &operands[..custom.results], arguments);
-    let at = values(graph, point, arguments);
+    let at = custom.arguments(at);
     (0..custom.wrt).find_map(|index| {
         let direction = random.tensor(at[index].ty());
         // An argument that is given several times moves as one.
@@ -121,19 +133,11 @@ fn disagreement(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom
     })
 }
 
-/// What the rule gives the arguments when the values receive `weights`.
-fn cotangents(graph: &Graph, point: &Bindings, value: ValueId, custom: &Custom, weights: &[Tensor]) -> Vec<Tensor> {
-    let mut graph = graph.clone();
-    let (own, read) = graph.operands(value).split_at(custom.results);
-    let mut inputs: Vec<ValueId> = read.iter().chain(own).copied().collect();
-    let mut point = point.clone();
-    for (index, weights) in weights.iter().enumerate() {
-        let name = format!("weights of result {index} of a rule");
-        inputs.push(graph.input(name.as_str(), weights.ty().clone()));
-        point.push((name, weights.clone()));
-    }
-    let found = graph.instantiate(&custom.rule, &inputs);
-    values(&graph, &point, &found)
+/// What the rule gives the arguments when the values receive `weights`; `at` are its operands.
+fn cotangents(custom: &Custom, at: &[Tensor], weights: &[Tensor]) -> Vec<Tensor> {
+    let (own, read) = at.split_at(custom.results);
+    let inputs: Vec<&Tensor> = read.iter().chain(own).chain(weights).collect();
+    custom.rule.evaluate(&inputs).unwrap_or_else(|error| unreachable!("a rule was verified: {error}"))
 }
 
 /// The input that an argument of a function becomes. No name of a user's has a space.
@@ -143,17 +147,28 @@ fn argument(index: usize) -> String {
 
 /// Values as a function of others, which become inputs.
 fn function_of(graph: &Graph, results: &[ValueId], arguments: &[ValueId]) -> Graph {
+    let mut needed = vec![false; graph.len()];
+    results.iter().for_each(|result| needed[result.index()] = true);
+    for value in graph.values().rev().filter(|value| !arguments.contains(value)) {
+        if needed[value.index()] {
+            graph.operands(value).iter().for_each(|operand| needed[operand.index()] = true);
+        }
+    }
     let mut function = graph.emptied();
-    let mut copies: Vec<ValueId> = Vec::with_capacity(graph.len());
-    for own in graph.values() {
-        let operands: Vec<ValueId> = graph.operands(own).iter().map(|operand| copies[operand.index()]).collect();
-        copies.push(match arguments.iter().position(|&argument| argument == own) {
+    let mut copies: Vec<Option<ValueId>> = vec![None; graph.len()];
+    for own in graph.values().filter(|own| needed[own.index()]) {
+        let copy = match arguments.iter().position(|&argument| argument == own) {
             Some(index) => function.input(argument(index), graph.ty(own).clone()),
-            None => function.copy_node(graph, own, &operands),
-        });
+            None => {
+                let operands = graph.operands(own).iter().filter_map(|operand| copies[operand.index()]);
+                function.copy_node(graph, own, &operands.collect::<Vec<_>>())
+            }
+        };
+        copies[own.index()] = Some(copy);
     }
     for (index, result) in results.iter().enumerate() {
-        function.add_output(Role::Output, format!("value {index}"), copies[result.index()]);
+        let copy = copies[result.index()].expect("a result is needed");
+        function.add_output(Role::Output, format!("value {index}"), copy);
     }
     function
 }

@@ -34,20 +34,27 @@ fn wrong_rule_in(
     options: &Options,
     rule: Rule,
 ) -> Option<Finding> {
-    graph.values().rev().filter(|&value| counts(value)).find_map(|value| {
-        if graph.as_scan(value).is_some() {
-            let mut steps = steps(graph, point, value).into_iter().rev();
-            return steps.find_map(|(body, point)| wrong_rule_in(rules, &body, &|_| true, &point, options, rule));
-        }
-        if !differentiable(graph, value) {
-            return None;
-        }
-        let op = graph.op(value)?;
-        let tensors = values(graph, point, graph.operands(value));
-        let mut random = Random::new(options.seed, &format!("operator {}", value.index()));
-        let alone = Alone::new(op, tensors, &mut random)?;
-        let operands = alone.disagreement(rules, rule, options, &mut random)?;
-        Some(Finding::WrongRule { operator: op.def.name, span: graph.node(value).origin.span, rule, operands })
+    // Operands are computed for many values at once, but not all kept.
+    const AT_ONCE: usize = 128;
+    let counted: Vec<ValueId> = graph.values().rev().filter(|&value| counts(value)).collect();
+    counted.chunks(AT_ONCE).find_map(|some| {
+        let operands: Vec<ValueId> = some.iter().flat_map(|&value| graph.operands(value)).copied().collect();
+        let mut operands = values(graph, point, &operands).into_iter();
+        some.iter().find_map(|&value| {
+            let tensors: Vec<Tensor> = operands.by_ref().take(graph.operands(value).len()).collect();
+            if graph.as_scan(value).is_some() {
+                let mut steps = steps(graph, point, value).into_iter().rev();
+                return steps.find_map(|(body, point)| wrong_rule_in(rules, &body, &|_| true, &point, options, rule));
+            }
+            if !differentiable(graph, value) {
+                return None;
+            }
+            let op = graph.op(value)?;
+            let mut random = Random::new(options.seed, &format!("operator {}", value.index()));
+            let alone = Alone::new(op, tensors, &mut random)?;
+            let operands = alone.disagreement(rules, rule, options, &mut random)?;
+            Some(Finding::WrongRule { operator: op.def.name, span: graph.node(value).origin.span, rule, operands })
+        })
     })
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn emit(
     ];
     for (stage, title, goal) in products.into_iter().filter(|(stage, ..)| wants(*stage)) {
         let forward = model.graph_for(&goal, &options);
+        warn_of_rules(model, &forward, &goal, output)?;
         let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut Stages::default());
         texts.insert(stage, text::print(&titled(graph.said_of(model)?, title)));
     }
@@ -105,6 +106,12 @@ pub(crate) fn emit(
         report(&timings, output);
     }
     Ok(())
+}
+
+/// Says where forward mode is something else than reverse mode.
+fn warn_of_rules(model: &Model, forward: &Graph, goal: &Goal, output: &mut Output) -> Outcome {
+    let warnings = gradc::pipeline::nonlinear_rules(forward, goal).said_of(model)?;
+    output.diagnostics(&warnings, model.program().sources())
 }
 
 /// What kernels and what follows are made for.

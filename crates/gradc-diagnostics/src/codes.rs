@@ -171,6 +171,7 @@ codes! {
     W0706 UNREACHED_PARAMETER       "the loss does not depend on a parameter";
     W0707 KINK                      "the loss has a kink at the point of a gradient check";
     W0708 OTHER_DERIVATIVE          "a derivative rule is not the derivative of its function";
+    W0709 NONLINEAR_RULE            "forward mode meets a derivative rule that is not linear";
 
     // Checks of gradients.
     E0801 WRONG_DERIVATIVE          "a derivative does not agree with finite differences";
@@ -183,7 +184,7 @@ codes! {
     E0901 NO_LOSS                   "a model without a loss is differentiated or trained";
     E0902 UNKNOWN_VALUE             "a model has no value of this name";
     E0903 NOT_DIFFERENTIABLE        "there is no derivative by this value";
-    E0904 NOTHING_TO_TRAIN          "a loss depends on no parameter";
+    E0904 NOTHING_TO_TRAIN          "there is no parameter to train or to differentiate by";
     E0905 WHICH_MODEL               "a file has no model, or several";
     E0906 FIXED_SHAPES              "a graph is asked for other shapes than its own";
     E0907 FILE_ACCESS               "a file cannot be read or written";

@@ -3,12 +3,16 @@
 /// Names longer than this are not compared: the work is bounded whatever a file holds.
 const LONGEST: usize = 64;
 
+/// Names up to this length are close to too many words.
+const SHORT: usize = 3;
+
 /// The candidate closest to `name`, if one is close enough to be a slip of the finger.
 ///
 /// Close means: equal but for upper and lower case, or at most one insertion, deletion,
 /// replacement or swap of neighbours for every three characters of `name` (always at least one,
-/// and none for names of a single character). Among equally close ones the first wins, so the
-/// order of the candidates must not come from a hash map.
+/// and none for names of a single character). In names of up to three characters, a replaced one
+/// makes another word, as `sin` is of `min`, and is none. Among equally close ones the first wins,
+/// so the order of the candidates must not come from a hash map.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted: Vec<char> = name.chars().take(LONGEST + 1).collect();
     if wanted.len() < 2 || wanted.len() > LONGEST {
@@ -27,6 +31,9 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
             if chars.len() > LONGEST || chars.len().abs_diff(wanted.len()) > limit {
                 continue;
             }
+            if wanted.len() <= SHORT && chars.len() == wanted.len() && !is_reordered(&wanted, &chars) {
+                continue;
+            }
             edit_distance(&wanted, &chars)
         };
         if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
@@ -34,6 +41,16 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         }
     }
     best.map(|(_, candidate)| candidate)
+}
+
+/// Whether two names have the same characters.
+fn is_reordered(a: &[char], b: &[char]) -> bool {
+    let sorted = |name: &[char]| {
+        let mut name = name.to_vec();
+        name.sort_unstable();
+        name
+    };
+    sorted(a) == sorted(b)
 }
 
 /// Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours
@@ -83,8 +100,8 @@ mod tests {
 
     #[test]
     fn the_first_of_equally_close_ones_wins() {
-        check("aby", &["abx", "abz"], Some("abx"));
-        check("aby", &["abz", "abx"], Some("abz"));
+        check("abcy", &["abcx", "abcz"], Some("abcx"));
+        check("abcy", &["abcz", "abcx"], Some("abcz"));
     }
 
     #[test]
@@ -92,6 +109,8 @@ mod tests {
         check("banana", &["relu", "dense"], None);
         check("x", &["y", "z"], None);
         check("ab", &["cd"], None);
+        check("sin", &["min", "sum"], None);
+        check("smu", &["min", "sum"], Some("sum"));
         check("relu", &["relu"], None);
         check("relu", &[], None);
     }

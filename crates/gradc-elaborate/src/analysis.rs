@@ -222,7 +222,9 @@ impl Analysis {
             .primary(start, "in this file and what it imports");
         match did_you_mean(name, names.iter().copied()) {
             Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-            None if names.is_empty() => diagnostic.help("declare it: `dim name = 64`"),
+            None if names.is_empty() => {
+                diagnostic.help(format!("declare it: `dim {name} = 64`, and use it in a shape"))
+            }
             None => diagnostic.help(format!("the dims are {}", listed(names))),
         }
     }

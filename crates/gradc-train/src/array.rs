@@ -3,75 +3,8 @@
 use half::{bf16, f16};
 use std::fmt;
 
-/// The type of an [`Array`]'s elements: those of the language, by the names that it has for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ElementType {
-    /// IEEE 754 binary16.
-    F16,
-    /// The upper half of an IEEE 754 binary32.
-    Bf16,
-    /// IEEE 754 binary32.
-    F32,
-    /// IEEE 754 binary64.
-    F64,
-    /// 32-bit signed integer.
-    I32,
-    /// 64-bit signed integer.
-    I64,
-    /// 8-bit unsigned integer.
-    U8,
-    /// A truth value.
-    Bool,
-}
-
-impl ElementType {
-    /// Every element type.
-    pub const ALL: [ElementType; 8] = [
-        ElementType::F16,
-        ElementType::Bf16,
-        ElementType::F32,
-        ElementType::F64,
-        ElementType::I32,
-        ElementType::I64,
-        ElementType::U8,
-        ElementType::Bool,
-    ];
-
-    /// The name, as the language writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            ElementType::F16 => "f16",
-            ElementType::Bf16 => "bf16",
-            ElementType::F32 => "f32",
-            ElementType::F64 => "f64",
-            ElementType::I32 => "i32",
-            ElementType::I64 => "i64",
-            ElementType::U8 => "u8",
-            ElementType::Bool => "bool",
-        }
-    }
-
-    /// The bytes of one element in files.
-    pub fn size(self) -> usize {
-        match self {
-            ElementType::F64 | ElementType::I64 => 8,
-            ElementType::F32 | ElementType::I32 => 4,
-            ElementType::F16 | ElementType::Bf16 => 2,
-            ElementType::U8 | ElementType::Bool => 1,
-        }
-    }
-
-    /// Whether the elements are floating-point numbers.
-    pub fn is_float(self) -> bool {
-        matches!(self, ElementType::F16 | ElementType::Bf16 | ElementType::F32 | ElementType::F64)
-    }
-}
-
-impl fmt::Display for ElementType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// The type of an [`Array`]'s elements: those of the language.
+pub use gradc::ir::DType as ElementType;
 
 /// Elements of one type, one after the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,33 +43,56 @@ macro_rules! for_any_type {
     };
 }
 
-impl Elements {
-    /// No elements of a type, with room for `capacity` of them.
-    pub fn with_capacity(dtype: ElementType, capacity: usize) -> Elements {
-        match dtype {
-            ElementType::F16 => Elements::F16(Vec::with_capacity(capacity)),
-            ElementType::Bf16 => Elements::Bf16(Vec::with_capacity(capacity)),
-            ElementType::F32 => Elements::F32(Vec::with_capacity(capacity)),
-            ElementType::F64 => Elements::F64(Vec::with_capacity(capacity)),
-            ElementType::I32 => Elements::I32(Vec::with_capacity(capacity)),
-            ElementType::I64 => Elements::I64(Vec::with_capacity(capacity)),
-            ElementType::U8 => Elements::U8(Vec::with_capacity(capacity)),
-            ElementType::Bool => Elements::Bool(Vec::with_capacity(capacity)),
-        }
-    }
+/// What Rust's type of an element is, and what it is called.
+pub(crate) trait Element: Copy {
+    /// The type.
+    const TYPE: ElementType;
 
+    /// The elements, if they are of this type.
+    fn of(elements: &Elements) -> Option<&[Self]>;
+}
+
+macro_rules! elements {
+    ($($variant:ident: $type:ty),*) => {
+        $(
+            impl From<Vec<$type>> for Elements {
+                fn from(values: Vec<$type>) -> Elements {
+                    Elements::$variant(values)
+                }
+            }
+
+            impl Element for $type {
+                const TYPE: ElementType = ElementType::$variant;
+
+                fn of(elements: &Elements) -> Option<&[$type]> {
+                    match elements {
+                        Elements::$variant(values) => Some(values),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+
+        impl Elements {
+            /// No elements of a type, with room for `capacity` of them.
+            pub fn with_capacity(dtype: ElementType, capacity: usize) -> Elements {
+                match dtype {
+                    $(ElementType::$variant => Elements::$variant(Vec::with_capacity(capacity)),)*
+                }
+            }
+        }
+    };
+}
+
+elements!(F16: f16, Bf16: bf16, F32: f32, F64: f64, I32: i32, I64: i64, U8: u8, Bool: bool);
+
+impl Elements {
     /// Their type.
     pub fn dtype(&self) -> ElementType {
-        match self {
-            Elements::F16(_) => ElementType::F16,
-            Elements::Bf16(_) => ElementType::Bf16,
-            Elements::F32(_) => ElementType::F32,
-            Elements::F64(_) => ElementType::F64,
-            Elements::I32(_) => ElementType::I32,
-            Elements::I64(_) => ElementType::I64,
-            Elements::U8(_) => ElementType::U8,
-            Elements::Bool(_) => ElementType::Bool,
+        fn of<T: Element>(_: &[T]) -> ElementType {
+            T::TYPE
         }
+        for_any_type!(self, values => of(values))
     }
 
     /// How many there are.
@@ -155,24 +111,14 @@ impl Elements {
     /// # Panics
     /// Where the types differ or `source` has no such row.
     pub(crate) fn copy_rows(&mut self, source: &Elements, width: usize, rows: &[u32]) {
-        fn copy<T: Copy>(to: &mut Vec<T>, from: &[T], width: usize, rows: &[u32]) {
+        fn copy<T: Element>(to: &mut Vec<T>, from: &[T], width: usize, rows: &[u32]) {
             to.clear();
             for &row in rows {
                 let start = row as usize * width;
                 to.extend_from_slice(&from[start..start + width]);
             }
         }
-        match (self, source) {
-            (Elements::F16(to), Elements::F16(from)) => copy(to, from, width, rows),
-            (Elements::Bf16(to), Elements::Bf16(from)) => copy(to, from, width, rows),
-            (Elements::F32(to), Elements::F32(from)) => copy(to, from, width, rows),
-            (Elements::F64(to), Elements::F64(from)) => copy(to, from, width, rows),
-            (Elements::I32(to), Elements::I32(from)) => copy(to, from, width, rows),
-            (Elements::I64(to), Elements::I64(from)) => copy(to, from, width, rows),
-            (Elements::U8(to), Elements::U8(from)) => copy(to, from, width, rows),
-            (Elements::Bool(to), Elements::Bool(from)) => copy(to, from, width, rows),
-            (to, from) => unreachable!("a buffer of {} cannot take {}", to.dtype(), from.dtype()),
-        }
+        for_any_type!(self, to => copy(to, same(source), width, rows));
     }
 
     /// Puts `more` after these.
@@ -180,31 +126,14 @@ impl Elements {
     /// # Panics
     /// Where the types differ.
     pub(crate) fn append(&mut self, more: &Elements) {
-        match (self, more) {
-            (Elements::F16(to), Elements::F16(from)) => to.extend_from_slice(from),
-            (Elements::Bf16(to), Elements::Bf16(from)) => to.extend_from_slice(from),
-            (Elements::F32(to), Elements::F32(from)) => to.extend_from_slice(from),
-            (Elements::F64(to), Elements::F64(from)) => to.extend_from_slice(from),
-            (Elements::I32(to), Elements::I32(from)) => to.extend_from_slice(from),
-            (Elements::I64(to), Elements::I64(from)) => to.extend_from_slice(from),
-            (Elements::U8(to), Elements::U8(from)) => to.extend_from_slice(from),
-            (Elements::Bool(to), Elements::Bool(from)) => to.extend_from_slice(from),
-            (to, from) => unreachable!("{} cannot follow {}", from.dtype(), to.dtype()),
-        }
+        for_any_type!(self, to => to.extend_from_slice(same(more)));
     }
 }
 
-macro_rules! elements_from_vec {
-    ($($variant:ident: $type:ty),*) => {
-        $(impl From<Vec<$type>> for Elements {
-            fn from(values: Vec<$type>) -> Elements {
-                Elements::$variant(values)
-            }
-        })*
-    };
+/// The elements, which must be of this type.
+fn same<T: Element>(elements: &Elements) -> &[T] {
+    T::of(elements).unwrap_or_else(|| unreachable!("{} are no {}", elements.dtype(), T::TYPE))
 }
-
-elements_from_vec!(F16: f16, Bf16: bf16, F32: f32, F64: f64, I32: i32, I64: i64, U8: u8, Bool: bool);
 
 /// A dense array: a shape and its elements in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -307,17 +236,27 @@ impl Array {
         self.shape.extend_from_slice(&source.shape[1..]);
     }
 
-    /// Makes this `rows` rows of the shape `row` of what `fill` puts into an empty vector. Memory is reused: with room
+    /// Makes this `rows` rows of the shape `row` of the class ids that `fill` appends one by one. Memory is reused: with room
     /// enough nothing is allocated.
     ///
     /// # Panics
-    /// Where the elements are not `i32`, or `fill` puts another number of them.
-    pub(crate) fn refill_ids(&mut self, rows: usize, row: &[usize], fill: impl FnOnce(&mut Vec<i32>)) {
-        let Elements::I32(ids) = &mut self.elements else {
-            unreachable!("class ids are i32");
-        };
-        ids.clear();
-        fill(ids);
+    /// Where the elements are no integers, an id is none of their type, or `fill` appends another number of them.
+    pub(crate) fn refill_ids(&mut self, rows: usize, row: &[usize], fill: impl FnOnce(&mut dyn FnMut(i32))) {
+        match &mut self.elements {
+            Elements::I32(ids) => {
+                ids.clear();
+                fill(&mut |id| ids.push(id));
+            }
+            Elements::I64(ids) => {
+                ids.clear();
+                fill(&mut |id| ids.push(id.into()));
+            }
+            Elements::U8(ids) => {
+                ids.clear();
+                fill(&mut |id| ids.push(u8::try_from(id).expect("the vocabulary fits the type")));
+            }
+            others => unreachable!("class ids are no {}", others.dtype()),
+        }
         self.shape.clear();
         self.shape.push(rows);
         self.shape.extend_from_slice(row);

@@ -77,7 +77,7 @@ impl<E: fmt::Display> fmt::Display for GenerateError<E> {
         match self {
             GenerateError::Inputs(inputs) => write!(
                 f,
-                "text is made up by a model whose outputs depend on one i32 input, the characters before; here they depend on {}",
+                "text is made up by a model whose outputs depend on one input of integers, the characters before; here they depend on {}",
                 List(&quoted(inputs))
             ),
             GenerateError::Outputs(outputs) => write!(
@@ -180,10 +180,10 @@ impl<'v, S: PredictStep> Generator<'v, S> {
     ) -> Result<Self, GenerateError<S::Error>> {
         let window = |input: &InputSpec| element_count(&input.example_shape).unwrap_or(0);
         let input = match inputs {
-            [input] if input.dtype == ElementType::I32 && window(input) > 0 => input.clone(),
+            [input] if input.dtype.is_integer() && window(input) > 0 => input.clone(),
             _ => return Err(GenerateError::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),
         };
-        if let Some(below) = input.below.filter(|&below| below < vocabulary.len() as u64) {
+        if let Some(below) = input.ids_below().filter(|&below| below < vocabulary.len() as u64) {
             return Err(GenerateError::Vocabulary { characters: vocabulary.len(), below });
         }
         let output = match step.outputs() {
@@ -215,6 +215,7 @@ impl<'v, S: PredictStep> Generator<'v, S> {
         ids.resize(window, 0);
         let shape = [&[1], &self.input.example_shape[..]].concat();
         let ids = Array::new(shape, ids).expect("the window has as many elements as the input");
+        let ids = ids.convert(self.input.dtype).expect("the vocabulary fits the type of the input");
         let batch = Batch::of_one(&self.input.name, ids);
         let mut outputs = self.step.predict_batch(&batch).map_err(GenerateError::Step)?;
         let logits = self.logits(outputs.swap_remove(self.output), window)?;
@@ -307,7 +308,8 @@ mod tests {
         }
 
         fn predict_batch(&mut self, batch: &Batch) -> Result<Vec<Array>, Infallible> {
-            let ids = batch.input("tokens").unwrap().as_i32().unwrap();
+            let ids = batch.input("tokens").unwrap().clone().convert(ElementType::I32).unwrap();
+            let ids = ids.as_i32().unwrap();
             self.seen.push(ids.to_vec());
             let row = |&id: &i32| (0..5).map(move |to| if to == (id + 1) % 4 { 1.0 } else { 0.0_f32 });
             let ids = if self.last_only { &ids[2..] } else { ids };
@@ -353,6 +355,23 @@ mod tests {
                 false => assert_eq!(of(dtype), Err(format!("output `logits` is {dtype}, but logits are floats"))),
             }
         }
+    }
+
+    #[test]
+    fn class_ids_may_be_of_any_integers_that_hold_the_vocabulary() {
+        let vocabulary = Vocabulary::of("abcd");
+        let sampling = Sampling { temperature: 0.0, seed: 0 };
+        for dtype in [ElementType::U8, ElementType::I32, ElementType::I64] {
+            let inputs = [InputSpec::new("tokens", dtype, vec![3]).below(5)];
+            let mut step = Alphabet::new(1.0);
+            let mut generator = Generator::new(&mut step, &inputs, &vocabulary, "b", sampling).unwrap();
+            let text: String = (0..3).map(|_| generator.next_character().unwrap()).collect();
+            assert_eq!(text, "cda", "{dtype}");
+        }
+        let large = Vocabulary::of(&('a'..).take(300).collect::<String>());
+        let inputs = [InputSpec::new("tokens", ElementType::U8, vec![3])];
+        let error = Generator::new(&mut Alphabet::new(1.0), &inputs, &large, "b", sampling).unwrap_err();
+        assert_eq!(error.to_string(), "the vocabulary has 300 characters, but the model takes class ids from 0 to 255");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! of the epoch ([`batches::epoch_order`]), rates from the number of the step ([`schedule`]). No module reads a clock or
 //! the environment, and none prints.
 
+#[macro_use]
 pub mod array;
 pub mod batches;
 pub mod checkpoint;

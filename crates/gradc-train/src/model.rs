@@ -181,7 +181,7 @@ impl CompiledModel {
         let bounds = index_bounds(self.model.graph());
         let spec = |(name, ty): (&str, &TensorType)| {
             let dtype = if ty.dtype.is_float() { self.options.float.unwrap_or(ty.dtype) } else { ty.dtype };
-            let spec = InputSpec::new(name, tensors::element_type(dtype), ty.shape[1..].to_vec());
+            let spec = InputSpec::new(name, dtype, ty.shape[1..].to_vec());
             match bounds.get(name) {
                 Some(&bound) if ty.dtype.is_integer() => spec.below(bound as u64),
                 _ => spec,
@@ -332,7 +332,7 @@ impl PredictStep for CompiledModel {
 pub fn parameter_specs(state: &State) -> Vec<ParameterSpec> {
     let spec = |(name, value): (&str, &gradc::Tensor)| {
         let ty = value.ty();
-        ParameterSpec { name: name.to_owned(), dtype: tensors::element_type(ty.dtype), shape: ty.shape.to_vec() }
+        ParameterSpec { name: name.to_owned(), dtype: ty.dtype, shape: ty.shape.to_vec() }
     };
     state.weights().map(spec).collect()
 }

@@ -1,6 +1,6 @@
 //! Between the arrays of files and the tensors of compiled programs.
 
-use crate::array::{Array, ElementType, Elements};
+use crate::array::{Array, Elements};
 use crate::convert::ConvertError;
 use gradc::ir::DType;
 use gradc::{About, Coded, Tensor, TensorView};
@@ -8,38 +8,10 @@ use gradc_diagnostics::{Code, codes};
 use ndarray::{ArrayViewD, IxDyn};
 use std::fmt;
 
-/// The element type of a file for a tensor's.
-pub fn element_type(dtype: DType) -> ElementType {
-    match dtype {
-        DType::Bool => ElementType::Bool,
-        DType::U8 => ElementType::U8,
-        DType::I32 => ElementType::I32,
-        DType::I64 => ElementType::I64,
-        DType::F16 => ElementType::F16,
-        DType::Bf16 => ElementType::Bf16,
-        DType::F32 => ElementType::F32,
-        DType::F64 => ElementType::F64,
-    }
-}
-
 /// The elements of an array as a tensor, without a copy.
 pub fn view(array: &Array) -> TensorView<'_> {
     let shape = IxDyn(array.shape());
-    macro_rules! view {
-        ($values:expr, $variant:ident) => {
-            ArrayViewD::from_shape(shape, $values).map(TensorView::$variant)
-        };
-    }
-    let view = match array.elements() {
-        Elements::F32(values) => view!(values, F32),
-        Elements::F64(values) => view!(values, F64),
-        Elements::I32(values) => view!(values, I32),
-        Elements::I64(values) => view!(values, I64),
-        Elements::U8(values) => view!(values, U8),
-        Elements::Bool(values) => view!(values, Bool),
-        Elements::F16(values) => view!(values, F16),
-        Elements::Bf16(values) => view!(values, Bf16),
-    };
+    let view = for_any_type!(array.elements(), values => ArrayViewD::from_shape(shape, values).map(TensorView::from));
     view.unwrap_or_else(|error| unreachable!("an array has the elements of its shape: {error}"))
 }
 
@@ -48,7 +20,7 @@ pub fn view(array: &Array) -> TensorView<'_> {
 /// # Errors
 /// Where an element has no equal in that type.
 pub fn tensor(array: Array, dtype: DType) -> Result<Tensor, ConvertError> {
-    let array = array.convert(element_type(dtype))?;
+    let array = array.convert(dtype)?;
     Ok(view(&array).to_owned())
 }
 

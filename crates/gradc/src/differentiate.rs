@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use gradc_autodiff::Rules;
+use gradc_autodiff::{NonlinearRule, Rules};
+use gradc_diagnostics::{Diagnostic, codes};
 use gradc_ir::{Graph, LeafKind, Role, ValueId};
 
 use crate::pipeline::{Goal, GoalError, find_value};
@@ -24,6 +25,10 @@ pub(crate) fn mark(graph: &mut Graph, goal: &Goal) -> Result<(), GoalError> {
         Goal::Vjp { of, wrt } | Goal::Jvp { of, wrt } => (&of[..], &wrt[..]),
         Goal::Outputs | Goal::Forward | Goal::Training(_) => return Ok(()),
     };
+    let is_by_parameters = wrt.is_empty() && !matches!(goal, Goal::Gradient { .. });
+    if is_by_parameters && parameters(graph).is_empty() {
+        return Err(GoalError::NoParameters);
+    }
     let of = of.iter().map(|name| Ok((OF, name, find_result(graph, name)?)));
     let wrt = wrt.iter().map(|name| Ok((WRT, name, find_value(graph, name)?)));
     let found: Vec<(&str, &String, ValueId)> = of.chain(wrt).collect::<Result<_, GoalError>>()?;
@@ -34,6 +39,43 @@ pub(crate) fn mark(graph: &mut Graph, goal: &Goal) -> Result<(), GoalError> {
         }
     }
     Ok(())
+}
+
+/// Warnings where forward mode, which a goal is by, meets a rule of the program that is not linear in its cotangent.
+///
+/// # Errors
+/// Where the goal does not fit the model.
+pub(crate) fn nonlinear_rules(forward: &Graph, goal: &Goal) -> Result<Vec<Diagnostic>, GoalError> {
+    let mut graph = forward.settled();
+    mark(&mut graph, goal)?;
+    let (of, wrt) = (unmark(&mut graph, OF), unmark(&mut graph, WRT));
+    let wrt = values(&or_parameters(&graph, wrt));
+    let to = match goal {
+        Goal::Jvp { .. } => values(&or_results(&graph, of)),
+        Goal::Hvp { .. } => {
+            let loss = graph.loss().ok_or(GoalError::NoLoss)?;
+            let first = gradc_autodiff::gradient(&graph, loss, &wrt);
+            graph = first.graph;
+            first.cotangents.into_iter().flatten().collect()
+        }
+        _ => return Ok(Vec::new()),
+    };
+    let rules = gradc_autodiff::nonlinear_rules(&graph, &wrt, &to);
+    Ok(rules
+        .into_iter()
+        .map(|NonlinearRule { function, span }| {
+            let message = format!(
+                "forward mode goes by the slope at 0 of the rule of `{function}`, which is not linear in its cotangent"
+            );
+            let diagnostic = Diagnostic::warning(codes::NONLINEAR_RULE, message)
+                .note("a derivative is linear: reverse mode does what the rule says, and forward mode cannot")
+                .help("multiply the cotangent with something that does not depend on it, or take the gradient alone");
+            match span {
+                Some(span) => diagnostic.primary(span, "this has the rule"),
+                None => diagnostic,
+            }
+        })
+        .collect())
 }
 
 /// The names of the parameters that have a gradient: those that the loss depends on.

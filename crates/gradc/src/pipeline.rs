@@ -8,7 +8,7 @@ use std::fmt;
 
 use gradc_autodiff::Rules;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
-use gradc_diagnostics::{Code, codes};
+use gradc_diagnostics::{Code, Diagnostic, codes};
 use gradc_elaborate::Phase;
 use gradc_ir::verify::verify;
 use gradc_ir::{DType, Graph, Role, ValueId};
@@ -220,6 +220,8 @@ pub enum GoalError {
     },
     /// The model has no parameter that its loss depends on.
     NothingToTrain,
+    /// It is not said by what to differentiate, and the model has no parameters.
+    NoParameters,
 }
 
 impl fmt::Display for GoalError {
@@ -242,6 +244,9 @@ impl fmt::Display for GoalError {
                 write!(f, "`{name}` is {dtype}: only floats have derivatives")
             }
             GoalError::NothingToTrain => f.write_str("the loss depends on no parameter: there is nothing to train"),
+            GoalError::NoParameters => {
+                f.write_str("the model has no parameters: say by what to differentiate, as `--wrt NAME` does")
+            }
         }
     }
 }
@@ -254,13 +259,13 @@ impl Coded for GoalError {
             GoalError::NoLoss => codes::NO_LOSS,
             GoalError::UnknownValue { .. } => codes::UNKNOWN_VALUE,
             GoalError::InLoop { .. } | GoalError::NotDifferentiable { .. } => codes::NOT_DIFFERENTIABLE,
-            GoalError::NothingToTrain => codes::NOTHING_TO_TRAIN,
+            GoalError::NothingToTrain | GoalError::NoParameters => codes::NOTHING_TO_TRAIN,
         }
     }
 
     fn about(&self) -> Option<About<'_>> {
         match self {
-            GoalError::NoLoss | GoalError::UnknownValue { .. } => Some(About::Model),
+            GoalError::NoLoss | GoalError::UnknownValue { .. } | GoalError::NoParameters => Some(About::Model),
             GoalError::InLoop { name } | GoalError::NotDifferentiable { name, .. } => Some(About::Value(name)),
             GoalError::NothingToTrain => Some(About::Loss),
         }
@@ -286,6 +291,15 @@ pub fn ensure_goal(forward: &Graph, goal: &Goal) -> Result<(), GoalError> {
         },
         _ => Ok(()),
     }
+}
+
+/// Warnings about forward mode, where a goal is by it: a rule of the program that is not linear in its cotangent is no derivative
+/// of anything, and what forward mode makes of it is something else than reverse mode.
+///
+/// # Errors
+/// Where the goal does not fit the model.
+pub fn nonlinear_rules(forward: &Graph, goal: &Goal) -> Result<Vec<Diagnostic>, GoalError> {
+    differentiate::nonlinear_rules(forward, goal)
 }
 
 /// From a forward graph to the simplified graph of everything that `goal` needs. Which forward graph a model has for a

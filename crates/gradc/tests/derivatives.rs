@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use gradc::ir::{DType, Role, TensorType};
+use gradc::interp::evaluate_values;
+use gradc::ir::op::ALL as ALL_OPERATORS;
+use gradc::ir::{DType, Graph, LeafKind, OpDef, Role, Tensor as Reference, TensorType, ValueId};
 use gradc::pipeline::{Unobserved, lower};
 use gradc::{Goal, Level, Mode, Model, Options, Program, State, Tensor, TensorView, index_bounds, interpret};
 
@@ -172,4 +174,42 @@ fn what_a_select_did_not_take() {
 #[test]
 fn extreme_numbers() {
     check_file("extreme.txt", &ALL, |mode, level| mode == Mode::Accurate && level == Level::Full);
+}
+
+/// Every operator that has a kink has a case in which it is met: at one of the points that its file names, or at a tie.
+#[test]
+fn every_kink_of_an_operator_has_a_case() {
+    let graphs: Vec<(Graph, Vec<(ValueId, Reference)>)> = cases("conventions.txt")
+        .iter()
+        .map(|case| {
+            let graph = case.model().graph().in_precision(DType::F64);
+            let bindings = graph.leaves(LeafKind::Input).filter_map(|leaf| {
+                let name = graph.value_name(leaf)?;
+                let (_, numbers) = case.inputs.iter().find(|(own, _)| **own == **name)?;
+                Some((leaf, Reference::new(graph.ty(leaf).clone(), numbers.clone())))
+            });
+            let bindings = bindings.collect();
+            (graph, bindings)
+        })
+        .collect();
+    let is_met = |def: &'static OpDef| {
+        graphs.iter().any(|(graph, bindings)| {
+            let applied = graph.values().filter(|&value| graph.op(value).is_some_and(|op| op.is(def)));
+            applied.into_iter().any(|value| {
+                let operands = evaluate_values(graph, bindings, graph.operands(value)).expect("every input is given");
+                let first = operands[0].data();
+                let at_point = first.iter().any(|x| def.domain.kinks.contains(x));
+                let at_tie = match &operands[..] {
+                    [only] => (1..only.data().len()).any(|i| first[..i].contains(&first[i])),
+                    [a, b, ..] => a.data().iter().zip(b.data()).any(|(a, b)| a == b),
+                    [] => false,
+                };
+                at_point || def.domain.kink_at_ties && at_tie
+            })
+        })
+    };
+    let has_kinks = |def: &&&'static OpDef| !def.domain.kinks.is_empty() || def.domain.kink_at_ties;
+    let missing: Vec<&str> =
+        ALL_OPERATORS.iter().filter(has_kinks).filter(|def| !is_met(def)).map(|def| def.name).collect();
+    assert!(missing.is_empty(), "tests/derivatives/conventions.txt meets no kink of {missing:?}");
 }

@@ -1,8 +1,12 @@
 //! Element types from end to end: what goes in and comes out of compiled programs, how conversions round, and how
 //! parameters of 16 bits are trained.
 
-use gradc::ir::{DType, Role, TensorType};
-use gradc::{Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16, index_bounds, interpret};
+use std::collections::BTreeMap;
+
+use gradc::ir::op::Arity;
+use gradc::ir::{Class, DType, Graph, LeafKind, Role, TensorType};
+use gradc::pipeline::{Unobserved, lower};
+use gradc::{Executable, Goal, Level, Mode, Options, Program, Tensor, TensorView, bf16, f16, index_bounds, interpret};
 use ndarray::{Array1, arr1, arr2};
 
 /// The outputs of a model by name, for these inputs.
@@ -422,4 +426,128 @@ fn statistics_of_16_bits_do_not_stall() {
     }
     let mean = step.state().get("batch_norm.0.running_mean").expect("it has a running mean").numbers();
     assert!(mean.iter().all(|mean| (mean - 10.0).abs() < 1e-3), "{mean:?}");
+}
+
+/// Whole numbers at the ends of 64 bits, where an `f64` ends to hold them, and small ones.
+const WHOLE: [i64; 14] = [
+    i64::MIN,
+    i64::MIN + 1,
+    -(1 << 53) - 1,
+    -(1 << 53),
+    -3_000_000_000,
+    -1,
+    0,
+    1,
+    3,
+    3_000_000_000,
+    (1 << 53) - 1,
+    (1 << 53) + 1,
+    i64::MAX - 1,
+    i64::MAX,
+];
+
+/// What an elementwise operator is of 64-bit integers, by Rust's own arithmetic.
+fn on_the_host(name: &str, x: &[i64]) -> i64 {
+    match (name, x) {
+        ("add", [a, b]) => a.wrapping_add(*b),
+        ("sub", [a, b]) => a.wrapping_sub(*b),
+        ("mul", [a, b]) => a.wrapping_mul(*b),
+        ("neg", [a]) => a.wrapping_neg(),
+        ("abs", [a]) => a.wrapping_abs(),
+        ("sign", [a]) => a.signum(),
+        ("max", [a, b]) => *a.max(b),
+        ("min", [a, b]) => *a.min(b),
+        ("eq", [a, b]) => i64::from(a == b),
+        ("ne", [a, b]) => i64::from(a != b),
+        ("lt", [a, b]) => i64::from(a < b),
+        ("le", [a, b]) => i64::from(a <= b),
+        ("gt", [a, b]) => i64::from(a > b),
+        ("ge", [a, b]) => i64::from(a >= b),
+        ("select", [which, a, b]) => *if *which == 1 { a } else { b },
+        ("stop_gradient", [a]) => *a,
+        (other, _) => panic!("`{other}` takes integers: what is it of them?"),
+    }
+}
+
+/// The interpreter holds numbers as `f64`, so that it is no witness here.
+#[test]
+fn integers_of_64_bits_are_those_of_the_host() {
+    let pairs: Vec<(i64, i64)> = WHOLE.iter().flat_map(|&a| WHOLE.map(|b| (a, b))).collect();
+    let ty = |dtype| TensorType::new(dtype, [pairs.len()]);
+    let first: Vec<i64> = pairs.iter().map(|pair| pair.0).collect();
+    let second: Vec<i64> = pairs.iter().map(|pair| pair.1).collect();
+    let which: Vec<bool> = (0..pairs.len()).map(|i| i % 3 == 0).collect();
+    let mut tried = Vec::new();
+    for def in gradc::ir::op::ALL.iter().filter(|def| def.class == Class::Elementwise) {
+        for attrs in (def.cases)(2, DType::F32).into_iter().map(|case| case.attrs).take(1) {
+            let mut graph = Graph::new(def.name);
+            let c = graph.input("c", ty(DType::Bool));
+            let (a, b) = (graph.input("a", ty(DType::I64)), graph.input("b", ty(DType::I64)));
+            let (operands, numbers): (Vec<_>, Vec<Vec<i64>>) = match def.arity {
+                Arity::Exactly(1) => (vec![a], vec![first.clone()]),
+                Arity::Exactly(2) => (vec![a, b], vec![first.clone(), second.clone()]),
+                _ => (vec![c, a, b], vec![which.iter().map(|&c| c.into()).collect(), first.clone(), second.clone()]),
+            };
+            let Ok(result) = graph.apply(def.with(attrs), &operands) else { continue };
+            if graph.dtype(result).is_float() {
+                continue;
+            }
+            graph.add_output(Role::Output, "y", result);
+            tried.push(def.name);
+            let expected: Vec<i64> = (0..pairs.len())
+                .map(|at| on_the_host(def.name, &numbers.iter().map(|all| all[at]).collect::<Vec<_>>()))
+                .collect();
+            for level in LEVELS {
+                let options = Options { level, ..Options::default() };
+                let lowered = lower(&graph, &Goal::Forward, &options, &mut Unobserved).expect("nothing is asked for");
+                let mut executable = Executable::compile(lowered, &BTreeMap::new(), &options, &mut Unobserved)
+                    .unwrap_or_else(|error| panic!("{error}"));
+                let (c, a, b) = (arr1(&which), arr1(&first), arr1(&second));
+                let inputs = [("c", (&c).into()), ("a", (&a).into()), ("b", (&b).into())];
+                let named = |name: &str| executable.graph().find_leaf(LeafKind::Input, name).is_some();
+                let inputs: Vec<(&str, TensorView<'_>)> = inputs.into_iter().filter(|(name, _)| named(name)).collect();
+                let mut state = executable.initial_state(0);
+                executable.run(&mut state, &inputs).unwrap_or_else(|error| panic!("{}: {error}", def.name));
+                let found = executable.result(Role::Output, "y").expect("it is there").to_owned();
+                let found: Vec<i64> = match found.as_i64() {
+                    Some(whole) => whole.iter().copied().collect(),
+                    None => found.numbers().into_iter().map(|number| number as i64).collect(),
+                };
+                for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    assert_eq!(found, expected, "{} of {:?} at {level:?}", def.name, pairs[at]);
+                }
+            }
+        }
+    }
+    assert!(tried.len() >= 14, "{tried:?}");
+}
+
+#[test]
+fn sums_and_extremes_of_64_bits_are_those_of_the_host() {
+    let source = "model m { input x: i64[14]\n output a = sum(x)\n output b = max(x)\n output c = min(x)\n output d = cumsum(x)\n
+        output e = x[::2]\n output f = cast(cast(x, u8), i64)\n output g = cast(cast(x, i32), i64) }";
+    let x = arr1(&WHOLE);
+    let sums: Vec<i64> = WHOLE
+        .iter()
+        .scan(0i64, |sum, &x| {
+            *sum = sum.wrapping_add(x);
+            Some(*sum)
+        })
+        .collect();
+    let expected: [(&str, Vec<i64>); 7] = [
+        ("a", vec![sums[13]]),
+        ("b", vec![i64::MAX]),
+        ("c", vec![i64::MIN]),
+        ("d", sums),
+        ("e", WHOLE.iter().copied().step_by(2).collect()),
+        ("f", WHOLE.iter().map(|&x| i64::from(x as u8)).collect()),
+        ("g", WHOLE.iter().map(|&x| i64::from(x as i32)).collect()),
+    ];
+    for level in LEVELS {
+        let results = run(source, &[("x", (&x).into())], &Options { level, ..Options::default() });
+        for ((name, found), (expected_name, expected)) in results.iter().zip(&expected) {
+            let found: Vec<i64> = found.as_i64().expect("it is of 64 bits").iter().copied().collect();
+            assert_eq!((name.as_str(), &found), (*expected_name, expected), "{level:?}");
+        }
+    }
 }

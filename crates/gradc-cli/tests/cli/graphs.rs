@@ -158,3 +158,57 @@ fn a_folder_is_told_as_one_where_it_is_imported() {
         assert!(run.stderr.contains("--> m.net:1:8"), "{}", run.stderr);
     }
 }
+
+#[test]
+fn forward_mode_warns_of_a_rule_that_is_not_linear() {
+    let folder = Folder::new();
+    let model = |rule: &str, loss: &str| {
+        format!(
+            "fn f(x: [..]) -> [..] {{ x }} vjp(g) {{ {rule} }}\nmodel m {{\n param w: [4] = ones\n loss {loss}\n}}\n"
+        )
+    };
+    let warned = |rule: &str, loss: &str, stage: &str| {
+        folder.write("m.net", model(rule, loss));
+        let run = folder.run(&format!("m.net --emit={stage}"));
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stderr.contains("warning[W0709]") && run.stderr.contains("m.net:4:")
+    };
+    let in_loop = "sum(scan x in w { sum(f(x * w)) })";
+    assert!(warned("2 * sign(g)", "sum(square(f(w)))", "jvp"));
+    assert!(warned("2 * sign(g)", "sum(square(f(w)))", "hvp"));
+    assert!(warned("2 * sign(g)", in_loop, "jvp"));
+    assert!(!warned("2 * g", "sum(square(f(w)))", "jvp"));
+    assert!(!warned("2 * sign(g)", "sum(square(f(w)))", "grad"));
+    // The gradient is 2 whatever w is, and nothing in it goes by the rule again.
+    assert!(!warned("2 * sign(g)", "sum(f(w))", "hvp"));
+    // There is no way from the parameter to the rule.
+    assert!(!warned("2 * sign(g)", "sum(square(w)) + sum(square(f(ones([4]))))", "jvp"));
+}
+
+#[test]
+fn a_product_by_no_parameters_is_an_error() {
+    let folder = Folder::new();
+    folder.write("m.net", "model m {\n input x: f32[4]\n loss sum(square(x))\n}\n");
+    for stage in ["jvp", "hvp"] {
+        let run = folder.run(&format!("m.net --emit={stage}"));
+        assert!(
+            run.code == Some(1) && run.stderr.contains("error[E0904]: the model has no parameters"),
+            "{}",
+            run.stderr
+        );
+        let printed = folder.succeed(&format!("m.net --emit={stage} --wrt x"));
+        assert!(printed.contains("tangent loss") || printed.contains("hvp x"), "{printed}");
+    }
+}
+
+#[test]
+fn a_rule_that_was_read_back_gives_the_same_names() {
+    let folder = Folder::new();
+    let rule = "fn f(x: [..]) -> [..] { 4 * x } vjp(g) { 8 * (x * g) }";
+    folder.write("m.net", format!("{rule}\nmodel m {{\n input x: f32[3]\n loss sum(square(f(x)))\n}}\n"));
+    folder.succeed("m.net --emit=graph=m.ir");
+    for file in ["m.net", "m.ir"] {
+        let gradient = folder.succeed(&format!("{file} --emit=grad-raw --wrt x"));
+        assert!(gradient.contains("    d_x = 8 * ") && gradient.ends_with("grad x = d_x\n}\n"), "{gradient}");
+    }
+}

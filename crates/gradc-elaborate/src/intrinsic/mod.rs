@@ -142,6 +142,7 @@ static ALL: &[Intrinsic] = &[
     intrinsic("iota", &[("n", true), ("type", false)], Action::Function(source::iota)),
     intrinsic("is_int", UNARY, Action::Function(query::is_int)),
     intrinsic("is_list", UNARY, Action::Function(query::is_list)),
+    intrinsic("is_number", UNARY, Action::Function(query::is_number)),
     intrinsic("is_tensor", UNARY, Action::Function(query::is_tensor)),
     intrinsic("len", &[("list", true)], Action::Function(query::len)),
     intrinsic("log", UNARY, Action::Unary(&op::log::LOG)),

@@ -52,6 +52,11 @@ pub(super) fn is_list(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Optio
     Some(Value::Bool(matches!(arguments.value(0), Value::List(_))))
 }
 
+/// `is_number(x)`
+pub(super) fn is_number(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
+    Some(Value::Bool(arguments.value(0).number().is_some()))
+}
+
 /// `is_tensor(x)`
 pub(super) fn is_tensor(_: &mut Evaluator<'_>, arguments: &Arguments<'_>) -> Option<Value> {
     Some(Value::Bool(matches!(arguments.value(0), Value::Tensor(_))))

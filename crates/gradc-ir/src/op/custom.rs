@@ -72,7 +72,7 @@ impl Custom {
     }
 
     /// The operands that the rule gives a cotangent, among all operands.
-    pub fn arguments<'v>(&self, operands: &'v [ValueId]) -> &'v [ValueId] {
+    pub fn arguments<'v, V>(&self, operands: &'v [V]) -> &'v [V] {
         &operands[self.results..self.results + self.wrt]
     }
 

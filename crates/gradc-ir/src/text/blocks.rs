@@ -20,6 +20,8 @@ pub(super) struct Words {
     /// The other inputs.
     pub(super) free: &'static [&'static str],
     pub(super) results: &'static [&'static str],
+    /// Whether values whose name is that of one without a name have none.
+    pub(super) has_temporaries: bool,
 }
 
 impl Words {
@@ -175,6 +177,7 @@ impl<'t> Reader<'t> {
         }
         let outer = std::mem::take(&mut self.frame);
         self.frame.graph.set_name(name);
+        self.frame.temporaries = words.has_temporaries.then_some(0);
         self.depth += 1;
         let mut block = Block::default();
         loop {

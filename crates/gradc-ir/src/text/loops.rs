@@ -7,8 +7,13 @@ use super::scan::Token;
 use crate::op::scan::{SCAN, Scan};
 use crate::{DType, ValueId};
 
-const WORDS: Words =
-    Words { bodies: "loops", bound: &["carry", "slice", "const"], free: &[], results: &["next", "stack"] };
+const WORDS: Words = Words {
+    bodies: "loops",
+    bound: &["carry", "slice", "const"],
+    free: &[],
+    results: &["next", "stack"],
+    has_temporaries: false,
+};
 
 impl Printer<'_> {
     /// The line and the block of a loop.
@@ -111,7 +116,7 @@ graph g {
             assert!(LOOPS.contains(from), "{from}");
             read(None, &LOOPS.replacen(from, to, 1)).expect_err(to).message
         };
-        assert_eq!(refused("next s = t3", "next s = t4"), "t4 is not defined before this line; did you mean t1?");
+        assert_eq!(refused("next s = t3", "next s = t4"), "t4 is not defined before this line");
         assert_eq!(refused("last, all, _ =", "last, all ="), "there are 3 results here, with as many types");
         assert_eq!(
             refused("= w\n\n        t1", "= w\n        carry c : f32[3] = w\n        t1"),

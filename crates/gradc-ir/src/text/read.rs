@@ -74,6 +74,18 @@ pub(super) struct Frame<'t> {
     pub(super) graph: Graph,
     values: FxHashMap<&'t str, ValueId>,
     literals: FxHashMap<(u64, TensorType), ValueId>,
+    /// Where values whose name is that of one without a name have none: how many of these there were.
+    pub(super) temporaries: Option<usize>,
+}
+
+impl Frame<'_> {
+    /// Whether a value has no name of its own, but the next number.
+    fn is_temporary(&mut self, name: &str) -> bool {
+        let Some(count) = &mut self.temporaries else { return false };
+        let is_next = name.strip_prefix('t').is_some_and(|number| number == (*count + 1).to_string());
+        *count += usize::from(is_next);
+        is_next
+    }
 }
 
 impl<'t> Reader<'t> {
@@ -178,7 +190,9 @@ impl<'t> Reader<'t> {
         if *self.frame.graph.ty(value) != ty {
             return fail(at, format!("this is {}, not {ty}", self.frame.graph.ty(value)));
         }
-        self.frame.graph.set_value_name(value, name);
+        if !self.frame.is_temporary(name) {
+            self.frame.graph.set_value_name(value, name);
+        }
         self.define(name, value, at)
     }
 

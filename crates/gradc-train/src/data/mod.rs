@@ -104,6 +104,12 @@ impl InputSpec {
         self.below = Some(bound);
         self
     }
+
+    /// The first class id that is too large, for the input or for its type. `None` where none of 31 bits is.
+    pub(crate) fn ids_below(&self) -> Option<u64> {
+        let of_type = (self.dtype == ElementType::U8).then_some(1 << u8::BITS);
+        self.below.into_iter().chain(of_type).min()
+    }
 }
 
 /// For inputs whose data bears another name: the input's name, and the name in the file.

@@ -106,7 +106,7 @@ impl fmt::Display for TextError {
                 below.saturating_sub(1)
             ),
             TextError::NotIds { input, dtype } => {
-                write!(f, "input `{input}` is {dtype}, but the characters of a text are class ids, which are i32")
+                write!(f, "input `{input}` is {dtype}, but the characters of a text are class ids, which are integers")
             }
             TextError::Length { input, length, other, other_length } => write!(
                 f,
@@ -156,7 +156,7 @@ pub(super) fn read(bytes: Vec<u8>, inputs: &[InputSpec], options: &LoadOptions) 
     }
     let vocabulary = options.vocabulary.clone().unwrap_or_else(|| Vocabulary::of(text));
     for input in inputs {
-        if let Some(below) = input.below
+        if let Some(below) = input.ids_below()
             && (vocabulary.len() as u64) > below
         {
             let input = input.name.clone();
@@ -219,7 +219,7 @@ fn bind(inputs: &[InputSpec], mapping: &BTreeMap<String, String>) -> Result<Vec<
 fn window_for(inputs: &[InputSpec], arrays: &[&'static str]) -> Result<Window, TextError> {
     let length_of = |input: &InputSpec| element_count(&input.example_shape).unwrap_or(usize::MAX);
     let all = || inputs.iter().zip(arrays.iter().copied());
-    if let Some(input) = inputs.iter().find(|input| input.dtype != ElementType::I32) {
+    if let Some(input) = inputs.iter().find(|input| !input.dtype.is_integer()) {
         return Err(TextError::NotIds { input: input.name.clone(), dtype: input.dtype });
     }
     let Some((longest, _)) = all().find(|(_, array)| *array == TOKENS).or_else(|| all().next()) else {
@@ -237,7 +237,7 @@ fn window_for(inputs: &[InputSpec], arrays: &[&'static str]) -> Result<Window, T
     }
     let view = |(input, array): (&InputSpec, &'static str)| {
         let offset = if array == TOKENS { 0 } else { tokens - length_of(input) + 1 };
-        (input.name.clone(), View { offset, shape: input.example_shape.clone() })
+        (input.name.clone(), View { offset, shape: input.example_shape.clone(), dtype: input.dtype })
     };
     let length = tokens.saturating_add(usize::from(arrays.contains(&NEXT)));
     let predicted = all().filter(|(_, array)| *array == NEXT).map(|(input, _)| length_of(input)).max();

@@ -34,6 +34,8 @@ pub(super) struct View {
     pub(super) offset: usize,
     /// The shape that its ids have as an example.
     pub(super) shape: Vec<usize>,
+    /// The type that its ids have there.
+    pub(super) dtype: ElementType,
 }
 
 /// Class ids in as few bytes as their number allows.
@@ -68,10 +70,10 @@ impl Ids {
         }
     }
 
-    fn copy(&self, range: Range<usize>, to: &mut Vec<i32>) {
+    fn copy(&self, range: Range<usize>, push: &mut dyn FnMut(i32)) {
         match self {
-            Ids::Narrow(ids) => to.extend(ids[range].iter().map(|&id| i32::from(id))),
-            Ids::Wide(ids) => to.extend_from_slice(&ids[range]),
+            Ids::Narrow(ids) => ids[range].iter().for_each(|&id| push(id.into())),
+            Ids::Wide(ids) => ids[range].iter().for_each(|&id| push(id)),
         }
     }
 }
@@ -138,7 +140,7 @@ impl Windows {
         let empty = |(name, view): (&String, &View)| {
             let width: usize = view.shape.iter().product();
             let shape = [&[0], &view.shape[..]].concat();
-            let elements = Elements::with_capacity(ElementType::I32, capacity * width);
+            let elements = Elements::with_capacity(view.dtype, capacity * width);
             (name.clone(), Array::new(shape, elements).expect("there are no elements, and none are needed"))
         };
         self.window.views.iter().map(empty).collect()
@@ -148,10 +150,10 @@ impl Windows {
     pub(super) fn copy_rows(&self, rows: &[u32], batch: &mut [(String, Array)]) {
         for ((_, array), view) in batch.iter_mut().zip(self.window.views.values()) {
             let width: usize = view.shape.iter().product();
-            array.refill_ids(rows.len(), &view.shape, |ids| {
+            array.refill_ids(rows.len(), &view.shape, |push| {
                 for &row in rows {
                     let start = row as usize + view.offset;
-                    self.ids.copy(start..start + width, ids);
+                    self.ids.copy(start..start + width, push);
                 }
             });
         }

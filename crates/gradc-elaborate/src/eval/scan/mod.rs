@@ -219,7 +219,10 @@ impl<'a> Evaluator<'a> {
             if tensor.rank() < axis {
                 let message = format!("`{tensor}` cannot be stacked along axis {axis}");
                 let label = format!("this has {}", axes_text(tensor.rank()));
-                self.report(error_at(codes::AXIS_OUT_OF_RANGE, message, span, label));
+                self.report(error_at(codes::AXIS_OUT_OF_RANGE, message, span, label).help(
+                    "what the steps give is stacked along the axis that the loop goes over: give it more axes, as `unsqueeze` \
+                     does, or go over the first axis of what `moveaxis` makes",
+                ));
                 return None;
             }
             stacked.push(tensor);

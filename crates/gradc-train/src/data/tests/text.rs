@@ -114,7 +114,7 @@ fn a_text_that_cannot_be_used_is_an_error() {
     );
     assert_eq!(
         error("a.txt", &[tokens.clone(), InputSpec::new("next", F32, vec![2])]),
-        "a.txt: input `next` is f32, but the characters of a text are class ids, which are i32"
+        "a.txt: input `next` is f32, but the characters of a text are class ids, which are integers"
     );
     assert_eq!(
         error("a.txt", &[tokens.clone(), ids("next", &[3])]),
