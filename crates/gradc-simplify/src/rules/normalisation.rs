@@ -2,6 +2,7 @@
 
 use egg::Id;
 use gradc_ir::op::{add::ADD, div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, rsqrt::RSQRT, sub::SUB};
+use rustc_hash::FxHashMap;
 
 use super::Fact::SumsToZero;
 use super::Flaw::{Breaks, Cancels};
@@ -76,20 +77,33 @@ fn slope_of_unit_norm(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
 
 /// Whether a value is known as the product of these, in whatever order it was multiplied.
 fn is_product(terms: &dyn Terms, value: Id, factors: &[Id]) -> bool {
-    let &[first, ref others @ ..] = factors else { return false };
-    if others.is_empty() {
-        return terms.find(value) == terms.find(first);
+    let all = (1u32 << factors.len()) - 1;
+    is_product_of(terms, value, factors, all, &mut FxHashMap::default())
+}
+
+/// Whether a value is known as the product of some of the factors: those that `some` has a bit for, one at least. What was found
+/// out is kept, so that each value is looked at once for each choice of factors.
+fn is_product_of(terms: &dyn Terms, value: Id, factors: &[Id], some: u32, known: &mut FxHashMap<(Id, u32), bool>) -> bool {
+    let value = terms.find(value);
+    if some.is_power_of_two() {
+        return value == terms.find(factors[some.trailing_zeros() as usize]);
     }
-    let products = terms.terms(value).iter().filter_map(|term| term.applies(&MUL)).map(|(_, operands)| (operands[0], operands[1]));
-    // The first factor is in one of the operands; which of the others are with it is tried.
-    products.flat_map(|(a, b)| [(a, b), (b, a)]).any(|(with, without)| {
-        (0..1u32 << others.len()).any(|chosen| {
-            let of = |is_with: bool| others.iter().enumerate().filter(move |(at, _)| (chosen >> at & 1 == 1) == is_with).map(|(_, &id)| id);
-            let near: Vec<Id> = std::iter::once(first).chain(of(true)).collect();
-            let far: Vec<Id> = of(false).collect();
-            is_product(terms, with, &near) && is_product(terms, without, &far)
-        })
-    })
+    if let Some(&known) = known.get(&(value, some)) {
+        return known;
+    }
+    let mut found = false;
+    let products = terms.terms(value).iter().filter_map(|term| term.applies(&MUL));
+    for (_, operands) in products {
+        // Which of the factors are in the first operand: some, and not all.
+        let mut first = (some - 1) & some;
+        while first != 0 && !found {
+            found = is_product_of(terms, operands[0], factors, first, known)
+                && is_product_of(terms, operands[1], factors, some & !first, known);
+            first = (first - 1) & some;
+        }
+    }
+    known.insert((value, some), found);
+    found
 }
 
 /// `combine(#c, n)` is 1 where the mean was taken out.
