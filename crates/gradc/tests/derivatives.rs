@@ -213,3 +213,46 @@ fn every_kink_of_an_operator_has_a_case() {
         ALL_OPERATORS.iter().filter(has_kinks).filter(|def| !is_met(def)).map(|def| def.name).collect();
     assert!(missing.is_empty(), "tests/derivatives/conventions.txt meets no kink of {missing:?}");
 }
+
+/// What is known of sums of exponentials and of repeated numbers holds where there is something to sum.
+#[test]
+fn sums_of_nothing_are_zero() {
+    let text = "graph empty {
+        input x : f32[2, 0]
+        input s : f32[2]
+        greatest = amax(x, axes=[1]) : f32[2]
+        spread = broadcast(greatest, axes=[0]) : f32[2, 0]
+        shifted = x - spread : f32[2, 0]
+        exps = exp(shifted) : f32[2, 0]
+        total = sum(exps, axes=[1]) : f32[2]
+        larger = max(total, 0.5) : f32[2]
+        totals = broadcast(total, axes=[0]) : f32[2, 0]
+        shares = exps / totals : f32[2, 0]
+        share = sum(shares, axes=[1]) : f32[2]
+        copies = broadcast(s, axes=[0]) : f32[2, 0]
+        repeated = sum(copies, axes=[1]) : f32[2]
+        output larger = larger
+        output share = share
+        output repeated = repeated
+    }";
+    let model = Program::from_source("empty.ir", text).and_then(|program| program.only_model());
+    let model = model.unwrap_or_else(|error| panic!("{error}"));
+    let x = Tensor::from_numbers(&TensorType::new(DType::F32, [2, 0]), []).expect("no numbers");
+    let s = Tensor::from_numbers(&TensorType::new(DType::F32, [2]), [f64::INFINITY, 1.0]).expect("two numbers");
+    // Fast mode takes all numbers to be finite, also the quotients of nothing.
+    for mode in [Mode::Strict, Mode::Accurate] {
+        for level in [Level::None, Level::Local, Level::Full] {
+            let options = Options { mode, level, ..Options::default() };
+            let mut executable = model.compile(&Goal::Forward, &options).unwrap_or_else(|error| panic!("{error}"));
+            let named: Vec<String> = executable.inputs().map(|(name, _)| name.to_owned()).collect();
+            let inputs = [("x", x.view()), ("s", s.view())];
+            let inputs: Vec<_> = inputs.into_iter().filter(|(name, _)| named.iter().any(|own| own == name)).collect();
+            let mut state = executable.initial_state(0);
+            executable.run(&mut state, &inputs).unwrap_or_else(|error| panic!("{error}"));
+            for (name, expected) in [("larger", 0.5), ("share", 0.0), ("repeated", 0.0)] {
+                let found = executable.result(Role::Output, name).expect("it is there").numbers();
+                assert_eq!(found, [expected; 2], "{name} {mode:?} {level:?}");
+            }
+        }
+    }
+}

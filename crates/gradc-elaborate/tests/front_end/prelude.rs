@@ -114,6 +114,14 @@ fn softmax_sums_to_one_however_large_its_input() {
     assert!(share.iter().zip(&values).all(|(a, b)| close(*a, *b)), "{share:?}");
 }
 
+/// As docs/conventions.md says: a choice for this case would stand in every gradient of a softmax.
+#[test]
+fn a_row_of_nothing_but_minus_infinity_has_no_logsumexp() {
+    let row = |x: &str| results(&format!("model m {{ output y = logsumexp({x}) }}"), &[])[0].1[0];
+    assert!(row("full([3], -inf)").is_nan());
+    assert_eq!(row("concat([full([2], -inf), zeros([1])])"), 0.0);
+}
+
 /// The results of a model for given inputs, by name.
 fn results(text: &str, inputs: &[(&str, Tensor)]) -> Vec<(String, Vec<f64>)> {
     let run = run_text(text);

@@ -115,7 +115,8 @@ fn spread_to(terms: &mut dyn Terms, x: Id, kept: &[usize], shape: &Shape) -> Opt
 fn sum_of_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let broadcast = BROADCAST.with(found.attrs("B")?.clone());
     let parts = of_broadcast(found.attrs("A")?.ints("axes"), &broadcast);
-    if !found.ty.dtype.is_float() {
+    // A sum of nothing is 0, and no multiple of what may be infinite.
+    if !found.ty.dtype.is_float() || parts.times == 0 {
         return None;
     }
     let reduced = reduced_source(terms, &REDUCE_SUM, found.value("x")?, &parts)?;

@@ -73,11 +73,24 @@ fn learn_shifted(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
     facts.range = facts.range.intersection(Range { low: f64::NEG_INFINITY, high: 0.0, nan: true });
 }
 
-fn learn_at_least_one(_: &dyn Terms, _: &Match<'_>, facts: &mut Facts) {
+/// Whether there is a greatest element along the axes `A` of `z`: none of them is empty.
+fn has_greatest(terms: &dyn Terms, found: &Match<'_>) -> bool {
+    let (Some(z), Some(axes)) = (found.value("z"), found.attrs("A")) else { return false };
+    let shape = &terms.facts(z).ty.shape;
+    axes.ints("axes").iter().all(|&axis| shape[axis] > 0)
+}
+
+fn learn_at_least_one(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+    if !has_greatest(terms, found) {
+        return;
+    }
     facts.range = facts.range.intersection(Range { low: 1.0, high: f64::INFINITY, nan: true });
 }
 
-fn learn_softmax(_: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+fn learn_softmax(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts) {
+    if !has_greatest(terms, found) {
+        return;
+    }
     facts.range = facts.range.intersection(Range { low: 0.0, high: 1.0, nan: true });
     facts.vanishing = true;
     if let Some(&[axis]) = found.attrs("A").map(|axes| axes.ints("axes")) {
