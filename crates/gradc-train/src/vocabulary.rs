@@ -31,6 +31,12 @@ impl Vocabulary {
         metadata.get(KEY).map(|characters| Vocabulary::of(characters))
     }
 
+    /// Whether what is stored, if anything is, lists its characters in their order, each once: in any other, class ids would
+    /// silently stand for other characters than in training.
+    pub(crate) fn is_sound(metadata: &BTreeMap<String, String>) -> bool {
+        metadata.get(KEY).is_none_or(|characters| characters.chars().is_sorted_by(|a, b| a < b))
+    }
+
     /// What a weight file says besides the weights, for [`stored`](Vocabulary::stored) to find.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         BTreeMap::from([(KEY.to_owned(), self.characters.iter().collect())])
@@ -68,6 +74,14 @@ mod tests {
         assert_eq!(found, ['\n', ' ', 'a', 'z', 'ó', 'ć', 'ł', 'ż', '\u{10FFFF}']);
         assert_eq!((vocabulary.id('a'), vocabulary.id('b'), vocabulary.character(9)), (Some(2), None, None));
         assert!(Vocabulary::of("").is_empty());
+    }
+
+    #[test]
+    fn characters_in_disorder_are_no_vocabulary() {
+        let stored = |characters: &str| BTreeMap::from([(KEY.to_owned(), characters.to_owned())]);
+        assert!(Vocabulary::is_sound(&BTreeMap::new()) && Vocabulary::is_sound(&stored("")));
+        assert!(Vocabulary::is_sound(&Vocabulary::of("zoo").metadata()));
+        assert!(!Vocabulary::is_sound(&stored("zzab")) && !Vocabulary::is_sound(&stored("aab")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::convert::ConvertError;
 use crate::file::{self, FileError};
 use crate::storage::{self, BeyondI64, Endian, Stored};
 use crate::text::{List, quoted};
+use crate::vocabulary::Vocabulary;
 use gradc::{About, Coded};
 use gradc_diagnostics::{Code, codes, did_you_mean};
 use safetensors::tensor::TensorView;
@@ -74,6 +75,8 @@ pub enum WeightsErrorKind {
     },
     /// An array bears a name that the format keeps for itself.
     ReservedName,
+    /// The characters that class ids stand for are not in their order.
+    Vocabulary,
     /// The arrays are not the parameters of the model.
     Mismatch(Mismatch),
 }
@@ -118,6 +121,9 @@ fn parse(bytes: &[u8]) -> Result<WeightFile, WeightsErrorKind> {
         arrays.insert(name.to_owned(), array(name, &tensor)?);
     }
     let metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    if !Vocabulary::is_sound(&metadata) {
+        return Err(WeightsErrorKind::Vocabulary);
+    }
     Ok(WeightFile { arrays, metadata })
 }
 
@@ -261,6 +267,9 @@ impl fmt::Display for WeightsError {
             WeightsErrorKind::ReservedName => {
                 write!(f, "cannot write {path}: the name `{METADATA}` is reserved by the safetensors format")
             }
+            WeightsErrorKind::Vocabulary => {
+                write!(f, "{path} has a vocabulary whose characters are not in their order, each once")
+            }
             WeightsErrorKind::Mismatch(mismatch) => write!(f, "{path} does not fit the model: {mismatch}"),
         }
     }
@@ -272,9 +281,10 @@ impl Coded for WeightsError {
     fn code(&self) -> Code {
         match &self.kind {
             WeightsErrorKind::File(error) => error.code(),
-            WeightsErrorKind::Format(_) | WeightsErrorKind::ElementType { .. } | WeightsErrorKind::ReservedName => {
-                codes::MALFORMED_WEIGHTS
-            }
+            WeightsErrorKind::Format(_)
+            | WeightsErrorKind::ElementType { .. }
+            | WeightsErrorKind::ReservedName
+            | WeightsErrorKind::Vocabulary => codes::MALFORMED_WEIGHTS,
             WeightsErrorKind::TooLarge { .. } => codes::VALUE_CHANGED,
             WeightsErrorKind::Mismatch(_) => codes::OTHER_PARAMETERS,
         }

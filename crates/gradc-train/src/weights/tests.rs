@@ -171,3 +171,16 @@ proptest! {
         let _ = parse(&bytes);
     }
 }
+
+#[test]
+fn a_vocabulary_in_disorder_is_refused() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("w.safetensors");
+    let mut file = WeightFile { metadata: crate::Vocabulary::of("abz").metadata(), ..WeightFile::default() };
+    write(&path, &file).unwrap();
+    assert_eq!(read(&path).unwrap().metadata, file.metadata);
+    file.metadata.values_mut().for_each(|characters| *characters = "zzab".to_owned());
+    write(&path, &file).unwrap();
+    let error = read(&path).unwrap_err().to_string();
+    assert!(error.ends_with("has a vocabulary whose characters are not in their order, each once"), "{error}");
+}
