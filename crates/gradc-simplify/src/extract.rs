@@ -46,6 +46,8 @@ pub(crate) struct Problem {
     indices: FxHashMap<Id, usize>,
     /// For each class, its terms, those of the region as it was first.
     candidates: Vec<Vec<Candidate>>,
+    /// For each class, those with a term that it is an operand of.
+    users: Vec<Vec<usize>>,
     /// For each class, the candidate that the region had.
     as_was: Vec<Option<usize>>,
     original_terms: FxHashSet<Term>,
@@ -82,8 +84,10 @@ impl Problem {
         let indices: FxHashMap<Id, usize> = ids.iter().enumerate().map(|(index, &id)| (id, index)).collect();
         let original_terms = original_terms(classes, structure, originals);
         let own: FxHashSet<Term> = original_terms.iter().flatten().cloned().collect();
+        let candidates = candidates(classes, structure, &ids, &indices, &own);
         let mut problem = Problem {
-            candidates: candidates(classes, structure, &ids, &indices, &own),
+            users: users(&candidates),
+            candidates,
             as_was: vec![None; ids.len()],
             original_terms: own,
             needed: Vec::new(),
@@ -273,10 +277,16 @@ impl Problem {
         let root = needed.class;
         let mut best: Vec<Option<Best>> = vec![None; self.classes.len()];
         self.settle_free(free, &needed.below, &mut best);
+        // What has an operand with another graph than when it was looked at last.
+        let mut is_due: Vec<bool> = vec![true; self.classes.len()];
         loop {
             let mut changed = false;
             for &class in needed.below.iter().filter(|&&class| free.0[class].is_none()) {
-                changed |= self.relax(class, (class == root).then_some(needed.limit), &mut best);
+                let is_due_now = std::mem::replace(&mut is_due[class], false);
+                if is_due_now && self.relax(class, (class == root).then_some(needed.limit), &mut best) {
+                    self.users[class].iter().for_each(|&user| is_due[user] = true);
+                    changed = true;
+                }
             }
             if !changed {
                 break;
@@ -325,6 +335,12 @@ impl Problem {
         best: &[Option<Best>],
     ) -> Option<Best> {
         if candidate.cost >= bound {
+            return None;
+        }
+        // None of its operands costs less, whatever else it shares with the others.
+        let least =
+            candidate.operands.iter().map(|&operand| best[operand].as_ref().map_or(0, |below| below.cost)).max();
+        if candidate.cost.saturating_add(least.unwrap_or(0)) >= bound {
             return None;
         }
         let mut needs = Bits::new(self.classes.len());
@@ -389,6 +405,18 @@ fn original_terms(classes: &Classes, structure: &Structure, originals: &[Id]) ->
         }
     };
     structure.nodes.iter().map(term).collect()
+}
+
+fn users(candidates: &[Vec<Candidate>]) -> Vec<Vec<usize>> {
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); candidates.len()];
+    for (class, terms) in candidates.iter().enumerate() {
+        for &operand in terms.iter().flat_map(|term| &term.operands) {
+            if users[operand].last() != Some(&class) {
+                users[operand].push(class);
+            }
+        }
+    }
+    users
 }
 
 fn candidates(

@@ -27,9 +27,9 @@ impl Bits {
 
     /// The numbers in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0
-            .iter()
-            .enumerate()
-            .flat_map(|(word, &bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
+        // Each word without its lowest bit, until none is left.
+        let rest = |bits: u64| std::iter::successors(Some(bits), |bits| Some(bits & bits.wrapping_sub(1)));
+        let lowest = move |bits: u64| rest(bits).take_while(|&bits| bits != 0).map(u64::trailing_zeros);
+        self.0.iter().enumerate().flat_map(move |(word, &bits)| lowest(bits).map(move |bit| word * 64 + bit as usize))
     }
 }
