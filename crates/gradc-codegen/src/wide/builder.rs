@@ -176,9 +176,8 @@ impl Builder {
         let Some(count) = tail else { return };
         let is_narrow = !matches!(instruction.op, Op::Load | Op::Store);
         let is_part = count.is_power_of_two() && (!is_narrow || self.lane == 4 && count >= 4);
-        if is_part && instruction.op != Op::Gather {
-            instruction.immediate = count as i64;
-        } else {
+        instruction.immediate = count as i64;
+        if !is_part || instruction.op == Op::Gather {
             instruction.mask = Some(self.first_lanes(count));
         }
     }

@@ -5,7 +5,8 @@
 //! 1. what does not change in it, once;
 //! 2. ⌊n / LU⌋ rounds of U vectors, if these are at least two;
 //! 3. the remaining whole vectors, U in step;
-//! 4. one vector of which only the first n mod L lanes are loaded, stored and counted.
+//! 4. one vector of which only the first n mod L lanes are loaded, stored and counted; in a short body, that is a vector for each
+//!    power of two that n mod L is the sum of.
 //!
 //! Vector number v of the rounds, and of what remains, is combined into the running vector v mod U; the last one, which is
 //! not full, into the first. Then neighbouring running vectors are combined until one is left, then its lanes: each with
@@ -64,11 +65,16 @@ impl<'k> Lowering<'k> {
         for first in (done..vectors).step_by(unroll as usize) {
             self.copies((first..vectors.min(first + unroll)).map(at), &varying, &mut running);
         }
-        if extent % lanes > 0 {
-            self.tail = Some((extent % lanes) as usize);
-            self.copies([at(vectors)].into_iter(), &varying, &mut running);
-            self.tail = None;
+        let mut rest = vectors * lanes;
+        let last = (extent % lanes) as usize;
+        let pieces = if self.keeps(inner.var) { vec![last] } else { pieces(&varying, last) };
+        for count in pieces.into_iter().filter(|&count| count > 0) {
+            self.tail = Some(count);
+            let around = Around { var: inner.var, counter: None, offset: rest };
+            self.copies([around].into_iter(), &varying, &mut running);
+            rest += count as i64;
         }
+        self.tail = None;
         self.vector = None;
         let filled = extent.min(lanes) as usize;
         for accumulator in running {
@@ -173,6 +179,22 @@ impl<'k> Lowering<'k> {
         let total = self.builder.collapse(filled, vector, |builder, a, b| builder.combine(dtype, combine, a, b));
         self.accumulate(reg, combine, total);
     }
+}
+
+/// How the last, incomplete vector is computed: as one of so many lanes, or in several pieces, halves and quarters of vectors,
+/// which need no masks, where that is no more work than the masks are.
+fn pieces(body: &[&Stmt], count: usize) -> Vec<usize> {
+    let weight: u32 = body.iter().map(|stmt| weight(stmt, 1)).sum();
+    let is_cut = match count.count_ones() {
+        2 => weight <= 4,
+        3 => weight <= 2,
+        _ => false,
+    };
+    let works_lane_by_lane = !body.iter().any(|stmt| matches!(stmt, Stmt::Accumulate { .. }));
+    if !is_cut || !works_lane_by_lane {
+        return vec![count];
+    }
+    (0..usize::BITS).rev().map(|bit| count & 1 << bit).filter(|&piece| piece > 0).collect()
 }
 
 /// How many vectors are computed in step. Short bodies are many, to hide the loop and the latency of sums, and long ones

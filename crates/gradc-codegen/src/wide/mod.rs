@@ -54,6 +54,9 @@ impl Wide {
 /// # Errors
 /// Where what was made cannot be encoded, which is a bug.
 pub(crate) fn compile(kernel: &Kernel, extension: Extension, contract: bool) -> Result<Option<Wide>, String> {
+    let narrower = Some(Extension::Avx2).filter(|&narrower| narrower != extension);
+    let extension = [Some(extension), narrower].into_iter().flatten().find(|&chosen| supports::suits(kernel, chosen));
+    let Some(extension) = extension else { return Ok(None) };
     let Some(lane) = supports::lane(kernel, extension) else { return Ok(None) };
     // Fewer vectors in step need fewer registers, and less of the stack where there are none.
     for most_in_step in [8, 2, 1] {

@@ -213,7 +213,8 @@ impl Assembler<'_> {
             (_, true) => self.either(Code::VEX_Vmovups_ymm_ymmm256, Code::EVEX_Vmovupd_zmm_k1z_zmmm512),
         };
         if mask == Register::None || self.is_avx512() {
-            return self.emit_masked(code, &[first, place], None, mask);
+            let (code, part) = self.narrowed(code, self.result(instruction)?, instruction);
+            return self.emit_masked(code, &[part, place], None, mask);
         }
         let code = if is_double { Code::VEX_Vmaskmovpd_ymm_ymm_m256 } else { Code::VEX_Vmaskmovps_ymm_ymm_m256 };
         self.emit(code, &[first, mask.into(), place], None)
@@ -221,9 +222,9 @@ impl Assembler<'_> {
 
     /// The instruction for a part of a vector: a half, a quarter and so on.
     fn part(&self, op: Op, instruction: &Instruction) -> Option<Code> {
-        let lanes = instruction.immediate;
-        let (avx2, avx512) = match (op, lanes * i64::from(self.program.lane)) {
-            (_, 0) => return None,
+        let bytes = instruction.immediate * i64::from(self.program.lane);
+        let (avx2, avx512) = match (op, bytes) {
+            _ if bytes == 0 || instruction.mask.is_some() => return None,
             (Op::Load, 32) => (Code::VEX_Vmovups_ymm_ymmm256, Code::EVEX_Vmovups_ymm_k1z_ymmm256),
             (Op::Load, 16) => (Code::VEX_Vmovups_xmm_xmmm128, Code::EVEX_Vmovups_xmm_k1z_xmmm128),
             (Op::Load, 8) => (Code::VEX_Vmovsd_xmm_m64, Code::EVEX_Vmovsd_xmm_k1z_m64),
@@ -243,6 +244,23 @@ impl Assembler<'_> {
             _ => return None,
         };
         Some(self.either(avx2, avx512))
+    }
+
+    /// An instruction under a mask and its register, as narrow as the lanes that matter allow: accesses that cross a line of the
+    /// cache are slow, even where a mask leaves out what is beyond.
+    fn narrowed(&self, code: Code, register: Register, instruction: &Instruction) -> (Code, Operand) {
+        let is_half = instruction.mask.is_some() && instruction.immediate * i64::from(self.program.lane) <= 32;
+        let half = match code {
+            Code::EVEX_Vmovups_zmm_k1z_zmmm512 => Code::EVEX_Vmovups_ymm_k1z_ymmm256,
+            Code::EVEX_Vmovupd_zmm_k1z_zmmm512 => Code::EVEX_Vmovupd_ymm_k1z_ymmm256,
+            Code::EVEX_Vmovups_zmmm512_k1z_zmm => Code::EVEX_Vmovups_ymmm256_k1z_ymm,
+            Code::EVEX_Vmovupd_zmmm512_k1z_zmm => Code::EVEX_Vmovupd_ymmm256_k1z_ymm,
+            _ => return (code, register.into()),
+        };
+        if !is_half {
+            return (code, register.into());
+        }
+        (half, Operand::Register(Register::YMM0 + (self.first(register) as u32 - Register::XMM0 as u32)))
     }
 
     /// The register that holds a part of a vector; the rest of it becomes zero where this is loaded.
@@ -294,7 +312,7 @@ impl Assembler<'_> {
             return self.store_truth(instruction, place);
         }
         let value = self.register(instruction.a, 0)?;
-        let (whole, low) = (Operand::Register(value), Operand::Register(self.first(value)));
+        let low = Operand::Register(self.first(value));
         match op {
             Op::StoreFirst => {
                 let code = match is_double {
@@ -325,10 +343,11 @@ impl Assembler<'_> {
             (_, true) => self.either(Code::VEX_Vmovups_ymmm256_ymm, Code::EVEX_Vmovupd_zmmm512_k1z_zmm),
         };
         if mask == Register::None || self.is_avx512() {
-            return self.emit_masked(code, &[place, whole], None, mask);
+            let (code, part) = self.narrowed(code, value, instruction);
+            return self.emit_masked(code, &[place, part], None, mask);
         }
         let code = if is_double { Code::VEX_Vmaskmovpd_m256_ymm_ymm } else { Code::VEX_Vmaskmovps_m256_ymm_ymm };
-        self.emit(code, &[place, mask.into(), whole], None)
+        self.emit(code, &[place, mask.into(), value.into()], None)
     }
 
     /// The first lane of a mask as a byte.

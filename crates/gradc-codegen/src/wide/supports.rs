@@ -24,6 +24,36 @@ pub(super) fn lane(kernel: &Kernel, extension: Extension) -> Option<u8> {
     Some(if check.wide { 8 } else { 4 })
 }
 
+/// Whether what a kernel adds up in memory is loaded as it was stored. Where windows overlap, a load that takes parts of two
+/// stores waits for both to be in the cache.
+pub(super) fn suits(kernel: &Kernel, extension: Extension) -> bool {
+    let mut loops = Vec::new();
+    kernel.body.iter().all(|stmt| is_aligned(kernel, stmt, extension, &mut loops))
+}
+
+fn is_aligned<'k>(kernel: &Kernel, stmt: &'k Stmt, extension: Extension, loops: &mut Vec<&'k Loop>) -> bool {
+    let Stmt::Loop(inner) = stmt else { return true };
+    let adds_up = |buffer: &usize, address: &Affine| {
+        inner.body.iter().any(|stmt| {
+            matches!(stmt, Stmt::Let { expr: Expr::Load { buffer: other, address: at }, .. } if other == buffer && at == address)
+        })
+    };
+    let overlaps = inner.kind == LoopKind::Vector
+        && inner.body.iter().any(|stmt| match stmt {
+            Stmt::Store { buffer, address, .. } if adds_up(buffer, address) => {
+                let size = kernel.buffers[*buffer].dtype.size();
+                let steps = loops.iter().filter(|around| around.extent > 1).map(|around| address.stride(around.var));
+                let mut near = steps.map(|step| step.unsigned_abs() as usize).filter(|&step| step < inner.extent);
+                near.any(|step| !(step * size).is_multiple_of(extension.bytes()))
+            }
+            _ => false,
+        });
+    loops.push(inner);
+    let within = inner.body.iter().all(|stmt| is_aligned(kernel, stmt, extension, loops));
+    loops.pop();
+    within && !overlaps
+}
+
 struct Check<'k> {
     kernel: &'k Kernel,
     extension: Extension,

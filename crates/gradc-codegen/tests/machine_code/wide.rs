@@ -166,3 +166,58 @@ fn accumulators_in_memory_are_read_before_they_change() {
         check(&kernel, &buffers, 0.0);
     }
 }
+
+/// `y[i · step + j] += x[i, j]`: windows that overlap, by any number of elements.
+#[test]
+fn overlapping_windows_are_added_up_in_order() {
+    for step in [1, 3, 4, 8, 16, 20] {
+        for window in [1, 5, 7, 12, 40, 65] {
+            let (count, n) = (50, window as i64);
+            let at = affine(0, &[(0, step), (1, 1)]);
+            let body = vec![
+                load(0, DType::F32, 0, affine(0, &[(0, n), (1, 1)])),
+                load(1, DType::F32, 1, at.clone()),
+                apply(2, DType::F32, ScalarOp::Add, &[1, 0]),
+                store(1, at, 2),
+            ];
+            let elements = (count - 1) * step as usize + window;
+            let kernel = Kernel {
+                name: format!("windows of {window}, {step} apart"),
+                buffers: vec![
+                    param("x", DType::F32, count * window, Access::Read),
+                    param("y", DType::F32, elements, Access::ReadWrite),
+                ],
+                body: vec![looped(0, count, LoopKind::Serial, vec![looped(1, window, LoopKind::Vector, body)])],
+            };
+            check(&kernel, &[numbers(count * window, 1), numbers(elements, 2)], 0.0);
+        }
+    }
+}
+
+/// Copies and short bodies whose last vector is made of pieces.
+#[test]
+fn incomplete_vectors_are_made_of_pieces() {
+    for extent in 1..40 {
+        let (rows, n) = (9, extent as i64);
+        let row = |var| affine(0, &[(0, n), (var, 1)]);
+        let copy = vec![load(0, DType::F32, 0, row(1)), store(1, row(1), 0)];
+        let difference = vec![
+            load(1, DType::F32, 0, affine(0, &[(0, 1), (2, rows)])),
+            load(2, DType::F32, 0, row(2)),
+            apply(3, DType::F32, ScalarOp::Sub, &[1, 2]),
+            store(2, row(2), 3),
+        ];
+        let elements = rows as usize * extent;
+        let loops = vec![looped(1, extent, LoopKind::Vector, copy), looped(2, extent, LoopKind::Vector, difference)];
+        let kernel = Kernel {
+            name: format!("pieces of {extent}"),
+            buffers: vec![
+                param("x", DType::F32, elements, Access::Read),
+                param("copy", DType::F32, elements, Access::Write),
+                param("out", DType::F32, elements, Access::Write),
+            ],
+            body: vec![looped(0, rows as usize, LoopKind::Serial, loops)],
+        };
+        check(&kernel, &[numbers(elements, 3), vec![0.0; elements], vec![0.0; elements]], 0.0);
+    }
+}
