@@ -314,6 +314,10 @@ impl Terms for Classes {
         self.egraph.find(class)
     }
 
+    fn is_there(&self, term: &Term) -> bool {
+        self.egraph.lookup(self.normalised(term)).is_some()
+    }
+
     fn add(&mut self, term: Term) -> Option<Id> {
         let term = self.normalised(&term);
         if let Some(known) = self.egraph.lookup(term.clone()) {

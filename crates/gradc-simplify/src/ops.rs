@@ -1,6 +1,6 @@
 //! Operators with their attributes, as rules and canonical forms write them.
 
-use gradc_ir::op::{broadcast, cast, full, matmul, reshape, transpose};
+use gradc_ir::op::{broadcast, cast, concat, full, matmul, pad, reshape, transpose};
 use gradc_ir::{Attr, Attrs, DType, Op, OpDef, TensorType};
 
 /// `full(value)` of a type, in the one way in which each constant is written.
@@ -28,6 +28,19 @@ pub(crate) fn reshape(shape: &[usize]) -> Op {
 /// `transpose` by `permutation`.
 pub(crate) fn transpose(permutation: &[usize]) -> Op {
     transpose::TRANSPOSE.with(Attrs::new([("permutation", Attr::from(permutation))]))
+}
+
+/// `concat` along `axis`.
+pub(crate) fn concat(axis: usize) -> Op {
+    concat::CONCAT.with(Attrs::new([("axis", Attr::from(axis))]))
+}
+
+/// `pad` with zeros around the operand.
+pub(crate) fn pad(low: &[usize], high: &[usize]) -> Op {
+    let interior: &[usize] = &vec![0; low.len()];
+    let margins =
+        [("low", Attr::from(low)), ("high", high.into()), ("interior", interior.into()), ("value", 0.0.into())];
+    pad::PAD.with(Attrs::new(margins))
 }
 
 /// `matmul` with either operand transposed.

@@ -21,6 +21,9 @@ pub(crate) trait Terms {
     /// The class of a term, which is new if the term is; `None` where its operands do not fit.
     fn add(&mut self, term: Term) -> Option<Id>;
 
+    /// Whether a term is among those that are looked at together.
+    fn is_there(&self, term: &Term) -> bool;
+
     /// An operator applied to operands; `None` where they do not fit.
     fn apply(&mut self, op: Op, operands: &[Id]) -> Option<Id> {
         self.add(Term::apply_to(op, operands))

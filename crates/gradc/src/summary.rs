@@ -1,6 +1,7 @@
 //! What a model costs.
 
 use gradc_ir::op::matmul;
+use gradc_ir::op::reduce_mean::REDUCE_MEAN;
 use gradc_ir::op::scan::Scan;
 use gradc_ir::{Class, Graph, LeafKind};
 
@@ -10,7 +11,7 @@ pub struct Cost {
     /// Operations that results depend on: values that are not leaves or constants.
     pub operations: usize,
     /// Floating-point operations: two for each term of a matrix product, one for each element of an elementwise result
-    /// and for each element that a reduction reads. Movement is free.
+    /// and for each element that a reduction reads; a mean also divides. Movement is free.
     pub flops: u64,
     /// Number of trainable numbers.
     pub parameters: usize,
@@ -42,6 +43,8 @@ fn work(graph: &Graph) -> (usize, u64) {
         let flops = match op.def.class {
             Class::Source | Class::Custom => continue,
             Class::Elementwise => elements,
+            // A mean also divides.
+            Class::Reduce if op.is(&REDUCE_MEAN) => operand(0).shape.elements() as u64 + elements,
             Class::Reduce | Class::Accumulate => operand(0).shape.elements() as u64,
             Class::Contract => 2 * elements * matmul::sizes(&op.attrs, operand(0), operand(1)).2 as u64,
             Class::Movement | Class::Indexed => 0,

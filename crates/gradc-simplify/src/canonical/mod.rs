@@ -189,6 +189,11 @@ impl Terms for Arena<'_> {
         class
     }
 
+    /// No rule that is used on the spot asks.
+    fn is_there(&self, _: &Term) -> bool {
+        false
+    }
+
     fn add(&mut self, term: Term) -> Option<Id> {
         let Term::Apply(op, children) = &term else { return None };
         let number = self.table.op(op);

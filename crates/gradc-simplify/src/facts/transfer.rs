@@ -150,6 +150,10 @@ fn range(op: &Op, operands: &[&Facts], ty: &TensorType) -> Range {
         _ if is(&op::sub::SUB) => x.plus(y.negated()),
         _ if is(&op::mul::MUL) => x.times(y),
         _ if is(&op::div::DIV) => quotient(x, y),
+        // The reciprocal root falls. That of −0 is −inf, and there is none below.
+        _ if is(&op::rsqrt::RSQRT) && x.low > 0.0 => {
+            Range { low: 1.0 / x.high.sqrt(), high: 1.0 / x.low.sqrt(), nan: x.nan }
+        }
         _ if is(&op::max::MAX) => Range { low: x.low.max(y.low), high: x.high.max(y.high), nan: x.nan || y.nan },
         _ if is(&op::min::MIN) => Range { low: x.low.min(y.low), high: x.high.min(y.high), nan: x.nan || y.nan },
         _ if is(&op::select::SELECT) => y.union(operands[2].range),

@@ -58,6 +58,8 @@ pub(super) static RULES: &[Rule] = &[
     // A softplus that is written by parts has a derivative by parts.
     rule("sigmoid-by-parts",    Strict,   "select(x > 0, sigmoid(abs(x)), sigmoid(-abs(x)))", "sigmoid(x)", "each part is the sigmoid of x; both are a half at zero").when(&[("x", Float)]),
     rule("sigmoid-by-parts-negated", Strict, "select(x > 0, sigmoid(-abs(x)), sigmoid(abs(x)))", "sigmoid(-x)", "each part is the sigmoid of -x; both are a half at zero").when(&[("x", Float)]),
+    rule("sigmoid-by-complement", Accurate, "select(x > 0, 1 - sigmoid(-abs(x)), sigmoid(-abs(x)))", "sigmoid(x)", "each part is the sigmoid of x, which has one rounding fewer").when(&[("x", Float)]),
+    rule("sigmoid-by-complement-negated", Accurate, "select(x > 0, sigmoid(-abs(x)), 1 - sigmoid(-abs(x)))", "sigmoid(-x)", "each part is the sigmoid of -x, which has one rounding fewer").when(&[("x", Float)]),
     rule("negative-magnitude-range", Strict, "select(x > 0, y, x)",  "not positive",       "for y, which is -x: the one of them that is not above zero").learns(learn_not_positive).at(OPPOSITES),
     rule("negative-magnitude",  Accurate, "select(x > 0, y, x)",     "-abs(x)",            "for y, which is -x: only the sign of a zero differs").built(negative_magnitude).at(OPPOSITES),
     rule("positive-part",       Accurate, "select(x > 0, x, 0)",     "max(x, 0)",          "the same but for NaN, which stays NaN"),

@@ -3,7 +3,7 @@
 use egg::Id;
 use gradc_ir::{Class, op};
 
-use super::Fact::{Finite, Float, Moderate, NotTiny};
+use super::Fact::{Finite, Float, Moderate, NonNegative, NotTiny};
 use super::Flaw::{Cancels, Rounds};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::{Match, Rule, rule};
@@ -19,6 +19,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).that(|algebra| algebra.even).to(&op::neg::NEG).built(even).local().at(&["abs(-x) @"]),
     // Negation itself is odd too, but that says nothing new.
     rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(&op::neg::NEG).built(odd).local().at(&["tanh(-x) @", "erf(-x) @"]),
+
+    rule("magnitude-of-positive", Accurate, "abs(x)",                "x",                  "only the sign of a zero differs").when(&[("x", NonNegative)]).local().at(&["x: 64 in 0..3"]),
 
     rule("add-negation",        Strict,   "x + -y",                  "x - y",              "subtraction is defined as this").local(),
     rule("subtract-negation",   Strict,   "x - -y",                  "x + y",              "subtraction is defined as this").local(),
@@ -42,11 +44,14 @@ pub(super) static RULES: &[Rule] = &[
     rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels),
     rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).at(&["#c: 0.1; #d: -0.1", "#c: 3; #d: -3"]),
     rule("negative-multiple-of-difference", Accurate, "#c * (x - y)", "-#c * (y - x)",     "for negative #c; only the sign of a zero differs").built(turned_difference).at(&["#c: -0.1", "#c: -3"]),
-    rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer"),
+    rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer").built(sum_of_multiples),
     rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow").flawed(Rounds).overflows(),
 
     rule("times-number-over",   Accurate, "x * (#c / y)",            "#c * (x / y)",       "as many roundings where the quotient is there, else one fewer").built(times_number_over).flawed(Rounds).at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100", "#c: -1; x: 96 in -4..4; y: 96 in 0.01..100"]),
 
+    rule("common-factor",       Accurate, "a * x + a * y",           "a * (x + y)",        "one rounding fewer, and none of them before the sum").built(|t, m| common_factor(t, m, &op::add::ADD)).overflows(),
+    rule("common-factor-of-difference", Accurate, "a * x - a * y",   "a * (x - y)",        "one rounding fewer, and none of them before the cancellation").built(|t, m| common_factor(t, m, &op::sub::SUB)).overflows(),
+    rule("factor-and-itself",   Accurate, "a * x + a",               "a * (x + 1)",        "as many roundings, and none of them is what is left where the terms cancel").built(|t, m| common_factor(t, m, &op::add::ADD)).overflows(),
     rule("complement-of-share", Accurate, "x - x * y",               "x * (1 - y)",        "the rounding of the product is not what is left where they cancel").flawed(Cancels).in_sums(),
     rule("number-less-and-back", Accurate, "y + (#c - y)",           "#c",                 "exact, where the difference was rounded").built(|_, m| m.value("#c")).in_sums(),
 
@@ -54,9 +59,14 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-over-divisor",    Accurate, "x / s + y / s",           "(x + y) / s",        "one rounding fewer").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
     rule("number-before-quotient", Accurate, "(#c * x) / y",         "#c * (x / y)",       "as many roundings").at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
     rule("number-before-product", Accurate, "(#c * x) * y",          "#c * (x * y)",       "as many roundings").built(number_before_product).at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
-    rule("number-into-broadcast", Accurate, "#c * (broadcast[B](x) * y)", "broadcast[B](#c * x) * y", "as many roundings, on fewer elements").at(&["#c: 0.1; x: 5 in -4..4; y: 5 3 in -4..4; B: 0 / 5 3"]),
+    rule("number-into-broadcast", Accurate, "#c * (broadcast[B](x) * y)", "broadcast[B](#c * x) * y", "as many roundings, on fewer elements").built(number_into_broadcast).at(&["#c: 0.1; x: 5 in -4..4; y: 5 3 in -4..4; B: 0 / 5 3"]),
     rule("quotient-of-factor",  Accurate, "(x / s) * e",             "x * (e / s)",        "as many roundings; where e / s vanishes, so does what it is worth beside an ordinary x").when(&[("s", NotTiny), ("e", Moderate)]).at(&["s: 96 in 0.01..100; e: 96 in 0.0001..1", "s: 96 in 1..8; e: 96 in 1..3"]),
     rule("product-over-divisor",Accurate, "x * (y / s)",             "(x * y) / s",        "as many roundings").when(&[("s", NotTiny), ("y", Moderate)]).at(&["s: 96 in 0.01..100; x: 96 in -4..4; y: 96 in 0.001..1"]),
+
+    // Products are not rearranged at will, which would bring more of them than there are sums of their factors: only so that
+    // what belongs together meets, or what is there already is used.
+    rule("moderate-factor-first", Accurate, "(g * x) * y",           "g * (x * y)",        "as many roundings; where x * y vanishes, so does what it is worth beside an ordinary g").when(&[("y", Moderate)]).built(moderate_factor_first).at(&["g: 96 in -4..4; x: 96 in -4..4; y: 96 in 0.001..1"]),
+    rule("product-there-already", Accurate, "x * (y * z)",           "(x * y) * z",        "as many roundings; where x * y vanishes, so does what it is worth beside an ordinary z").when(&[("y", Moderate)]).built(product_there_already).at(&["x: 96 in -4..4; y: 96 in 0.001..1; z: 96 in -4..4"]),
 
     rule("zero-times-finite",   Accurate, "0 * x",                   "0",                  "a finite number times zero is zero; only its sign differs").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
     rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().in_sums().at(&["x: 64 in -3..3"]),
@@ -64,9 +74,6 @@ pub(super) static RULES: &[Rule] = &[
     rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local().in_sums(),
     rule("over-itself",         Fast,     "x / x",                   "1",                  "x is taken to be finite and not zero").when(&[("x", Float)]),
     rule("reciprocal-of-number",Fast,     "x / #c",                  "(1 / #c) * x",       "a product is cheaper than a quotient; one rounding more").local().at(&["#c: 3", "#c: 10"]),
-    rule("common-factor",       Fast,     "a * x + a * y",           "a * (x + y)",        "distributivity").in_sums(),
-    rule("common-factor-of-difference", Fast, "a * x - a * y",       "a * (x - y)",        "distributivity").in_sums(),
-    rule("factor-and-itself",   Fast,     "a * x + a",               "a * (x + 1)",        "distributivity").in_sums(),
 ];
 
 /// The operands of a commutative operator in both orders, else in the one that there is.
@@ -139,7 +146,7 @@ fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64
     let ordinary = dtype.least_normal().max(2f64.powi(-100))..dtype.greatest_finite().min(2f64.powi(100));
     let is_ordinary = dtype.is_float() && ordinary.contains(&rounded.abs());
     let x = found.value("x")?;
-    if !is_ordinary || found.root.is_some_and(|root| is_multiple(terms, root, rounded, x)) {
+    if !is_ordinary || found.root.is_some_and(|root| is_multiple(terms, root, x)) {
         return None;
     }
     if rounded == 1.0 {
@@ -152,12 +159,7 @@ fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64
 /// Not where this number is in front already: else each grouping of a long product would bring its own.
 fn number_before_product(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let number = found.number(terms, "#c")?;
-    let is_number = |terms: &dyn Terms, id: Id| terms.facts(id).constant.is_some_and(|known| known == number);
-    let has_number = |root: Id| {
-        let mut products = terms.terms(root).iter().filter_map(|term| term.applies(&op::mul::MUL));
-        products.any(|(_, operands)| operands.iter().any(|&operand| is_number(terms, operand)))
-    };
-    if found.root.is_some_and(has_number) {
+    if found.root.is_some_and(|root| is_some_multiple(terms, root)) {
         return None;
     }
     let product = terms.apply(op::mul::MUL.op(), &[found.value("x")?, found.value("y")?])?;
@@ -165,14 +167,89 @@ fn number_before_product(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id>
     terms.apply(op::mul::MUL.op(), &[factor, product])
 }
 
-/// Whether a class has `x` times nearly this number already. Numbers that are multiplied in another order are rounded
+/// Whether a class has `x` times a number already: it is the number. Numbers that are multiplied in another order are rounded
 /// otherwise; without this, each order would bring a new number, and these new products.
-fn is_multiple(terms: &dyn Terms, class: Id, number: f64, x: Id) -> bool {
-    let is_near = |id: Id| terms.facts(id).constant.is_some_and(|known| (known - number).abs() <= 1e-6 * number.abs());
-    terms.terms(class).iter().filter_map(|term| term.applies(&op::mul::MUL)).any(|(_, operands)| {
-        let other = |own: usize| terms.find(operands[1 - own]) == terms.find(x);
-        (0..2).any(|own| is_near(operands[own]) && other(own))
-    })
+fn is_multiple(terms: &dyn Terms, class: Id, x: Id) -> bool {
+    let other_than_x = |operands: &[Id]| {
+        let other = |own: usize| (terms.find(operands[1 - own]) == terms.find(x)).then_some(operands[own]);
+        other(0).or_else(|| other(1))
+    };
+    products(terms, class).filter_map(other_than_x).any(|factor| terms.facts(factor).constant.is_some())
+}
+
+/// The factors of the products in a class.
+fn products(terms: &dyn Terms, class: Id) -> impl Iterator<Item = &[Id]> {
+    terms.terms(class).iter().filter_map(|term| term.applies(&op::mul::MUL)).map(|(_, operands)| operands)
+}
+
+/// Whether a class has a product with a number.
+fn is_some_multiple(terms: &dyn Terms, class: Id) -> bool {
+    products(terms, class).any(|operands| operands.iter().any(|&operand| terms.facts(operand).constant.is_some()))
+}
+
+/// A factor that is a number, or has one, is not taken out as a whole: the number is taken out by itself, and so is the rest.
+/// Else each way of placing the numbers of two products would be a sum of its own.
+fn common_factor(terms: &mut dyn Terms, found: &Match<'_>, sum: &'static gradc_ir::OpDef) -> Option<Id> {
+    let (a, x, y) = (found.value("a")?, found.value("x")?, found.value("y"));
+    if found.root.is_some() && has_number(terms, a) {
+        return None;
+    }
+    let y = if let Some(y) = y { y } else { terms.literal(1.0, found.ty)? };
+    let sum = terms.apply(sum.op(), &[x, y])?;
+    terms.apply(op::mul::MUL.op(), &[a, sum])
+}
+
+/// Not where a broadcast multiple is a factor already.
+fn number_into_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let source = |class: Id| operand_of(terms, class, &op::broadcast::BROADCAST);
+    let has_number = |class: Id| source(class).is_some_and(|source| is_some_multiple(terms, source));
+    let has_factor = |root: Id| products(terms, root).any(|operands| operands.iter().any(|&factor| has_number(factor)));
+    if found.root.is_some_and(has_factor) {
+        return None;
+    }
+    let x = found.value("x")?;
+    let number = found.number(terms, "#c")?;
+    let number = terms.literal(number, &terms.facts(x).ty.clone())?;
+    let multiple = terms.apply(op::mul::MUL.op(), &[number, x])?;
+    let spread = terms.apply(op::broadcast::BROADCAST.with(found.attrs("B")?.clone()), &[multiple])?;
+    terms.apply(op::mul::MUL.op(), &[spread, found.value("y")?])
+}
+
+/// Not of twice the same, which is `twice` it.
+fn sum_of_multiples(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, y) = (found.value("x")?, found.value("y")?);
+    if found.root.is_some() && terms.find(x) == terms.find(y) {
+        return None;
+    }
+    let sum = terms.apply(op::add::ADD.op(), &[x, y])?;
+    let factor = terms.literal(found.number(terms, "#c")?, found.ty)?;
+    terms.apply(op::mul::MUL.op(), &[factor, sum])
+}
+
+/// Whether a value is a number or a product with one: `number-before-product` is about these.
+fn has_number(terms: &dyn Terms, class: Id) -> bool {
+    terms.facts(class).constant.is_some() || is_some_multiple(terms, class)
+}
+
+/// Where the factor that stays in front is not such a factor itself: else there would be no end of rearranging.
+fn moderate_factor_first(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (g, x, y) = (found.value("g")?, found.value("x")?, found.value("y")?);
+    let is_moderate = |class: Id| Moderate.holds(terms.facts(class), |_| None);
+    if found.root.is_some() && (is_moderate(g) || [g, x, y].iter().any(|&factor| has_number(terms, factor))) {
+        return None;
+    }
+    let product = terms.apply(op::mul::MUL.op(), &[x, y])?;
+    terms.apply(op::mul::MUL.op(), &[g, product])
+}
+
+fn product_there_already(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, y, z) = (found.value("x")?, found.value("y")?, found.value("z")?);
+    let product = Term::apply(op::mul::MUL.op(), [x, y]);
+    if found.root.is_some() && (!terms.is_there(&product) || [x, y, z].iter().any(|&factor| has_number(terms, factor))) {
+        return None;
+    }
+    let product = terms.add(product)?;
+    terms.apply(op::mul::MUL.op(), &[product, z])
 }
 
 fn multiple_of_inverse(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {

@@ -28,6 +28,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("softplus",            Accurate, "log(1 + exp(x))",         SOFTPLUS,             "the exponential of a large x overflows").when(&[("x", Unbounded)]).built(softplus).flawed(Breaks).stabilises(),
     rule("softplus-of-log1p",   Accurate, "log1p(exp(x))",           SOFTPLUS,             "the exponential of a large x overflows").when(&[("x", Unbounded)]).built(softplus).flawed(Breaks).stabilises(),
     rule("softplus-of-maximum", Accurate, "max(x, 0) + log1p(exp(-abs(x)))", SOFTPLUS,     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus).flawed(Kinks).in_sums().before(),
+    rule("softplus-of-maximum-negated", Accurate, "max(-x, 0) + log1p(exp(-abs(x)))", "select(x > 0, 0, -x) + log1p(exp(select(x > 0, -x, x)))",     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus_of_negation).flawed(Kinks).in_sums().before(),
     rule("log-add-exp",         Accurate, "log(exp(x) + exp(y))",    "select(x > y, x, y) + log1p(exp(select(x > y, y - x, x - y)))", "the exponentials overflow, or both vanish").flawed(Breaks).stabilises(),
     rule("log-of-sigmoid",      Accurate, "log(sigmoid(x))",         "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "the sigmoid of a small x vanishes, that of a large x has no digits left below one").built(log_sigmoid).flawed(Breaks).stabilises(),
     rule("log-sigmoid-of-minimum", Accurate, "min(x, 0) - log1p(exp(-abs(x)))", "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "its derivative is a sum of halves at the kinks of the minimum and the magnitude, where the logarithm has none").built(log_sigmoid).flawed(Kinks).in_sums().before(),
@@ -46,10 +47,10 @@ const SOFTPLUS: &str = "select(x > 0, x, 0) + log1p(exp(select(x > 0, -x, x)))";
 /// The parts of a softplus or of the logarithm of a sigmoid: `x` or what it is the negative of where that is of this sign and
 /// 0 elsewhere, and `log1p(exp(-|x|))`. Those of `x` and of `-x` are written in terms of the same value, so that their
 /// derivatives have the same conditions.
-fn parts(terms: &mut dyn Terms, found: &Match<'_>, keeps_positive: bool) -> Option<(Id, Id)> {
-    let x = found.value("x")?;
+fn parts(terms: &mut dyn Terms, x: Id, keeps_positive: bool) -> Option<(Id, Id)> {
+    let ty = terms.facts(x).ty.clone();
     let Signed { value, negative } = signed(terms, x)?;
-    let zero = terms.literal(0.0, found.ty)?;
+    let zero = terms.literal(0.0, &ty)?;
     let is_positive = terms.apply(GT.op(), &[value, zero])?;
     let opposite = terms.apply(NEG.op(), &[value])?;
     let own = if negative { opposite } else { value };
@@ -62,12 +63,19 @@ fn parts(terms: &mut dyn Terms, found: &Match<'_>, keeps_positive: bool) -> Opti
 
 /// `log(1 + exp(x))`
 fn softplus(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
-    let (part, small) = parts(terms, found, true)?;
+    let (part, small) = parts(terms, found.value("x")?, true)?;
+    terms.apply(ADD.op(), &[part, small])
+}
+
+/// `log(1 + exp(-x))`
+fn softplus_of_negation(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let opposite = terms.apply(NEG.op(), &[found.value("x")?])?;
+    let (part, small) = parts(terms, opposite, true)?;
     terms.apply(ADD.op(), &[part, small])
 }
 
 /// `log(sigmoid(x))`
 fn log_sigmoid(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
-    let (part, small) = parts(terms, found, false)?;
+    let (part, small) = parts(terms, found.value("x")?, false)?;
     terms.apply(SUB.op(), &[part, small])
 }

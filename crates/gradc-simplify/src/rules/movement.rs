@@ -1,8 +1,8 @@
 //! Broadcasts, reshapes, transposes, conversions.
 
 use egg::Id;
-use gradc_ir::op::{self, broadcast::BROADCAST, reshape::RESHAPE, transpose::TRANSPOSE};
-use gradc_ir::{Class, Op, Shape, TensorType};
+use gradc_ir::op::{self, broadcast::BROADCAST, concat::CONCAT, reshape::RESHAPE, transpose::TRANSPOSE};
+use gradc_ir::{Attrs, Class, Op, Shape, TensorType};
 
 use super::FpClass::{Accurate, Strict};
 use super::{Match, Rule, rule};
@@ -28,6 +28,10 @@ pub(super) static RULES: &[Rule] = &[
 
     rule("windows-apart",       Strict,   "window[W](x)",            "reshape(x)",         "the windows follow one another and leave nothing over").built(|t, m| apart(t, m, m.ty.shape.clone())).local().at(&["x: 6; W: 0 / 2 / 2 / 1", "x: 3 4 2; W: 1 / 4 / 5 / 1", "x: 4 3; W: 1 / 1 / 1 / 1"]),
     rule("windows-apart-added", Accurate, "overlap_add[W](x)",       "reshape(x)",         "the windows follow one another; -0 stays -0").built(|t, m| { let wide = t.facts(m.value("x")?).ty.shape.clone(); apart(t, m, wide) }).local().at(&["x: 3 2; W: 0 / 6 / 2 / 1", "x: 3 1 4 2; W: 1 / 4 / 5 / 1"]),
+
+    // What several slices of one value give back is put together, not added up.
+    rule("sum-of-pads",         Accurate, "pad[P](x) + pad[Q](y)",   "concat(x, y)",       "where one is, the other is zero; only the sign of a zero differs").built(sum_of_pads).local().in_sums().at(&["x: 3 2; y: 3 4; P: 0 0 / 0 4 / 0 0 / 0; Q: 0 2 / 0 0 / 0 0 / 0", "x: 2 3; y: 1 3; P: 3 0 / 1 0 / 0 0 / 0; Q: 1 0 / 4 0 / 0 0 / 0"]),
+    rule("concat-of-concat",    Strict,   "concat(x, concat(y, z))", "concat(x, y, z)",    "the same elements in the same places").any(Class::Movement).to(&CONCAT).built(concat_of_concat).local().at(&["concat[C](x, concat[C](y, z)) @ x: 3 2; y: 3 1; z: 3 2; C: 1", "concat[C](concat[C](x, y), z) @ x: 3 2; y: 1 2; z: 2 2; C: 0"]),
 
     rule("cast-nothing",        Strict,   "cast[D](x)",              "x",                  "it is of this type already").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 4; D: float"]),
     rule("stop-gradient",       Strict,   "stop_gradient(x)",        "x",                  "the graph is differentiated already").differentiated().local(),
@@ -138,4 +142,59 @@ fn transpose_units(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
         return None;
     }
     terms.apply(ops::reshape(&found.ty.shape), &[x])
+}
+
+/// Where a margin of zeros along one axis puts a tensor.
+struct Placed {
+    axis: usize,
+    start: usize,
+    end: usize,
+}
+
+/// The place of a padded value of type `from`, if the margin is of zeros and along one axis.
+fn placed(attrs: &Attrs, from: &TensorType) -> Option<Placed> {
+    let (low, high) = (attrs.ints("low"), attrs.ints("high"));
+    let mut axes = (0..low.len()).filter(|&axis| low[axis] + high[axis] > 0);
+    let axis = axes.next()?;
+    let is_plain = axes.next().is_none() && attrs.float("value") == 0.0;
+    let is_whole = attrs.ints("interior").iter().all(|&gap| gap == 0);
+    (is_plain && is_whole).then(|| Placed { axis, start: low[axis], end: low[axis] + from.shape[axis] })
+}
+
+/// The parts one after the other, with zeros between them where there is a gap and around them where there is a margin.
+fn sum_of_pads(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, y) = (found.value("x")?, found.value("y")?);
+    let part = |terms: &dyn Terms, attrs: &str, value: Id| {
+        Some((placed(found.attrs(attrs)?, &terms.facts(value).ty)?, value))
+    };
+    let (mut first, mut second) = (part(terms, "P", x)?, part(terms, "Q", y)?);
+    if second.0.start < first.0.start {
+        std::mem::swap(&mut first, &mut second);
+    }
+    let axis = first.0.axis;
+    let gap = second.0.start.checked_sub(first.0.end)?;
+    if second.0.axis != axis {
+        return None;
+    }
+    let mut parts = vec![first.1];
+    if gap > 0 {
+        let extents = (0..found.ty.shape.rank()).map(|i| if i == axis { gap } else { found.ty.shape[i] });
+        parts.push(terms.literal(0.0, &found.ty.with_shape(extents.collect::<Shape>()))?);
+    }
+    parts.push(second.1);
+    let joined = terms.apply(ops::concat(axis), &parts)?;
+    let margin = |extent: usize| (0..found.ty.shape.rank()).map(|i| if i == axis { extent } else { 0 }).collect();
+    let (low, high): (Vec<usize>, Vec<usize>) = (margin(first.0.start), margin(found.ty.shape[axis] - second.0.end));
+    if low[axis] + high[axis] == 0 { Some(joined) } else { terms.apply(ops::pad(&low, &high), &[joined]) }
+}
+
+fn concat_of_concat(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (op, operands) = found.term.applies(&CONCAT)?;
+    let op = op.clone();
+    let inner = |&operand: &Id| {
+        let own = terms.terms(operand).iter().find_map(|term| term.applies(&CONCAT)).filter(|(inner, _)| **inner == op);
+        own.map_or_else(|| vec![operand], |(_, parts)| parts.to_vec())
+    };
+    let parts: Vec<Id> = operands.iter().flat_map(inner).collect();
+    if parts.len() == operands.len() { None } else { terms.apply(op, &parts) }
 }

@@ -32,8 +32,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-of-any-shared-factor", Fast, "sum[A](spread[A](y) * x)", "y * sum[A](x)",    "distributivity").at(&["y: 5; x: 5 3; A: 1"]),
     rule("sum-of-any-shared-divisor", Fast, "sum[A](x / spread[A](s))", "sum[A](x) / s",   "distributivity").at(&["s: 5 in 1..3; x: 5 3; A: 1"]),
     rule("sum-of-centred",      Accurate, "sum[A](z)",               "0",                  "what is left after the mean is taken out adds up to zero, and to rounding errors if it is computed").when(&[("z", SumsToZero("A"))]).at(&["z: 5 4 centred 1; A: 1"]),
-    rule("sum-with-centred",    Accurate, "sum[A](x + z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
-    rule("sum-minus-centred",   Accurate, "sum[A](x - z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
+    rule("sum-with-centred",    Fast, "sum[A](x + z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero; where x and z cancel, the rounding of x does not").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
+    rule("sum-minus-centred",   Fast, "sum[A](x - z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero; where x and z cancel, the rounding of x does not").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
 ];
 
 const MERGED: &[&str] = &["x: 2 3 4; B: 1; A: 0", "x: 2 3 4; B: 0; A: 1", "x: 2 3 4; B: 0 2; A: 0"];

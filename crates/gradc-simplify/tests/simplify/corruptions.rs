@@ -20,7 +20,7 @@ const CORRUPTIONS: &[Corruption] = &[
     // Rules.
     ("a rule that does not exist", CE, "by sum-of-multiple\n", "by sum-of-multiples\n"),
     ("another rule of the same class", CE, "by sum-of-multiple\n", "by sum-of-sum\n"),
-    ("a rule that only a looser mode allows", CE, "by opposite-multiples", "by common-factor"),
+    ("a rule that only a looser mode allows", CE, "by opposite-multiples", "by quotient-of-quotients"),
     ("a rule that says nothing about two terms", CE, "by opposite-multiples", "by shifted"),
     ("a rule that says that terms are equal, learnt", CE, "learn e6 by shifted", "learn e6 by common-multiple"),
     ("a fact about a term that it does not hold of", LN, "learn e13 by centred", "learn e12 by centred"),
