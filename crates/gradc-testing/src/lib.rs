@@ -27,6 +27,7 @@ mod exact;
 mod grow;
 mod interval;
 mod loops;
+mod networks;
 mod random;
 mod rearrange;
 mod rules;
@@ -35,6 +36,7 @@ mod samples;
 pub use exact::{Arithmetic, ExactTensor};
 pub use grow::random_graph;
 pub use loops::random_loop;
+pub use networks::random_network;
 pub use random::Random;
 pub use samples::{SIZES, Sample, smooth_samples, special_samples};
 
