@@ -14,7 +14,7 @@
 //!
 //! [`Member::time`] counts blocks (even, from 0) and passes (odd) in the order in which they run. A pass reads what the
 //! same or an earlier pass or an earlier block has computed; the loops of a pass read values of an earlier pass from
-//! memory, and so may they and the blocks the first element of the row.
+//! memory.
 //!
 //! Reductions over other axes run along: they are combined in memory, or in a register around several rows, and are
 //! *late*: their results are there when the step is done.
@@ -308,23 +308,12 @@ impl Grouping<'_, '_> {
             None => (*rows, Outcome::Now),
             Some(reduction) => fit(&reduction, loops.rank(), *rows, level)?,
         };
-        let rows = rows.or_else(|| self.rows_read(root, step));
-        let time = self.time(root, step, level, rows)?;
+        let time = self.time(root, step, level)?;
         Some((Member { value: root, level, time, outcome }, rows))
     }
 
-    /// The rows that `step` has to have if `root` reads the first element of a row from it.
-    fn rows_read(&self, root: ValueId, step: usize) -> Option<usize> {
-        let needs = self.groups.needs[root.index()].iter();
-        let mut needs = needs.filter(|need| self.groups.step_of(need.value) == Some(step));
-        needs.find_map(|need| {
-            let (at, member) = (need.at.as_ref()?, self.groups.member(need.value)?);
-            (*at != self.element(member)).then(|| depth_of(at))
-        })
-    }
-
-    /// The first block or pass of `step`, of so many rows, in which what `root` reads from this step is there.
-    fn time(&self, root: ValueId, step: usize, level: Level, rows: Option<usize>) -> Option<u32> {
+    /// The first block or pass of `step` in which what `root` reads from this step is there.
+    fn time(&self, root: ValueId, step: usize, level: Level) -> Option<u32> {
         let mut time = match level {
             Level::Row => 0,
             Level::Element => 1,
@@ -332,14 +321,10 @@ impl Grouping<'_, '_> {
         let needs = &self.groups.needs[root.index()];
         for need in needs.iter().filter(|need| self.groups.step_of(need.value) == Some(step)) {
             let read = self.groups.member(need.value)?;
-            let (at, element) = (need.at.as_ref()?, self.element(read));
-            let of_this = *at == element;
-            if !of_this && *at != first_of_row(&element, rows?) {
+            if need.at.as_ref() != Some(&self.element(read)) {
                 return None;
             }
             let there = match (read.outcome, read.level, level) {
-                (Outcome::Now, Level::Element, Level::Row) if !of_this => read.time + 1,
-                (Outcome::Now, Level::Element, Level::Element) if !of_this => read.time + 2,
                 (Outcome::Late, _, _) | (Outcome::Now, Level::Element, Level::Row) => return None,
                 (Outcome::Now, Level::Element, Level::Element) | (Outcome::Now, Level::Row, Level::Row) => read.time,
                 (Outcome::AfterPass, _, Level::Row) | (Outcome::Now, Level::Row, Level::Element) => read.time + 1,
@@ -354,12 +339,6 @@ impl Grouping<'_, '_> {
     fn element(&self, member: &Member) -> Affine {
         element(self.graph, member.value)
     }
-}
-
-/// The element of a row that its loops are at first, where `element` is the one that they are at.
-fn first_of_row(element: &Affine, rows: usize) -> Affine {
-    let terms = element.terms.iter().copied().filter(|&(LoopVar(var), _)| (var as usize) < rows).collect();
-    Affine { terms, ..element.clone() }
 }
 
 /// The element of a root, in row-major order, that its loops are at.

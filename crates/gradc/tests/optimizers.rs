@@ -318,6 +318,16 @@ fn how_much_is_optimised_does_not_decide_what_is_trained() {
     assert!(kept.iter().any(|name| name.ends_with('w')) && expected["w"][0] < 0.9, "{kept:?} {expected:?}");
     assert_eq!(expected["unused"], [1.0; 3]);
     for level in [Level::from_number(1), Level::Full] {
-        assert_eq!(trained(level), (kept.clone(), expected.clone()), "{level:?}");
+        let (names, found) = trained(level);
+        assert_eq!(names, kept, "{level:?}");
+        // Sums may be in another order: kernels that are fused have other loops.
+        for (name, expected) in &expected {
+            let near = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-6;
+            assert!(
+                found[name].iter().zip(expected).all(near),
+                "{level:?}: {name} is {:?}, not {expected:?}",
+                found[name]
+            );
+        }
     }
 }

@@ -2,106 +2,137 @@
 //!
 //! A mean is rounded like a number of the size of the elements. Where these are close to one another, that is much to what
 //! is left of them: of `[1, 1, 1, 1.0001]` in `f32`, `x - mean(x)` has three digits, and so have the variance and all that
-//! is normalised by it. So the mean is taken of the distances from one of the elements, which are exact where the elements
-//! are close: with `s`, the first of them, `x - mean(x)` is `(x - s) - mean(x - s)`, and `mean(x)` is `s + mean(x - s)`.
-//! (The shifted data algorithm of Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983.)
+//! is normalised by it. But the mean of what is left is just what the first mean was off by, and is small, so that its own
+//! rounding does not matter: with `d = x - mean(x)`, `x` without its mean is `d - mean(d)`. (Two passes with a correction, as
+//! in Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983.)
+//!
+//! The simplifier must not see this: to it, `mean(d)` is zero.
 
 use std::borrow::Cow;
 
-use gradc_ir::op::{broadcast::BROADCAST, div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, sub::SUB};
-use gradc_ir::{Graph, ValueId};
+use gradc_ir::op::{broadcast::BROADCAST, div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, reshape::RESHAPE, sub::SUB};
+use gradc_ir::{Graph, Op, OpDef, Shape, ValueId};
 use rustc_hash::FxHashMap;
 
-/// The mean of a value along axes.
-struct Mean<'g> {
-    of: ValueId,
-    axes: &'g [usize],
-    /// How many elements each is the mean of.
-    count: usize,
-}
-
-/// What a mean is computed from, in the new graph.
-#[derive(Clone, Copy)]
-struct Shifted {
-    /// The first of the elements, of the type of the mean.
-    first: ValueId,
-    /// The elements without that.
-    rest: ValueId,
-    /// The mean of these.
-    mean: ValueId,
-}
-
-/// The graph with each value that its mean is subtracted from in terms of distances from an element.
+/// The graph with each value that its mean is subtracted from without the mean of the rest, too.
 pub(super) fn centre(graph: &Graph) -> Cow<'_, Graph> {
     let live = graph.live();
-    // By the mean, its parts; by the difference, the mean.
-    let mut means: FxHashMap<ValueId, Mean<'_>> = FxHashMap::default();
-    let mut differences: FxHashMap<ValueId, ValueId> = FxHashMap::default();
-    for value in graph.values().filter(|value| live[value.index()]) {
-        if let Some((of_mean, mean)) = centred(graph, value) {
-            differences.insert(value, of_mean);
-            means.insert(of_mean, mean);
-        }
-    }
+    // By the difference, the axes of the mean.
+    let differences: FxHashMap<ValueId, Vec<usize>> = graph
+        .values()
+        .filter(|value| live[value.index()])
+        .filter_map(|value| Some((value, without_mean(graph, value)?)))
+        .collect();
     if differences.is_empty() {
         return Cow::Borrowed(graph);
     }
-    let mut shifted: FxHashMap<ValueId, Shifted> = FxHashMap::default();
     Cow::Owned(super::rewritten(graph, |value, new, places| {
-        if let Some(mean) = means.get(&value) {
-            let parts = shift(new, places[mean.of.index()], mean);
-            shifted.insert(value, parts);
-            Some(new.add(parts.first, parts.mean))
-        } else {
-            let of_mean = differences.get(&value)?;
-            let parts = shifted[of_mean];
-            let spread = new.broadcast_back(parts.mean, means[of_mean].axes, &graph.shape(value).clone());
-            Some(new.sub(parts.rest, spread))
-        }
+        let axes = differences.get(&value)?;
+        let operands: Vec<ValueId> = graph.operands(value).iter().map(|operand| places[operand.index()]).collect();
+        let rest = new.copy_node(graph, value, &operands);
+        Some(corrected(new, rest, axes))
     }))
 }
 
-/// The mean that is subtracted from what it is the mean of, if that is what a value is.
-fn centred(graph: &Graph, value: ValueId) -> Option<(ValueId, Mean<'_>)> {
-    let applied = |value: ValueId, def| graph.op(value).filter(|op| op.is(def)).map(|op| (op, graph.operands(value)));
-    let (_, &[x, subtracted]) = applied(value, &SUB)? else { return None };
-    let (broadcast, &[average]) = applied(subtracted, &BROADCAST)? else { return None };
-    let (sum, reciprocal) = match (applied(average, &MUL), applied(average, &DIV)) {
-        (Some((_, &[a, b])), _) => match (graph.as_full(a), graph.as_full(b)) {
-            (Some(number), _) => (b, number),
-            (_, Some(number)) => (a, number),
-            _ => return None,
-        },
-        (_, Some((_, &[sum, number]))) => (sum, 1.0 / graph.as_full(number)?),
+/// The axes of the mean, where a value is another one without its mean.
+fn without_mean(graph: &Graph, value: ValueId) -> Option<Vec<usize>> {
+    let &[x, subtracted] = applied(graph, value, &SUB)?.1 else { return None };
+    if !graph.dtype(x).is_float() {
+        return None;
+    }
+    // From what is subtracted back to the mean, which may have passed through reshapes.
+    let mut movements = Vec::new();
+    let mut mean = subtracted;
+    while let Some((op, &[operand])) = applied(graph, mean, &BROADCAST).or_else(|| applied(graph, mean, &RESHAPE)) {
+        movements.push((op, mean));
+        mean = operand;
+    }
+    let (sum, factor) = quotient(graph, mean)?;
+    let (reduction, &[summed]) = applied(graph, sum, &REDUCE_SUM)? else { return None };
+    let of_summed = match applied(graph, summed, &RESHAPE) {
+        _ if summed == x => all_axes(graph.shape(x)),
+        Some((_, &[from])) if from == x => reshaped(&all_axes(graph.shape(x)), graph.shape(summed))?,
         _ => return None,
     };
-    let (reduction, &[summed]) = applied(sum, &REDUCE_SUM)? else { return None };
-    let axes = reduction.attrs.ints("axes");
-    let shape = graph.shape(x);
-    let count: usize = axes.iter().map(|&axis| shape[axis]).product();
-    let kept = (0..shape.rank()).filter(|axis| !axes.contains(axis));
-    let is_mean = summed == x
-        && shape.elements() > 0
-        && graph.dtype(x).is_float()
-        && (reciprocal * count as f64 - 1.0).abs() < 1e-6
-        && kept.eq(broadcast.attrs.ints("axes").iter().copied());
-    is_mean.then_some((average, Mean { of: x, axes, count }))
+    let reduced = reduction.attrs.ints("axes");
+    let axes: Vec<usize> = reduced.iter().filter_map(|&axis| of_summed[axis]).collect();
+    let count: usize = axes.iter().map(|&axis| graph.shape(x)[axis]).product();
+    if !factor.is_mean_of(count, graph.dtype(x)) || graph.shape(x).elements() == 0 {
+        return None;
+    }
+    // Which axis of `x` each axis of the mean is, and then of what is made of it.
+    let kept = (0..of_summed.len()).filter(|axis| !reduced.contains(axis)).map(|axis| of_summed[axis]).collect();
+    let spread = movements.iter().rev().try_fold(kept, |axes: Vec<Option<usize>>, (op, value)| {
+        let shape = graph.shape(*value);
+        if op.is(&RESHAPE) {
+            return reshaped(&axes, shape);
+        }
+        let mut spread = vec![None; shape.rank()];
+        op.attrs.ints("axes").iter().zip(axes).for_each(|(&to, axis)| spread[to] = axis);
+        Some(spread)
+    })?;
+    let expected = all_axes(graph.shape(x)).into_iter().map(|axis| axis.filter(|axis| !axes.contains(axis)));
+    expected.eq(spread).then_some(axes)
 }
 
-fn shift(graph: &mut Graph, x: ValueId, mean: &Mean<'_>) -> Shifted {
-    let shape = graph.shape(x).clone();
-    let start = vec![0; shape.rank()];
-    let stride = vec![1; shape.rank()];
-    let limit: Vec<usize> =
-        (0..shape.rank()).map(|axis| if mean.axes.contains(&axis) { 1 } else { shape[axis] }).collect();
-    let reduced: Vec<usize> =
-        (0..shape.rank()).filter(|axis| !mean.axes.contains(axis)).map(|axis| shape[axis]).collect();
-    let first = graph.slice(x, &start, &limit, &stride);
-    let first = graph.reshape(first, &reduced);
-    let spread = graph.broadcast_back(first, mean.axes, &shape);
-    let rest = graph.sub(x, spread);
-    let sum = graph.reduce_sum(rest, mean.axes);
-    let share = graph.full_like(sum, 1.0 / mean.count as f64);
+/// What a sum is multiplied or divided by.
+enum Factor {
+    Times(f64),
+    Over(f64),
+}
+
+impl Factor {
+    /// Whether it makes a mean of a sum of so many elements, as the element type has it.
+    fn is_mean_of(&self, count: usize, dtype: gradc_ir::DType) -> bool {
+        match *self {
+            Factor::Times(number) => number == dtype.round(1.0 / count as f64),
+            Factor::Over(number) => number == count as f64,
+        }
+    }
+}
+
+/// What is multiplied or divided by a number, and by which.
+fn quotient(graph: &Graph, value: ValueId) -> Option<(ValueId, Factor)> {
+    if let Some((_, &[a, number])) = applied(graph, value, &DIV) {
+        return Some((a, Factor::Over(graph.as_full(number)?)));
+    }
+    let &[a, b] = applied(graph, value, &MUL)?.1 else { return None };
+    match (graph.as_full(a), graph.as_full(b)) {
+        (Some(number), _) => Some((b, Factor::Times(number))),
+        (_, Some(number)) => Some((a, Factor::Times(number))),
+        _ => None,
+    }
+}
+
+fn applied<'g>(graph: &'g Graph, value: ValueId, def: &'static OpDef) -> Option<(&'g Op, &'g [ValueId])> {
+    graph.op(value).filter(|op| op.is(def)).map(|op| (op, graph.operands(value)))
+}
+
+/// Each axis by its number; none where there is only one element along it, since such axes come and go.
+fn all_axes(shape: &Shape) -> Vec<Option<usize>> {
+    (0..shape.rank()).map(|axis| (shape[axis] != 1).then_some(axis)).collect()
+}
+
+/// Which axes those of a reshaped value are, if it only has other axes of extent 1 than before.
+fn reshaped(axes: &[Option<usize>], shape: &Shape) -> Option<Vec<Option<usize>>> {
+    let mut known = axes.iter().flatten();
+    let named = shape.iter().map(|&extent| if extent == 1 { Some(None) } else { known.next().map(|&axis| Some(axis)) });
+    let named: Vec<Option<usize>> = named.collect::<Option<_>>()?;
+    known.next().is_none().then_some(named)
+}
+
+/// A value without its mean.
+fn corrected(graph: &mut Graph, rest: ValueId, axes: &[usize]) -> ValueId {
+    let shape = graph.shape(rest).clone();
+    let count: usize = axes.iter().map(|&axis| shape[axis]).product();
+    let sum = graph.reduce_sum(rest, axes);
+    let share = graph.full_like(sum, 1.0 / count as f64);
     let mean = graph.mul(share, sum);
-    Shifted { first, rest, mean }
+    // Where something is infinite, what is left says so already.
+    let magnitude = graph.abs(mean);
+    let (infinite, zero) = (graph.full_like(mean, f64::INFINITY), graph.full_like(mean, 0.0));
+    let is_finite = graph.lt(magnitude, infinite);
+    let mean = graph.select(is_finite, mean, zero);
+    let spread = graph.broadcast_back(mean, axes, &shape);
+    graph.sub(rest, spread)
 }

@@ -143,7 +143,7 @@ fn range(op: &Op, operands: &[&Facts], ty: &TensorType) -> Range {
         _ if is(&op::iota::IOTA) => integer_source(op, ty),
         _ if is(&op::cast::CAST) => Range { nan: x.nan && ty.dtype.is_float(), ..x },
         _ if is(&op::neg::NEG) => x.negated(),
-        _ if is(&op::erfc::ERFC) => grown(&op::erf::ERF, x.negated()).plus(Range::point(1.0)),
+        _ if is(&op::erfc::ERFC) => grown_of_negative(op.def, x),
         _ if is(&op::abs::ABS) => x.magnitudes(),
         _ if is(&op::sign::SIGN) => x.mapped(|bound| if bound == 0.0 { 0.0 } else { bound.signum() }),
         _ if is(&op::add::ADD) => x.plus(y),
@@ -158,6 +158,14 @@ fn range(op: &Op, operands: &[&Facts], ty: &TensorType) -> Range {
         _ if is(&op::min::MIN) => Range { low: x.low.min(y.low), high: x.high.min(y.high), nan: x.nan || y.nan },
         _ if is(&op::select::SELECT) => y.union(operands[2].range),
         _ => Range::ANY,
+    }
+}
+
+/// The image of a range under an operator that falls: it grows with the negative of its operand.
+fn grown_of_negative(def: &OpDef, x: Range) -> Range {
+    match def.evaluate {
+        Evaluate::Scalar { real, .. } => x.negated().mapped(|bound| real(&[-bound])),
+        Evaluate::Tensor(_) => Range::ANY,
     }
 }
 

@@ -38,6 +38,12 @@ pub(super) static RULES: &[Rule] = &[
     rule("erf-less-pole",       Accurate, "1 + erf(x)",              "erfc(-x)",           "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
     rule("erf-from-pole",       Accurate, "1 - erf(x)",              "erfc(x)",            "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
     rule("erfc-from-pole",      Accurate, "1 - erfc(x)",             "erf(x)",             "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    rule("pole-from-tanh",      Accurate, "tanh(x) - 1",             "-2 * sigmoid(-2 * x)", "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
+    rule("pole-from-erf",       Accurate, "erf(x) - 1",              "-erfc(x)",           "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
+    rule("pole-from-erfc",      Accurate, "2 - erfc(x)",             "erfc(-x)",           "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
+    rule("erf-from-erfc",       Accurate, "erfc(x) - 1",             "-erf(x)",            "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
+    rule("part-of-tanh-less-pole", Accurate, "#c + #c * tanh(x)",    "#c * (2 * sigmoid(2 * x))", "the sum loses the digits of a small result").flawed(Cancels).stabilises().at(&["#c: 0.5; x: 96 in -20..20"]),
+    rule("part-of-erf-less-pole", Accurate, "#c + #c * erf(x)",      "#c * erfc(-x)",      "the sum loses the digits of a small result").flawed(Cancels).stabilises().at(&["#c: 0.5; x: 96 in -6..6"]),
     rule("odds",                Fast,     "sigmoid(x) / sigmoid(-x)", "exp(x)",            "the quotient of two rounded numbers, which both may vanish"),
     rule("odds-by-complement",  Fast,     "sigmoid(x) / (1 - sigmoid(x))", "exp(x)",       "the complement has no digits left where the sigmoid saturates"),
 
