@@ -24,7 +24,7 @@
 //! ";
 //! let model = Program::from_source("m.net", source)?.only_model()?;
 //! let options = Options { time: Duration::ZERO, ..Options::default() };
-//! let mut machine = Machine::measure(Duration::from_millis(1));
+//! let mut machine = Machine::measure(Duration::from_millis(1), gradc::available_threads());
 //! let report = bench(&model, &options, &mut machine, StageTimes::default())?;
 //! assert!(report.runs.least <= report.runs.median);
 //! # Ok::<(), gradc::Error>(())

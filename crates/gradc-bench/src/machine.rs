@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use gradc_runtime::{matmul_instructions, probe_fma_f32};
+use gradc_runtime::{Team, matmul_instructions, probe_fma_f32};
 
-/// The limits of this machine, of one thread. What is not needed is not measured.
+/// The limits of this machine, for a number of threads. What is not needed is not measured.
 #[derive(Clone, Debug)]
 pub struct Machine {
     time: Duration,
+    threads: usize,
     peak: f64,
     /// Bytes a second, by the base-2 logarithm of the working set.
     bandwidths: BTreeMap<u32, f64>,
@@ -22,11 +25,18 @@ const LEAST_SET: u32 = 14;
 const GREATEST_SET: u32 = 29;
 
 impl Machine {
-    /// Measures the peak of fused multiply-adds, for about this time; bandwidths take as long again when they are asked for.
-    pub fn measure(time: Duration) -> Machine {
+    /// Measures the peak of fused multiply-adds on so many threads at the same time, for about this time; bandwidths take as
+    /// long again when they are asked for.
+    pub fn measure(time: Duration, threads: NonZeroUsize) -> Machine {
         const ROUNDS: u64 = 10_000;
-        let peak = best(time, || probe_fma_f32(ROUNDS) as f64);
-        Machine { time, peak, bandwidths: BTreeMap::new() }
+        let threads = threads.get();
+        let peak = best(time, threads, || (), |()| probe_fma_f32(ROUNDS) as f64);
+        Machine { time, threads, peak, bandwidths: BTreeMap::new() }
+    }
+
+    /// How many threads were measured.
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// Fused multiply-adds of `f32` in registers: floating-point operations a second.
@@ -40,36 +50,47 @@ impl Machine {
     }
 
     /// Bytes that are read or written a second, where as many as `working_set` are read and written again and again: that
-    /// of the cache that holds them, or of memory. Measured by copying.
+    /// of the cache that holds them, or of memory. Measured by copying, of which each thread has its share.
     pub fn bandwidth(&mut self, working_set: usize) -> f64 {
         let size = working_set.max(1).next_power_of_two().trailing_zeros().clamp(LEAST_SET, GREATEST_SET);
-        let time = self.time;
-        *self.bandwidths.entry(size).or_insert_with(|| copying(1 << (size - 1), time))
+        let (time, threads) = (self.time, self.threads);
+        *self.bandwidths.entry(size).or_insert_with(|| copying((1 << (size - 1)) / threads, threads, time))
     }
 }
 
-/// Bytes read and written a second by copying between two buffers.
-fn copying(bytes: usize, time: Duration) -> f64 {
-    let (source, mut target) = (vec![1u8; bytes], vec![0u8; bytes]);
-    // As many copies as make the clock's resolution unimportant.
+/// Bytes read and written a second by copying between two buffers of each thread.
+fn copying(bytes: usize, threads: usize, time: Duration) -> f64 {
+    let bytes = bytes.max(1);
+    // As many copies as make the clock's resolution, and the beginning together, unimportant.
     let times = ((1 << 20) / bytes).max(1);
-    best(time, || {
+    let buffers = || (vec![1u8; bytes], vec![0u8; bytes]);
+    best(time, threads, buffers, |(source, target)| {
         for _ in 0..times {
-            target.copy_from_slice(black_box(&source));
-            black_box(&mut target);
+            target.copy_from_slice(black_box(source));
+            black_box(&mut *target);
         }
         (2 * bytes * times) as f64
     })
 }
 
-/// The greatest rate that is seen in this time: what others do on the machine only makes it less.
-fn best(time: Duration, mut work: impl FnMut() -> f64) -> f64 {
+/// The greatest rate that all threads together are seen to work at in this time: what others do on the machine only makes it
+/// less. Each thread has something of its own to work on.
+fn best<T: Send>(time: Duration, threads: usize, own: impl Fn() -> T, work: impl Fn(&mut T) -> f64 + Sync) -> f64 {
+    let team = Team::new(threads);
+    let shares: Vec<Mutex<(T, f64)>> = (0..threads.max(1)).map(|_| Mutex::new((own(), 0.0))).collect();
+    let share = |at: usize| shares[at].lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut session) = team.enter() else { return 0.0 };
     let begun = Instant::now();
     let mut best = 0f64;
     loop {
         let start = Instant::now();
-        let done = work();
-        best = best.max(done / start.elapsed().as_secs_f64().max(1e-9));
+        session.run(shares.len(), &|at| {
+            let (own, done) = &mut *share(at);
+            *done = work(own);
+        });
+        let elapsed = start.elapsed().as_secs_f64().max(1e-9);
+        let done: f64 = (0..shares.len()).map(|at| share(at).1).sum();
+        best = best.max(done / elapsed);
         if begun.elapsed() >= time {
             return best;
         }
@@ -79,15 +100,19 @@ fn best(time: Duration, mut work: impl FnMut() -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::Machine;
+    use std::num::NonZeroUsize;
     use std::time::Duration;
 
     #[test]
     fn limits_are_positive_and_measured_once() {
-        let mut machine = Machine::measure(Duration::ZERO);
-        assert!(machine.peak() > 0.0);
-        let first = machine.bandwidth(100);
-        assert!(first > 0.0);
-        // The same class of working sets.
-        assert_eq!(machine.bandwidth(9_000), first);
+        for threads in [1, 3] {
+            let mut machine = Machine::measure(Duration::ZERO, NonZeroUsize::new(threads).expect("not zero"));
+            assert_eq!(machine.threads(), threads);
+            assert!(machine.peak() > 0.0);
+            let first = machine.bandwidth(100);
+            assert!(first > 0.0);
+            // The same class of working sets.
+            assert_eq!(machine.bandwidth(9_000), first);
+        }
     }
 }

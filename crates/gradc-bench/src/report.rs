@@ -20,8 +20,10 @@ pub struct Report {
     pub work: Work,
     /// Operations of the compiled graph.
     pub operations: usize,
-    /// Bytes of the arena.
+    /// Bytes of the arena, with what the parts of products pack their operands in.
     pub arena_bytes: usize,
+    /// The threads that it runs on: one, where it is too small for more.
+    pub threads: usize,
     /// The machine's peak, in floating-point operations a second.
     pub peak: f64,
     /// The machine's bandwidth for this working set, in bytes a second.
@@ -128,6 +130,7 @@ mod tests {
             runs: Runs { median: Duration::from_secs(2), least: Duration::from_secs(1), count: 5 },
             work: Work { flops, bytes, working_set: 0 },
             operations: 1,
+            threads: 1,
             arena_bytes: 0,
             peak: 1e9,
             bandwidth: 1e10,

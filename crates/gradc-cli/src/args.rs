@@ -1,5 +1,6 @@
 //! The command line as data.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -8,7 +9,9 @@ use clap_complete::Shell;
 mod values;
 
 pub(crate) use values::{Color, Emit, EmitStage, FloatArg, Format, Fp, GoalArg, PhaseArg, VectorBits};
-use values::{parse_dim, parse_emit, parse_positive, parse_rate, parse_seconds, parse_share, parse_temperature};
+use values::{
+    parse_dim, parse_emit, parse_positive, parse_rate, parse_seconds, parse_share, parse_temperature, parse_threads,
+};
 
 /// Compiles neural networks, shows their gradients and trains them.
 #[derive(Debug, Parser)]
@@ -102,6 +105,14 @@ pub(crate) struct CompileArgs {
     /// How wide the vectors of kernels are: as wide as the machine has them, unless this says otherwise
     #[arg(long, value_enum, value_name = "BITS")]
     pub(crate) vectors: Option<VectorBits>,
+}
+
+/// On how many threads compiled code runs.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ThreadArgs {
+    /// Run on so many threads at the most; results do not depend on it [default: as many as there are cores]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 /// How results are shown.
@@ -198,6 +209,9 @@ pub(crate) struct TrainArgs {
     pub(crate) gradient_norms: bool,
 
     #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+
+    #[command(flatten)]
     pub(crate) compile: CompileArgs,
 
     #[command(flatten)]
@@ -229,6 +243,9 @@ pub(crate) struct EvalArgs {
     pub(crate) weights: PathBuf,
 
     #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+
+    #[command(flatten)]
     pub(crate) compile: CompileArgs,
 
     #[command(flatten)]
@@ -253,6 +270,9 @@ pub(crate) struct PredictArgs {
     /// Write the outputs here (npz)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
@@ -287,6 +307,9 @@ pub(crate) struct GenerateArgs {
     /// Seed of what is drawn
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
@@ -337,6 +360,9 @@ pub(crate) struct RunArgs {
     /// Precision of all floats
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<FloatArg>,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
@@ -430,6 +456,9 @@ pub(crate) struct BenchArgs {
     /// Precision of all floats
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<FloatArg>,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
     pub(crate) compile: CompileArgs,

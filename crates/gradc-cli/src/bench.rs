@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::BenchArgs;
 use crate::emit::goal_of;
 use crate::model::{Said, dims, model_with, options, program};
-use crate::output::{Outcome, Output};
+use crate::output::{Outcome, Output, counted};
 use crate::summary::{bytes, flops, grouped};
 
 /// For how long each of the machine's limits is measured.
@@ -19,7 +19,8 @@ const MACHINE: Duration = Duration::from_millis(100);
 
 /// Measures every model of every file, unless one is chosen.
 pub(crate) fn bench(args: &BenchArgs, output: &mut Output) -> Outcome {
-    let mut machine = Machine::measure(MACHINE.min(Duration::from_secs_f64(args.time)));
+    let threads = args.threads.threads.unwrap_or_else(gradc::available_threads);
+    let mut machine = Machine::measure(MACHINE.min(Duration::from_secs_f64(args.time)), threads);
     let mut first = true;
     for file in &args.files {
         let mut parsed = StageTimes::default();
@@ -33,7 +34,7 @@ pub(crate) fn bench(args: &BenchArgs, output: &mut Output) -> Outcome {
             let model = stages.measure("elaborate", || model_with(&program, &name, dims(&args.compile), output))?;
             let options = Options {
                 goal: args.goal.map(|goal| goal_of(goal, &model, &[])),
-                compile: options(&args.compile, args.dtype),
+                compile: gradc::Options { threads: Some(threads), ..options(&args.compile, args.dtype) },
                 time: Duration::from_secs_f64(args.time),
                 seed: args.seed,
                 profile: args.profile,
@@ -117,7 +118,13 @@ fn as_text(report: &Measured, machine: &Machine, sources: &SourceMap) -> String 
     let runs = &report.runs;
     line(
         "step",
-        format!("{} median, {} least, of {} runs", time(runs.median), time(runs.least), grouped(runs.count as u64)),
+        format!(
+            "{} median, {} least, of {} runs on {}",
+            time(runs.median),
+            time(runs.least),
+            grouped(runs.count as u64),
+            counted(report.threads, "thread")
+        ),
     );
     let stages: Vec<String> =
         report.stages.stages().iter().map(|own| format!("{} {:.1}", own.stage, milliseconds(own.time))).collect();
@@ -138,11 +145,12 @@ fn as_text(report: &Measured, machine: &Machine, sources: &SourceMap) -> String 
     line(
         "roofline",
         format!(
-            "{:.1} % of it ({limit}): {:.1} GFLOP/s of {:.1} ({}), {:.1} GB/s of {:.1}",
+            "{:.1} % of it ({limit}): {:.1} GFLOP/s of {:.1} ({} on {}), {:.1} GB/s of {:.1}",
             100.0 * report.roofline_share(),
             report.gflops(),
             report.peak / 1e9,
             machine.instructions(),
+            counted(machine.threads(), "thread"),
             work.bytes as f64 / runs.median.as_secs_f64().max(1e-12) / 1e9,
             report.bandwidth / 1e9
         ),
@@ -224,6 +232,7 @@ fn as_json(report: &Measured, sources: &SourceMap) -> Value {
         "peak_gflops": report.peak / 1e9,
         "bandwidth_gbs": report.bandwidth / 1e9,
         "arena_bytes": report.arena_bytes,
+        "threads": report.threads,
     });
     if let Some(steps) = &report.steps {
         let place = |span: &Span| json!({ "file": sources.name(span.file), "line": sources.line_col(span.file, span.start).line });

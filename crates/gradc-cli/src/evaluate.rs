@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gradc::{About, Coded, Model, UpdateRule};
+use gradc::{About, Coded, Model, Options, UpdateRule};
 use gradc_train::data::{self, InputSpec, Loaded};
 use gradc_train::weights;
 use gradc_train::{
@@ -10,12 +10,13 @@ use gradc_train::{
 };
 use serde_json::json;
 
-use crate::args::{CompileArgs, EvalArgs, PredictArgs};
+use crate::args::{CompileArgs, EvalArgs, PredictArgs, ThreadArgs};
 use crate::model::{Said, model, no_data, options, program};
 use crate::output::{Failure, Outcome, Output, counted};
 
 pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
-    let Trained { mut compiled, vocabulary, held_out } = trained(&args.file, &args.weights, &args.compile, output)?;
+    let Trained { mut compiled, vocabulary, held_out } =
+        trained(&args.file, &args.weights, &args.compile, args.threads, output)?;
     let model = compiled.model().clone();
     if model.graph().loss().is_none() {
         return Err(gradc::GoalError::NoLoss).said_of(&model);
@@ -53,7 +54,8 @@ pub(crate) fn eval(args: &EvalArgs, output: &mut Output) -> Outcome {
 }
 
 pub(crate) fn predict(args: &PredictArgs, output: &mut Output) -> Outcome {
-    let Trained { mut compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
+    let Trained { mut compiled, vocabulary, .. } =
+        trained(&args.file, &args.weights, &args.compile, args.threads, output)?;
     let (model, specs) = (compiled.model().clone(), compiled.predict_specs());
     let loaded = load(&model, &args.file, args.data.as_deref(), &specs, vocabulary)?;
     let dataset = loaded.test.as_ref().filter(|_| args.data.is_some()).unwrap_or(&loaded.train);
@@ -87,11 +89,18 @@ pub(crate) fn said_of_data<T>(read: Result<T, DataError>, by_argument: bool, mod
 }
 
 /// Reads a model and its trained weights.
-pub(crate) fn trained(file: &Path, path: &Path, args: &CompileArgs, output: &mut Output) -> Result<Trained, Failure> {
+pub(crate) fn trained(
+    file: &Path,
+    path: &Path,
+    args: &CompileArgs,
+    threads: ThreadArgs,
+    output: &mut Output,
+) -> Result<Trained, Failure> {
     let program = program(file, output)?;
     let model = model(&program, args, output)?;
     let rule = model.train_config().map(UpdateRule::from).unwrap_or_default();
-    let mut compiled = CompiledModel::new(model.clone(), options(args, None), rule, 0).said_of(&model)?;
+    let options = Options { threads: threads.threads, ..options(args, None) };
+    let mut compiled = CompiledModel::new(model.clone(), options, rule, 0).said_of(&model)?;
     let weights = weights::read(path).said()?;
     let (vocabulary, held_out) = (Vocabulary::stored(&weights), HeldOut::stored(&weights));
     let parameters = weights::parameters(path, weights, &compiled.parameter_specs()).said_of(&model)?;

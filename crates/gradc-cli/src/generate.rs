@@ -14,7 +14,7 @@ use crate::output::{Failure, Outcome, Output};
 const LINE_END: &str = "\n";
 
 pub(crate) fn generate(args: &GenerateArgs, output: &mut Output) -> Outcome {
-    let Trained { compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, output)?;
+    let Trained { compiled, vocabulary, .. } = trained(&args.file, &args.weights, &args.compile, args.threads, output)?;
     let model = compiled.model().clone();
     let vocabulary = vocabulary.ok_or_else(|| {
         let message = format!("{} has no vocabulary: it was not trained on text", args.weights.display());

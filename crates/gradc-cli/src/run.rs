@@ -28,7 +28,8 @@ pub(crate) fn run(args: &RunArgs, output: &mut Output) -> Outcome {
     let shapes = arrays.iter().map(|(name, array)| (name.as_str(), array.shape()));
     let dims = program.dims_for(&name, &dims(&args.compile), shapes);
     let model = model_with(&program, &name, dims, output)?;
-    let options = Options { phase: args.phase.map(Into::into), ..options(&args.compile, args.dtype) };
+    let (phase, threads) = (args.phase.map(Into::into), args.threads.threads);
+    let options = Options { phase, threads, ..options(&args.compile, args.dtype) };
     let wants_gradient = args.grad || !args.wrt.is_empty();
     let has_gradient = model.graph().outputs_of(Role::Gradient).next().is_some();
     let goal = match wants_gradient && (!has_gradient || !args.wrt.is_empty()) {

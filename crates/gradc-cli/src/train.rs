@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gradc::{Goal, Model, UpdateRule};
+use gradc::{Goal, Model, Options, UpdateRule};
 use gradc_train::weights::{self, WeightFile};
 use gradc_train::{
     Batch, Checkpoint, CompiledModel, Dataset, Examples, LoadOptions, Schedule, Settings, Trainer, Vocabulary, data,
@@ -41,7 +41,7 @@ fn train_one(file: &Path, args: &TrainArgs, output: &mut Output) -> Outcome {
     let program = program(file, output)?;
     let model = model(&program, &args.compile, output)?;
     let plan = Plan::new(&model, file, args)?;
-    let options = options(&args.compile, None);
+    let options = Options { threads: args.threads.threads, ..options(&args.compile, None) };
     // Mistakes in the model's goal come before those in its data.
     let goal = Goal::Training(plan.rule.clone());
     gradc::pipeline::ensure_goal(&model.graph_for(&goal, &options), &goal).said_of(&model)?;

@@ -27,6 +27,7 @@ unsafe impl Sync for Arena {}
 
 impl Arena {
     pub(crate) fn new(bytes: usize, room: Room) -> Result<Arena, RunError> {
+        let bytes = scratch_offset(bytes).saturating_add(room.scratch);
         let out_of_memory = RunError::OutOfMemory { bytes };
         let layout = Layout::from_size_align(bytes.max(1), Plan::ALIGNMENT).map_err(|_| out_of_memory.clone())?;
         // SAFETY: the layout's size is not 0.
@@ -39,11 +40,33 @@ impl Arena {
         Ok(Arena { memory, layout, bases, table: vec![std::ptr::null_mut(); room.table] })
     }
 
-    /// The addresses of arena and slots, and room for a kernel's; `None` where this arena is too small for the program.
-    pub(crate) fn parts(&mut self, bytes: usize, room: Room) -> Option<(&mut [*mut u8], &mut [*mut u8])> {
-        let fits = bytes <= self.layout.size() && room.bases <= self.bases.len() && room.table <= self.table.len();
-        fits.then_some((&mut self.bases[..room.bases], &mut self.table[..]))
+    /// What a run works with; `None` where this arena is too small for the program.
+    pub(crate) fn parts(&mut self, bytes: usize, room: Room) -> Option<Parts<'_>> {
+        let offset = scratch_offset(bytes);
+        let fits = offset.saturating_add(room.scratch) <= self.layout.size()
+            && room.bases <= self.bases.len()
+            && room.table <= self.table.len();
+        fits.then(|| Parts {
+            bases: &mut self.bases[..room.bases],
+            table: &mut self.table[..],
+            scratch: self.memory.as_ptr().wrapping_add(offset),
+        })
     }
+}
+
+/// The parts of an arena.
+pub(crate) struct Parts<'a> {
+    /// The addresses of arena and slots, and room for those of bodies.
+    pub(crate) bases: &'a mut [*mut u8],
+    /// Room for the addresses of a kernel's buffers.
+    pub(crate) table: &'a mut [*mut u8],
+    /// Memory for the parts of products.
+    pub(crate) scratch: *mut u8,
+}
+
+/// Where the memory for the parts of products begins, behind the plan's.
+fn scratch_offset(bytes: usize) -> usize {
+    bytes.checked_next_multiple_of(Plan::ALIGNMENT).unwrap_or(usize::MAX)
 }
 
 impl Drop for Arena {

@@ -1,11 +1,13 @@
 //! Plans to machine code in memory.
 
+use std::num::NonZeroUsize;
+
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{AbiParam, Signature};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
-use gradc_schedule::kernel::{Kernel, Stmt};
+use gradc_schedule::kernel::{BufferParam, Kernel, Piece, Stmt, verify};
 use gradc_schedule::plan::Plan;
 
 use crate::check;
@@ -15,6 +17,7 @@ use crate::error::CodegenError;
 use crate::imports::Import;
 use crate::listing::{Listing, Section};
 use crate::options::{Contraction, Options};
+use crate::partition::Partition;
 use crate::program::{Code, Program, Statistics};
 use crate::target::Target;
 use crate::wide::{self, Extension};
@@ -35,7 +38,11 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
         is_x86: target.is_x86,
         contract: options.contraction == Contraction::Fuse,
     };
-    let mut module = new_module(&target, plan)?;
+    let partition = Partition::new(plan, options.threads.map_or(1, NonZeroUsize::get), options.sharing);
+    let kernels = plan.all_kernels();
+    let pieces: Vec<Vec<Piece>> =
+        kernels.iter().enumerate().map(|(number, kernel)| partition.pieces(number, kernel)).collect();
+    let mut module = new_module(&target, &pieces)?;
     let mut compiler = Compiler {
         facts,
         wide: target.wide,
@@ -45,21 +52,21 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
         listing: Listing::default(),
         statistics: Statistics::default(),
     };
-    let mut functions = Vec::new();
-    for (number, kernel) in plan.all_kernels().into_iter().enumerate() {
-        functions.push(compiler.kernel(&mut module, number, kernel)?);
-    }
+    let functions = kernels.iter().zip(pieces).enumerate();
+    let functions = functions.map(|(number, (whole, pieces))| compiler.pieces(&mut module, number, whole, pieces));
+    let functions = functions.collect::<Result<Vec<_>, CodegenError>>()?;
     module.finalize_definitions().map_err(|error| CodegenError::Cranelift(error.to_string()))?;
     let code = Code::new(module, &functions);
-    Ok(Program::new(plan, code, compiler.listing, compiler.statistics))
+    Ok(Program::new(plan, &partition, code, compiler.listing, compiler.statistics))
 }
 
 /// An empty module that knows the runtime.
-fn new_module(target: &Target, plan: &Plan) -> Result<JITModule, CodegenError> {
+fn new_module(target: &Target, pieces: &[Vec<Piece>]) -> Result<JITModule, CodegenError> {
     let cranelift = |problem: String| CodegenError::Cranelift(problem);
     let mut builder = JITBuilder::with_isa(target.isa.clone(), default_libcall_names());
     // One reservation of address space: whatever refers to something else in it is near enough to reach it.
-    let memory = ArenaMemoryProvider::new_with_size(code_bound(plan)).map_err(|error| cranelift(error.to_string()))?;
+    let memory =
+        ArenaMemoryProvider::new_with_size(code_bound(pieces)).map_err(|error| cranelift(error.to_string()))?;
     builder.memory_provider(Box::new(memory));
     for import in Import::ALL {
         builder.symbol(import.symbol(), import.address());
@@ -78,14 +85,14 @@ fn new_module(target: &Target, plan: &Plan) -> Result<JITModule, CodegenError> {
     Ok(module)
 }
 
-/// More address space than the code of a plan can need; only what is used becomes memory.
-fn code_bound(plan: &Plan) -> usize {
+/// More address space than the code of these kernels can need; only what is used becomes memory.
+fn code_bound(pieces: &[Vec<Piece>]) -> usize {
     fn statements(body: &[Stmt]) -> usize {
         body.iter().map(|stmt| if let Stmt::Loop(inner) = stmt { 1 + statements(&inner.body) } else { 1 }).sum()
     }
     // A statement is at most a long function in sixteen copies; a kernel takes whole pages.
     let bound = |kernel: &Kernel| (64 << 10) + statements(&kernel.body) * (16 << 10);
-    (1 << 20) + plan.all_kernels().into_iter().map(bound).sum::<usize>()
+    (1 << 20) + pieces.iter().flatten().map(|piece| bound(&piece.kernel)).sum::<usize>()
 }
 
 /// What is kept from kernel to kernel.
@@ -100,13 +107,51 @@ struct Compiler<'o> {
     statistics: Statistics,
 }
 
+/// A function, and how many bytes into each of its buffers it begins.
+pub(crate) type Placed<F> = (F, Vec<isize>);
+
 impl Compiler<'_> {
-    fn kernel(&mut self, module: &mut JITModule, number: usize, kernel: &Kernel) -> Result<FuncId, CodegenError> {
+    /// A function for each piece of a kernel; pieces that do the same share one. Vectors are as wide as the whole kernel's
+    /// would be, so that sums are of the same order.
+    fn pieces(
+        &mut self,
+        module: &mut JITModule,
+        number: usize,
+        whole: &Kernel,
+        pieces: Vec<Piece>,
+    ) -> Result<Vec<Placed<FuncId>>, CodegenError> {
+        let extension = self.wide.filter(|&extension| wide::takes(whole, extension));
+        let mut known: Vec<(Kernel, FuncId)> = Vec::new();
+        let mut placed = Vec::with_capacity(pieces.len());
+        for Piece { kernel, offsets } in pieces {
+            let bytes = |(&elements, param): (&i64, &BufferParam)| elements as isize * param.dtype.size() as isize;
+            let offsets = offsets.iter().zip(&kernel.buffers).map(bytes).collect();
+            let function = match known.iter().find(|(other, _)| *other == kernel) {
+                Some(&(_, function)) => function,
+                None => {
+                    debug_assert_eq!(verify(&kernel), Ok(()), "a piece of a kernel is one");
+                    let function = self.kernel(module, number, &kernel, extension)?;
+                    known.push((kernel, function));
+                    function
+                }
+            };
+            placed.push((function, offsets));
+        }
+        Ok(placed)
+    }
+
+    fn kernel(
+        &mut self,
+        module: &mut JITModule,
+        number: usize,
+        kernel: &Kernel,
+        extension: Option<Extension>,
+    ) -> Result<FuncId, CodegenError> {
         let invalid =
             |error: cranelift_module::ModuleError| CodegenError::Cranelift(format!("{}: {error:?}", kernel.name));
         let signature = emit::signature(module.isa());
         let id = module.declare_anonymous_function(&signature).map_err(invalid)?;
-        if let Some(extension) = self.wide {
+        if let Some(extension) = extension {
             let bug = |problem: String| CodegenError::Wide(format!("{}: {problem}", kernel.name));
             if let Some(code) = wide::compile(kernel, extension, self.facts.contract).map_err(bug)? {
                 module.define_function_bytes(id, ALIGNMENT, &code.bytes, &[]).map_err(invalid)?;

@@ -1,5 +1,7 @@
 //! How to compile.
 
+use std::num::NonZeroUsize;
+
 /// How hard Cranelift works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OptLevel {
@@ -53,6 +55,16 @@ pub struct Listings {
     pub assembly: bool,
 }
 
+/// Which steps are shared out to several threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// Those that are done sooner then.
+    #[default]
+    WorthWhile,
+    /// All that can be, for tests of small ones.
+    Everything,
+}
+
 /// How to compile a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -66,4 +78,9 @@ pub struct Options {
     pub vectors: Vectors,
     /// Which texts are kept.
     pub listings: Listings,
+    /// How many threads the program is shared out to, where that is worth while; one, if not given. Results do not depend on
+    /// it.
+    pub threads: Option<NonZeroUsize>,
+    /// Which steps are shared out to them.
+    pub sharing: Sharing,
 }

@@ -1,36 +1,39 @@
 //! Compiled programs, and how they run.
 
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 
 use cranelift_jit::JITModule;
 use cranelift_module::FuncId;
+use gradc_runtime::Team;
 use gradc_schedule::kernel::Access;
 use gradc_schedule::plan::{BufferId, Location, Plan, Slot, Step};
 
-use crate::arena::Arena;
+use crate::arena::{Arena, Parts};
 use crate::binding::Binding;
+use crate::compile::Placed;
+use crate::crew::Crew;
 use crate::error::RunError;
 use crate::listing::Listing;
+use crate::partition::Partition;
 use crate::routine::{KernelFunction, Routine};
 
 /// Machine code, and the memory that it lies in.
 pub(crate) struct Code {
     module: ManuallyDrop<JITModule>,
-    functions: Vec<KernelFunction>,
+    kernels: Vec<Vec<Placed<KernelFunction>>>,
 }
 
 impl Code {
-    /// Takes a finished module; `functions` are kernels of it.
-    pub(crate) fn new(module: JITModule, functions: &[FuncId]) -> Code {
-        let functions = functions
-            .iter()
-            .map(|&id| {
-                let address = module.get_finalized_function(id);
-                // SAFETY: the function was emitted with this signature and calling convention.
-                unsafe { std::mem::transmute::<*const u8, KernelFunction>(address) }
-            })
-            .collect();
-        Code { module: ManuallyDrop::new(module), functions }
+    /// Takes a finished module; `kernels` are the pieces of each kernel in it.
+    pub(crate) fn new(module: JITModule, kernels: &[Vec<Placed<FuncId>>]) -> Code {
+        let function = |(id, offsets): &Placed<FuncId>| {
+            let address = module.get_finalized_function(*id);
+            // SAFETY: the function was emitted with this signature and calling convention.
+            (unsafe { std::mem::transmute::<*const u8, KernelFunction>(address) }, offsets.clone())
+        };
+        let kernels = kernels.iter().map(|pieces| pieces.iter().map(function).collect()).collect();
+        Code { module: ManuallyDrop::new(module), kernels }
     }
 }
 
@@ -57,7 +60,7 @@ struct Requirement {
 /// How much was compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Functions: one for each kernel.
+    /// Functions: one for each kernel, or for each piece of it that differs from its others.
     pub functions: usize,
     /// Those of wide vectors among them.
     pub wide: usize,
@@ -65,9 +68,12 @@ pub struct Statistics {
     pub bytes: usize,
 }
 
-/// A compiled plan. It is not changed by running, and can be run on several threads, each with an [`Arena`] of its own.
+/// A compiled plan. It is not changed by running, and can be run on several threads, each with an [`Arena`] of its own. Where
+/// it shares its steps out to a team of threads, one run at a time has them; the others do all parts themselves.
 pub struct Program {
     routine: Routine,
+    /// The other threads, if there is anything to share.
+    team: Option<Arc<Team>>,
     requirements: Vec<Requirement>,
     interface: Vec<Slot>,
     arena_bytes: usize,
@@ -78,9 +84,16 @@ pub struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(plan: &Plan, code: Code, listing: Listing, statistics: Statistics) -> Program {
+    pub(crate) fn new(
+        plan: &Plan,
+        partition: &Partition,
+        code: Code,
+        listing: Listing,
+        statistics: Statistics,
+    ) -> Program {
         Program {
-            routine: Routine::new(plan, &code.functions),
+            routine: Routine::new(plan, partition, &code.kernels),
+            team: (partition.threads() > 1).then(|| Team::of_process(partition.threads())),
             requirements: requirements(plan),
             interface: plan.interface.clone(),
             arena_bytes: plan.arena_bytes,
@@ -108,9 +121,14 @@ impl Program {
         Arena::new(self.arena_bytes, self.routine.room())
     }
 
-    /// The size of the arena in bytes.
+    /// The size of the arena in bytes: that of the plan, and what the parts of products pack their operands in.
     pub fn arena_bytes(&self) -> usize {
-        self.arena_bytes
+        self.arena_bytes + self.routine.room().scratch
+    }
+
+    /// How many threads it is shared out to: one, where it is too small for more.
+    pub fn threads(&self) -> usize {
+        self.team.as_ref().map_or(1, |team| team.threads())
     }
 
     /// How much was compiled.
@@ -148,13 +166,15 @@ impl Program {
         done: &mut impl FnMut(usize),
     ) -> Result<(), RunError> {
         self.check(slots)?;
-        let (bases, table) = arena.parts(self.arena_bytes, self.routine.room()).ok_or(RunError::Arena)?;
+        let Parts { bases, table, scratch } =
+            arena.parts(self.arena_bytes, self.routine.room()).ok_or(RunError::Arena)?;
         for (base, slot) in bases[1..].iter_mut().zip(slots) {
             *base = slot.address();
         }
+        let mut crew = Crew::new(self.team.as_deref().and_then(Team::enter), scratch);
         // SAFETY: the plan has passed the check; the sizes and alignments of arena and slots have been checked above; the
         // arena and the written slots are borrowed exclusively.
-        unsafe { self.routine.run_observed(bases, table, done) };
+        unsafe { self.routine.run_observed(&mut crew, bases, table, done) };
         Ok(())
     }
 

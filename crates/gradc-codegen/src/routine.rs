@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use gradc_ir::DType;
-use gradc_runtime::{Matmul, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64};
-use gradc_schedule::plan::{BufferId, Location, Plan, Scan, ScanSlot, Step};
+use gradc_runtime::{MatmulPart, multiply_part_f32, multiply_part_f64};
+use gradc_schedule::plan::{BufferId, Gemm, Location, Plan, Scan, ScanSlot, Step};
 
-use crate::matmul::matmul;
+use crate::compile::Placed;
+use crate::crew::Crew;
+use crate::partition::Partition;
 
 /// A kernel's machine code. It is given the addresses of its buffers.
 pub(crate) type KernelFunction = unsafe extern "C" fn(buffers: *const *mut u8);
@@ -24,21 +26,31 @@ pub(crate) struct Routine {
 pub(crate) struct Room {
     /// Of arenas and slots.
     pub(crate) bases: usize,
-    /// Of the buffers of one kernel.
+    /// Of the buffers of one kernel, for each of its pieces.
     pub(crate) table: usize,
+    /// The bytes of scratch memory of all parts of one product that is shared: a plan has it for whole products only.
+    pub(crate) scratch: usize,
 }
 
 /// One thing to do.
 enum Command {
+    /// One piece, or several that may run at the same time.
     Kernel {
-        function: KernelFunction,
+        pieces: Vec<Placed<KernelFunction>>,
         arguments: Range<usize>,
     },
     /// The operands are A, B, C and scratch memory.
     Matmul {
         dtype: DType,
-        matmul: Matmul,
+        part: MatmulPart,
         operands: [Address; 4],
+    },
+    /// The parts of a product, with their places in the crew's scratch memory, which may run at the same time. The operands
+    /// are A, B and C.
+    Matmuls {
+        dtype: DType,
+        parts: Vec<(MatmulPart, usize)>,
+        operands: [Address; 3],
     },
     Scan(Box<Repeat>),
 }
@@ -80,9 +92,9 @@ impl Address {
 }
 
 impl Routine {
-    /// The steps of `plan`, of which `functions` are the kernels in the order of [`Plan::all_kernels`].
-    pub(crate) fn new(plan: &Plan, functions: &[KernelFunction]) -> Routine {
-        let (own, mut rest) = functions.split_at(plan.kernels.len());
+    /// The steps of `plan`, of which `kernels` are the pieces of the kernels in the order of [`Plan::all_kernels`].
+    pub(crate) fn new(plan: &Plan, partition: &Partition, kernels: &[Vec<Placed<KernelFunction>>]) -> Routine {
+        let (own, mut rest) = kernels.split_at(plan.kernels.len());
         let mut of_bodies = Vec::with_capacity(plan.bodies.len());
         for body in &plan.bodies {
             let (its, others) = rest.split_at(body.all_kernels().len());
@@ -101,20 +113,20 @@ impl Routine {
                 Step::Kernel { kernel, buffers } => {
                     let start = routine.arguments.len();
                     routine.arguments.extend(buffers.iter().map(|&buffer| address(plan, buffer)));
-                    routine.room.table = routine.room.table.max(buffers.len());
-                    Command::Kernel { function: own[*kernel], arguments: start..routine.arguments.len() }
+                    let pieces = own[*kernel].clone();
+                    routine.room.table = routine.room.table.max(pieces.len() * buffers.len());
+                    Command::Kernel { pieces, arguments: start..routine.arguments.len() }
                 }
-                Step::Gemm(gemm) => Command::Matmul {
-                    dtype: gemm.dtype,
-                    matmul: matmul(gemm),
-                    // Where no scratch memory is needed, its address is not used.
-                    operands: [gemm.a.buffer, gemm.b.buffer, gemm.c.buffer, gemm.scratch.unwrap_or(gemm.c.buffer)]
-                        .map(|buffer| address(plan, buffer)),
-                },
+                Step::Gemm(gemm) => {
+                    let (command, scratch) = product(plan, gemm, partition.parts(gemm));
+                    routine.room.scratch = routine.room.scratch.max(scratch);
+                    command
+                }
                 Step::Scan(scan) => {
-                    let body = Routine::new(&plan.bodies[scan.body], of_bodies[scan.body]);
+                    let body = Routine::new(&plan.bodies[scan.body], partition, of_bodies[scan.body]);
                     inner = inner.max(body.room.bases);
                     routine.room.table = routine.room.table.max(body.room.table);
+                    routine.room.scratch = routine.room.scratch.max(body.room.scratch);
                     Command::Scan(Box::new(Repeat::new(plan, scan, body)))
                 }
             };
@@ -134,10 +146,10 @@ impl Routine {
     /// # Safety
     /// `bases` begins with the addresses of an arena and of each slot of the plan, which has passed the check; the memory
     /// there is as large and as aligned as the plan says, what the plan writes may be written, and nothing else uses it.
-    /// `bases` and `table` are as long as [`Routine::room`] says.
-    pub(crate) unsafe fn run(&self, bases: &mut [*mut u8], table: &mut [*mut u8]) {
+    /// `bases` and `table` are as long as [`Routine::room`] says, and the crew's scratch memory is as large.
+    pub(crate) unsafe fn run(&self, crew: &mut Crew<'_>, bases: &mut [*mut u8], table: &mut [*mut u8]) {
         // SAFETY: as for this function.
-        unsafe { self.run_observed(bases, table, &mut |_| {}) };
+        unsafe { self.run_observed(crew, bases, table, &mut |_| {}) };
     }
 
     /// Runs all steps, and says of each when it has been done.
@@ -146,6 +158,7 @@ impl Routine {
     /// As for [`Routine::run`].
     pub(crate) unsafe fn run_observed(
         &self,
+        crew: &mut Crew<'_>,
         bases: &mut [*mut u8],
         table: &mut [*mut u8],
         done: &mut impl FnMut(usize),
@@ -153,32 +166,107 @@ impl Routine {
         let (bases, inner) = bases.split_at_mut(1 + self.slots);
         for (number, command) in self.commands.iter().enumerate() {
             match command {
-                Command::Kernel { function, arguments } => {
-                    for (entry, &argument) in table.iter_mut().zip(&self.arguments[arguments.clone()]) {
-                        *entry = argument.of(bases);
-                    }
-                    // SAFETY: the check of the plan has proved that a kernel stays within the buffers that it is
-                    // given and these within arena and slots, and that no written buffer overlaps another.
-                    unsafe { function(table.as_ptr()) };
-                }
-                Command::Matmul { dtype, matmul, operands } => {
-                    let [a, b, c, scratch] = operands.map(|operand| operand.of(bases));
+                // SAFETY: as for this function.
+                Command::Kernel { pieces, arguments } => unsafe {
+                    run_kernel(crew, pieces, &self.arguments[arguments.clone()], bases, table);
+                },
+                Command::Matmul { dtype, part, operands } => {
                     // SAFETY: as for kernels; the check of the plan covers the reach of every stride and the size of
                     // scratch memory, and lets no other type pass.
-                    unsafe {
-                        if *dtype == DType::F64 {
-                            gradc_runtime_matmul_f64(matmul, a.cast(), b.cast(), c.cast(), scratch.cast());
-                        } else {
-                            gradc_runtime_matmul_f32(matmul, a.cast(), b.cast(), c.cast(), scratch.cast());
-                        }
-                    }
+                    unsafe { multiply(*dtype, part, operands.map(|operand| operand.of(bases))) };
+                }
+                Command::Matmuls { dtype, parts, operands } => {
+                    let [a, b, c] = operands.map(|operand| operand.of(bases));
+                    let places = AcrossThreads([a, b, c, crew.scratch()]);
+                    crew.run(parts.len(), &|number| {
+                        let ([a, b, c, scratch], (part, offset)) = (places.get(), &parts[number]);
+                        // SAFETY: as above. Parts write elements of C that differ, and have scratch memory of their own.
+                        unsafe { multiply(*dtype, part, [a, b, c, scratch.wrapping_add(*offset)]) };
+                    });
                 }
                 // SAFETY: as for this function.
-                Command::Scan(repeat) => unsafe { repeat.run(bases, inner, table) },
+                Command::Scan(repeat) => unsafe { repeat.run(crew, bases, inner, table) },
             }
             done(number);
         }
     }
+}
+
+/// Runs the pieces of a kernel.
+///
+/// # Safety
+/// As for [`Routine::run`].
+unsafe fn run_kernel(
+    crew: &mut Crew<'_>,
+    pieces: &[Placed<KernelFunction>],
+    arguments: &[Address],
+    bases: &[*mut u8],
+    table: &mut [*mut u8],
+) {
+    if let [(function, _)] = pieces {
+        for (entry, &argument) in table.iter_mut().zip(arguments) {
+            *entry = argument.of(bases);
+        }
+        // SAFETY: the check of the plan has proved that a kernel stays within the buffers that it is given and these
+        // within arena and slots, and that no written buffer overlaps another.
+        return unsafe { function(table.as_ptr()) };
+    }
+    for ((_, offsets), entries) in pieces.iter().zip(table.chunks_exact_mut(arguments.len())) {
+        for ((entry, &argument), &offset) in entries.iter_mut().zip(arguments).zip(offsets) {
+            *entry = argument.of(bases).wrapping_offset(offset);
+        }
+    }
+    let table = AcrossThreads(table.as_ptr());
+    crew.run(pieces.len(), &|number| {
+        // SAFETY: a piece does a part of what the kernel does, which stays within its buffers, and no piece touches what
+        // another one writes: `split` has proved it.
+        unsafe { (pieces[number].0)(table.get().add(number * arguments.len())) };
+    });
+}
+
+/// # Safety
+/// As [`multiply_part_f32`], for A, B, C and scratch memory; the type is `f64` or `f32`.
+unsafe fn multiply(dtype: DType, part: &MatmulPart, [a, b, c, scratch]: [*mut u8; 4]) {
+    // SAFETY: as for this function.
+    unsafe {
+        if dtype == DType::F64 {
+            multiply_part_f64(part, a.cast(), b.cast(), c.cast(), scratch.cast());
+        } else {
+            multiply_part_f32(part, a.cast(), b.cast(), c.cast(), scratch.cast());
+        }
+    }
+}
+
+/// Addresses that several threads use at the same time.
+struct AcrossThreads<T>(T);
+
+// SAFETY: addresses by themselves are numbers; whoever uses them says why there.
+unsafe impl<T> Sync for AcrossThreads<T> {}
+
+impl<T: Copy> AcrossThreads<T> {
+    fn get(&self) -> T {
+        self.0
+    }
+}
+
+/// The command for a product that is cut into these parts, and how much of the crew's scratch memory they need.
+fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, usize) {
+    let dtype = gemm.dtype;
+    // Where no scratch memory is needed, its address is not used.
+    let operands = [gemm.a.buffer, gemm.b.buffer, gemm.c.buffer, gemm.scratch.unwrap_or(gemm.c.buffer)]
+        .map(|buffer| address(plan, buffer));
+    if parts.len() == 1 {
+        return (Command::Matmul { dtype, part: parts.remove(0), operands }, 0);
+    }
+    let [a, b, c, _] = operands;
+    let mut size = 0;
+    let mut place = |part: MatmulPart| {
+        let offset = size;
+        size += part.scratch_bytes(dtype.size()).next_multiple_of(2 * Plan::ALIGNMENT);
+        (part, offset)
+    };
+    let parts = parts.into_iter().map(&mut place).collect();
+    (Command::Matmuls { dtype, parts, operands: [a, b, c] }, size)
 }
 
 impl Repeat {
@@ -204,7 +292,7 @@ impl Repeat {
     /// # Safety
     /// As for [`Routine::run`], where `bases` are those of the routine that this is part of, and `inner` has room for the
     /// body's.
-    unsafe fn run(&self, bases: &[*mut u8], inner: &mut [*mut u8], table: &mut [*mut u8]) {
+    unsafe fn run(&self, crew: &mut Crew<'_>, bases: &[*mut u8], inner: &mut [*mut u8], table: &mut [*mut u8]) {
         for &Carry { from, to, bytes } in &self.carries {
             // SAFETY: the check of the plan has proved that both are so large, and that they do not overlap.
             unsafe { std::ptr::copy_nonoverlapping(from.of(bases), to.of(bases), bytes) };
@@ -217,7 +305,7 @@ impl Repeat {
             }
             // SAFETY: the check of the plan has proved that each part is within its buffer and that what the body
             // writes overlaps nothing else that it is given; `inner` has room for the body.
-            unsafe { self.body.run(inner, table) };
+            unsafe { self.body.run(crew, inner, table) };
         }
     }
 }

@@ -58,6 +58,7 @@ mod state;
 mod step;
 mod summary;
 mod tensor;
+mod threads;
 
 pub use gradc_autodiff as autodiff;
 pub use gradc_diagnostics as diagnostics;
@@ -85,6 +86,7 @@ pub use state::{State, StateError};
 pub use step::{Inference, TrainingStep};
 pub use summary::{Cost, cost};
 pub use tensor::{Tensor, TensorView};
+pub use threads::available_threads;
 
 /// The README's examples, which run with the tests.
 #[cfg(doctest)]

@@ -5,6 +5,7 @@
 //! ```
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use gradc_autodiff::Rules;
 use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
@@ -18,6 +19,7 @@ use gradc_simplify::certificate::{Reasons, simplify_with_reasons, stabilise_with
 use crate::coded::{About, Coded};
 use crate::differentiate;
 use crate::optimizer::{UpdateRule, append_update};
+use crate::threads::available_threads;
 
 pub use gradc_codegen::{Listings, Vectors};
 pub use gradc_simplify::rules::Subject;
@@ -41,6 +43,9 @@ pub struct Options {
     pub vectors: Vectors,
     /// Which texts of the machine code are kept.
     pub listings: Listings,
+    /// How many threads compiled code runs on, where the work is worth it; as many as [`available_threads`], if not given.
+    /// Results do not depend on it.
+    pub threads: Option<NonZeroUsize>,
 }
 
 impl Default for Options {
@@ -53,6 +58,7 @@ impl Default for Options {
             without: None,
             vectors: Vectors::Widest,
             listings: Listings::default(),
+            threads: None,
         }
     }
 }
@@ -440,7 +446,8 @@ fn codegen_options(options: &Options) -> gradc_codegen::Options {
     let contraction = if options.mode == Mode::Fast { Contraction::Fuse } else { Contraction::Never };
     let opt_level = if options.level == Level::None { OptLevel::None } else { OptLevel::Speed };
     let Options { vectors, listings, .. } = *options;
-    gradc_codegen::Options { contraction, opt_level, vectors, listings, ..Default::default() }
+    let threads = Some(options.threads.unwrap_or_else(available_threads));
+    gradc_codegen::Options { contraction, opt_level, vectors, listings, threads, ..Default::default() }
 }
 
 /// The float value of this name.

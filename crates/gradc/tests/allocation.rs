@@ -4,6 +4,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::num::NonZeroUsize;
 
 use gradc::ir::Role;
 use gradc::schedule::plan::Step;
@@ -74,10 +75,12 @@ const PRODUCTS: &str = "
     }
 ";
 
-/// A program for `goal`, its state, and zeros for its inputs.
-fn program(source: &str, goal: &Goal) -> (Executable, State, Vec<(String, Tensor)>) {
+/// A program for `goal` on so many threads, its state, and zeros for its inputs.
+fn program(source: &str, goal: &Goal, threads: usize) -> (Executable, State, Vec<(String, Tensor)>) {
     let model = Program::from_source("m.net", source).and_then(|program| program.only_model());
-    let executable = model.and_then(|model| model.compile(goal, &Options::default())).expect("the model compiles");
+    let options = Options { threads: NonZeroUsize::new(threads), ..Options::default() };
+    let executable = model.and_then(|model| model.compile(goal, &options)).expect("the model compiles");
+    assert_eq!(executable.machine().threads(), threads);
     let state = executable.initial_state(1);
     let inputs = executable.inputs().map(|(name, ty)| (name.to_owned(), Tensor::zeros(ty))).collect();
     (executable, state, inputs)
@@ -85,8 +88,8 @@ fn program(source: &str, goal: &Goal) -> (Executable, State, Vec<(String, Tensor
 
 /// Runs a program three times in this thread, and three times in a new one, which has set up nothing yet. Returns the
 /// allocations of both, and the matrix products of one run.
-fn measure(source: &str, goal: &Goal) -> ([usize; 2], usize) {
-    let (mut executable, mut state, inputs) = program(source, goal);
+fn measure(source: &str, goal: &Goal, threads: usize) -> ([usize; 2], usize) {
+    let (mut executable, mut state, inputs) = program(source, goal, threads);
     let inputs: Vec<(&str, TensorView<'_>)> =
         inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     let mut run = |step| executable.run_training(&mut state, &inputs, 1e-3, step).expect("the inputs fit");
@@ -104,9 +107,9 @@ fn measure(source: &str, goal: &Goal) -> ([usize; 2], usize) {
 }
 
 fn check(goal: &Goal) {
-    let (counts, products) = measure(ELEMENTWISE, goal);
+    let (counts, products) = measure(ELEMENTWISE, goal, 1);
     assert_eq!((counts, products), ([0, 0], 0), "{goal:?}");
-    let (counts, products) = measure(PRODUCTS, goal);
+    let (counts, products) = measure(PRODUCTS, goal, 1);
     assert!(products >= 4, "the model has {products} matrix products");
     assert_eq!(counts, [0, 0], "{products} products for {goal:?}");
 }
@@ -129,4 +132,12 @@ fn a_gradient_allocates_nothing() {
 #[test]
 fn a_training_step_allocates_nothing() {
     check(&Goal::Training(UpdateRule { clip_norm: Some(1.0), ..UpdateRule::default() }));
+}
+
+/// What a thread does for another one is what it does for itself.
+#[test]
+fn a_training_step_that_is_shared_allocates_nothing() {
+    let large = PRODUCTS.replace("dim batch = 7", "dim batch = 128").replace("12", "256").replace("33", "512");
+    let (counts, products) = measure(&large, &Goal::Training(UpdateRule::default()), 2);
+    assert_eq!(counts, [0, 0], "{products} products");
 }

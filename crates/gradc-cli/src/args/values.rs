@@ -1,5 +1,6 @@
 //! The values that arguments take.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -149,6 +150,14 @@ pub(super) fn parse_positive(text: &str) -> Result<f64, String> {
 pub(super) fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
     seconds.ok_or_else(|| "it is a number of seconds from 0 to 3600".to_owned())
+}
+
+/// The most threads that can be asked for.
+const MOST_THREADS: usize = 1024;
+
+pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse::<NonZeroUsize>().ok().filter(|threads| threads.get() <= MOST_THREADS);
+    threads.ok_or_else(|| format!("it is a whole number from 1 to {MOST_THREADS}"))
 }
 
 pub(super) fn parse_rate(text: &str) -> Result<f64, String> {

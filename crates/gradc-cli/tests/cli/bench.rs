@@ -25,7 +25,7 @@ fn a_report_for_machines() {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     };
     let step = report("");
-    for key in ["step_us", "min_us", "compile_ms", "gflops", "roofline", "arena_bytes"] {
+    for key in ["step_us", "min_us", "compile_ms", "gflops", "roofline", "arena_bytes", "threads"] {
         assert!(number(&step, key) > 0.0, "{key} in {step}");
     }
     assert!(number(&step, "min_us") <= number(&step, "step_us"));
@@ -34,6 +34,25 @@ fn a_report_for_machines() {
     let forward = report("--for forward");
     assert!(number(&forward, "flops") < number(&step, "flops"));
     assert_eq!(number(&forward, "flops"), number(&report("--for forward --seed 5"), "flops"));
+}
+
+#[test]
+fn threads_are_used_where_there_is_work_for_them() {
+    let folder = Folder::new();
+    let report = |arguments: &str| -> Value {
+        let text = folder.succeed(&format!("bench --time 0 --format=json {arguments}"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    };
+    folder.write(
+        "large.net",
+        "model large {\n    input x: f32[256, 256]\n    output y = dense(relu(dense(x, 512)), 256)\n    loss mean(square(y))\n}\n",
+    );
+    assert_eq!(number(&report("large.net --threads 2"), "threads"), 2.0);
+    assert_eq!(number(&report("large.net --threads 1"), "threads"), 1.0);
+    assert_eq!(number(&report("small.net --threads 2"), "threads"), 1.0);
+    let none = folder.run("bench small.net --threads 0");
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.contains("a whole number from 1 to 1024"), "{}", none.stderr);
 }
 
 #[test]

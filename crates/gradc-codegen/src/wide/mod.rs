@@ -49,6 +49,11 @@ impl Wide {
     }
 }
 
+/// Whether a kernel is one for wide vectors.
+pub(crate) fn takes(kernel: &Kernel, extension: Extension) -> bool {
+    supports::lane(kernel, extension).is_some()
+}
+
 /// Machine code of a kernel whose form has been checked, or `None` where it is not one for wide vectors.
 ///
 /// # Errors

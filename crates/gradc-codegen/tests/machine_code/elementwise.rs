@@ -1,7 +1,7 @@
 //! Every scalar operation, on every element type it takes, at extents around the sizes of vectors and rounds.
 
 use crate::support::{check, check_with, elementwise};
-use gradc_codegen::{Contraction, Features, Listings, OptLevel, Options, Vectors};
+use gradc_codegen::{Contraction, Features, Listings, OptLevel, Options, Sharing, Vectors};
 use gradc_ir::{DType, ScalarOp};
 use gradc_schedule::kernel::LoopKind;
 
@@ -17,6 +17,8 @@ const DEFAULT: Options = Options {
     features: Features::Native,
     vectors: Vectors::Widest,
     listings: Listings { clif: false, assembly: false },
+    threads: None,
+    sharing: Sharing::WorthWhile,
 };
 
 /// Operands that go through every pair of edges, then through ordinary numbers.

@@ -9,4 +9,5 @@ mod loops;
 mod refusals;
 mod scans;
 mod support;
+mod threads;
 mod wide;

@@ -29,7 +29,7 @@ const ROWS_BYTES: usize = 512 << 10;
 /// Lanes are packed to a multiple of this: the bytes of the widest vector of any instruction set.
 const VECTOR_BYTES: usize = 64;
 /// The rows of a block are a multiple of this, which is one of every kernel's.
-const ROWS_STEP: usize = 12;
+pub(super) const ROWS_STEP: usize = 12;
 /// With more lanes than these it is worth while to pack rows whose depths are apart. Where they are adjacent, it never is.
 const LANES_TO_PACK_ROWS: usize = 32;
 /// With more rows than these it is worth while to pack lanes that are adjacent already.
@@ -45,9 +45,9 @@ pub(super) struct Blocking {
     /// Lanes of a block.
     lanes: usize,
     /// Whether rows are packed.
-    pack_rows: bool,
+    pub(super) pack_rows: bool,
     /// Whether all lanes are packed. A panel that is narrower than its vectors is in any case.
-    pack_lanes: bool,
+    pub(super) pack_lanes: bool,
 }
 
 impl Blocking {

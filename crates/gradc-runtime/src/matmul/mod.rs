@@ -6,14 +6,16 @@
 mod blocked;
 mod kernels;
 mod pack;
+mod part;
 mod product;
 mod row;
 #[cfg(test)]
 mod tests;
 
-use blocked::Blocking;
 use kernels::{Element, Kernels};
 use product::{Form, Product};
+
+pub use part::MatmulPart;
 
 /// How a matrix lies in memory, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +55,7 @@ impl Matmul {
     /// The bytes of scratch memory that a product of elements of `size` bytes (4 or 8) needs. It depends on nothing else,
     /// so memory can be planned before it is known which machine will run.
     pub fn scratch_bytes(&self, size: usize) -> usize {
-        let form = Form::new(self);
-        match Path::new(self, &form) {
-            Path::Blocked => Blocking::new(&form, size).scratch(&form, size) * size,
-            Path::Nothing | Path::Zero | Path::AdjacentLanes | Path::AdjacentDepths => 0,
-        }
+        MatmulPart::whole(self).scratch_bytes(size)
     }
 }
 
@@ -81,7 +79,7 @@ pub unsafe extern "C" fn gradc_runtime_matmul_f32(
     scratch: *mut f32,
 ) {
     // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
-    unsafe { run(Kernels::select(), &*matmul, a, b, c, scratch) }
+    unsafe { run(Kernels::select(), &MatmulPart::whole(&*matmul), a, b, c, scratch) }
 }
 
 /// Multiplies matrices of `f64`. Nothing is allocated.
@@ -96,7 +94,26 @@ pub unsafe extern "C" fn gradc_runtime_matmul_f64(
     scratch: *mut f64,
 ) {
     // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
-    unsafe { run(Kernels::select(), &*matmul, a, b, c, scratch) }
+    unsafe { run(Kernels::select(), &MatmulPart::whole(&*matmul), a, b, c, scratch) }
+}
+
+/// Computes a part of a product of `f32`. Nothing is allocated.
+///
+/// # Safety
+/// As [`gradc_runtime_matmul_f32`], for the whole product, of which this writes only its part of `c`: parts may be computed at
+/// the same time. Each has `scratch` of its own, with [`MatmulPart::scratch_bytes`].
+pub unsafe fn multiply_part_f32(part: &MatmulPart, a: *const f32, b: *const f32, c: *mut f32, scratch: *mut f32) {
+    // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
+    unsafe { run(Kernels::select(), part, a, b, c, scratch) }
+}
+
+/// Computes a part of a product of `f64`. Nothing is allocated.
+///
+/// # Safety
+/// As [`multiply_part_f32`].
+pub unsafe fn multiply_part_f64(part: &MatmulPart, a: *const f64, b: *const f64, c: *mut f64, scratch: *mut f64) {
+    // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
+    unsafe { run(Kernels::select(), part, a, b, c, scratch) }
 }
 
 /// How a product is computed.
@@ -131,23 +148,36 @@ impl Path {
 }
 
 /// # Safety
-/// As [`gradc_runtime_matmul_f32`]; the machine has the kernels' instructions.
-unsafe fn run<T: Element>(kernels: &Kernels<T>, matmul: &Matmul, a: *const T, b: *const T, c: *mut T, scratch: *mut T) {
-    let form = Form::new(matmul);
-    let path = Path::new(matmul, &form);
-    if path == Path::Nothing {
+/// As [`multiply_part_f32`]; the machine has the kernels' instructions.
+unsafe fn run<T: Element>(
+    kernels: &Kernels<T>,
+    part: &MatmulPart,
+    a: *const T,
+    b: *const T,
+    c: *mut T,
+    scratch: *mut T,
+) {
+    let MatmulPart { matmul, ref batch, ref lanes, ref rows } = *part;
+    let whole = Form::new(&matmul);
+    // Of the whole product, so that an element has the same bits whatever part it is in.
+    let path = Path::new(&matmul, &whole);
+    if path == Path::Nothing || lanes.is_empty() || rows.is_empty() {
         return;
     }
-    for index in 0..matmul.batch {
-        // SAFETY: the matrices of this product begin within what the caller promised, which is what the paths ask for.
+    let form = Form { lanes: lanes.len(), rows: rows.len(), ..whole };
+    for index in batch.clone() {
+        // SAFETY: the matrices of this product begin within what the caller promised, and so do those of the part, which
+        // is what the paths ask for.
         unsafe {
             let (a, b) = (a.add(index * matmul.a.batch), b.add(index * matmul.b.batch));
             let (l, r) = if form.lanes_of_a { (a, b) } else { (b, a) };
-            let c = c.add(index * matmul.c.batch);
+            let l = l.add(lanes.start * form.l_lane);
+            let r = r.add(rows.start * form.r_row);
+            let c = c.add(index * matmul.c.batch + lanes.start * form.c_lane + rows.start * form.c_row);
             let product = Product { form, l, r, c, accumulate: matmul.accumulate };
             match path {
                 Path::Nothing => {}
-                Path::Zero => clear(matmul, c),
+                Path::Zero => clear(&product),
                 Path::AdjacentLanes => (kernels.row.adjacent_lanes)(&product),
                 Path::AdjacentDepths => (kernels.row.adjacent_depths)(&product),
                 Path::Blocked => blocked::multiply(kernels, &product, scratch),
@@ -157,12 +187,12 @@ unsafe fn run<T: Element>(kernels: &Kernels<T>, matmul: &Matmul, a: *const T, b:
 }
 
 /// # Safety
-/// `c` is valid for writing every element that the extents and strides reach.
-unsafe fn clear<T: Element>(matmul: &Matmul, c: *mut T) {
-    for row in 0..matmul.m {
-        for column in 0..matmul.n {
+/// C is valid for writing every element of the product.
+unsafe fn clear<T: Element>(product: &Product<T>) {
+    for row in 0..product.rows {
+        for lane in 0..product.lanes {
             // SAFETY: the element is one of C's.
-            unsafe { c.add(row * matmul.c.row + column * matmul.c.column).write(T::ZERO) };
+            unsafe { product.c.add(row * product.c_row + lane * product.c_lane).write(T::ZERO) };
         }
     }
 }

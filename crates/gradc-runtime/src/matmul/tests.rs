@@ -85,7 +85,9 @@ fn multiply<T: Element + From<f32> + PartialEq>(
         let mut found = c.to_vec();
         // SAFETY: the matrices are as large as their strides and extents say, and apart; this machine has the
         // instructions.
-        unsafe { run(kernels, matmul, a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), scratch.as_mut_ptr()) };
+        unsafe {
+            run(kernels, &MatmulPart::whole(matmul), a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), scratch.as_mut_ptr())
+        };
         assert!(scratch[elements] == guard, "{}: {matmul:?} needs more scratch memory", kernels.name);
         (kernels.name, found)
     };
@@ -238,4 +240,73 @@ fn scratch_memory_is_bounded_by_a_constant_and_by_the_operands() {
             }
         }
     }
+}
+
+/// Numbers whose sums round.
+fn fractions(elements: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..elements).map(|_| next()).collect()
+}
+
+/// In parts, of which each has no more scratch memory than it says, products have the same bits as whole, and nothing else of
+/// C is written.
+#[test]
+fn parts_of_a_product_have_the_bits_of_the_whole() {
+    let shapes = [
+        (1, [1, 70, 33]),
+        (1, [70, 1, 900]),
+        (1, [1, 70, 900]),
+        (1, [13, 33, 400]),
+        (1, [25, 8, 500]),
+        (1, [97, 130, 1]),
+        (1, [50, 300, 0]),
+        (2, [30, 65, 50]),
+        (5, [3, 40, 20]),
+        (1, [2, 2, 2]),
+        (1, [530, 70, 400]),
+    ];
+    for (batch, extents) in shapes {
+        for layout in 0..16 {
+            let (matmul, [a, b, c]) = matrices(batch, extents, layout);
+            let (a, b) = (fractions(a.data.len(), 1), fractions(b.data.len(), 2));
+            let c: Vec<f32> = c.data.iter().map(|&x| x as f32).collect();
+            let whole = multiply(&matmul, &a, &b, &c);
+            for count in [2, 3, 7] {
+                let parts = matmul.parts(size_of::<f32>(), count);
+                assert!((1..=count).contains(&parts.len()));
+                for (kernels, (name, whole)) in
+                    f32::kernels().iter().filter(|kernels| (kernels.available)()).zip(&whole)
+                {
+                    let mut found = c.clone();
+                    for part in parts.iter().rev() {
+                        let elements = part.scratch_bytes(size_of::<f32>()) / size_of::<f32>();
+                        let mut scratch = vec![f32::NAN; elements];
+                        scratch.push(99.0);
+                        let (a, b, c) = (a.as_ptr(), b.as_ptr(), found.as_mut_ptr());
+                        // SAFETY: as in `multiply`.
+                        unsafe { run(kernels, part, a, b, c, scratch.as_mut_ptr()) };
+                        assert!(scratch[elements] == 99.0, "{name}: {part:?} needs more scratch memory");
+                    }
+                    let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+                    assert!(bits(&found) == bits(whole), "{name}: {matmul:?} in {count}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_are_cut_where_it_is_worth_while() {
+    let (matmul, _) = matrices(1, [64, 128, 128], 0);
+    let parts = matmul.parts(4, 2);
+    assert_eq!(parts.len(), 2);
+    assert!(parts.iter().all(|part| part.cost(4) * 10 < MatmulPart::whole(&matmul).cost(4) * 6));
+    let (matmul, _) = matrices(6, [3, 3, 3], 0);
+    assert_eq!(matmul.parts(4, 4).iter().map(|part| part.batch.clone()).collect::<Vec<_>>(), [0..1, 1..3, 3..4, 4..6]);
+    let (matmul, _) = matrices(1, [3, 3, 3], 0);
+    assert_eq!(matmul.parts(4, 4).len(), 1);
 }

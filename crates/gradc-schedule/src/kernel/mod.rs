@@ -29,10 +29,12 @@
 mod affine;
 mod evaluate;
 mod print;
+mod split;
 mod verify;
 
 pub use evaluate::{Storage, evaluate};
 pub use print::print;
+pub use split::{Piece, Split, split};
 pub use verify::{KernelError, verify};
 
 use gradc_ir::attr::FloatBits;
