@@ -15,7 +15,8 @@ const LANES_BYTES: usize = 128;
 /// What packing an element costs, in multiplications of the kernels.
 const PACKING: usize = 16;
 
-/// Some of the products of a batch, and of each some lanes and rows, as [`Form`] calls them.
+/// Some of the products of a batch, and of each some lanes and rows: the axes of C, in an order that
+/// depends on how C lies in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatmulPart {
     pub(super) matmul: Matmul,
