@@ -49,11 +49,10 @@ fn without_mean(graph: &Graph, value: ValueId) -> Option<Vec<usize>> {
     }
     let (sum, factor) = quotient(graph, mean)?;
     let (reduction, &[summed]) = applied(graph, sum, &REDUCE_SUM)? else { return None };
-    let of_summed = match applied(graph, summed, &RESHAPE) {
-        _ if summed == x => all_axes(graph.shape(x)),
-        Some((_, &[from])) if from == x => reshaped(&all_axes(graph.shape(x)), graph.shape(summed))?,
-        _ => return None,
-    };
+    if before_reshapes(graph, summed) != before_reshapes(graph, x) {
+        return None;
+    }
+    let of_summed = reshaped(&all_axes(graph.shape(x)), graph.shape(x), graph.shape(summed))?;
     let reduced = reduction.attrs.ints("axes");
     let axes: Vec<usize> = reduced.iter().filter_map(|&axis| of_summed[axis]).collect();
     let count: usize = axes.iter().map(|&axis| graph.shape(x)[axis]).product();
@@ -65,7 +64,7 @@ fn without_mean(graph: &Graph, value: ValueId) -> Option<Vec<usize>> {
     let spread = movements.iter().rev().try_fold(kept, |axes: Vec<Option<usize>>, (op, value)| {
         let shape = graph.shape(*value);
         if op.is(&RESHAPE) {
-            return reshaped(&axes, shape);
+            return reshaped(&axes, graph.shape(x), shape);
         }
         let mut spread = vec![None; shape.rank()];
         op.attrs.ints("axes").iter().zip(axes).for_each(|(&to, axis)| spread[to] = axis);
@@ -113,10 +112,21 @@ fn all_axes(shape: &Shape) -> Vec<Option<usize>> {
     (0..shape.rank()).map(|axis| (shape[axis] != 1).then_some(axis)).collect()
 }
 
-/// Which axes those of a reshaped value are, if it only has other axes of extent 1 than before.
-fn reshaped(axes: &[Option<usize>], shape: &Shape) -> Option<Vec<Option<usize>>> {
-    let mut known = axes.iter().flatten();
-    let named = shape.iter().map(|&extent| if extent == 1 { Some(None) } else { known.next().map(|&axis| Some(axis)) });
+/// What a value was before it was reshaped.
+fn before_reshapes(graph: &Graph, mut value: ValueId) -> ValueId {
+    while let Some((_, &[from])) = applied(graph, value, &RESHAPE) {
+        value = from;
+    }
+    value
+}
+
+/// Which axes of `of` those of a reshaped value are, if it only has other axes of extent 1 than before.
+fn reshaped(axes: &[Option<usize>], of: &Shape, shape: &Shape) -> Option<Vec<Option<usize>>> {
+    let mut known = axes.iter().flatten().copied();
+    let named = shape.iter().map(|&extent| match extent {
+        1 => Some(None),
+        _ => known.next().filter(|&axis| of[axis] == extent).map(Some),
+    });
     let named: Vec<Option<usize>> = named.collect::<Option<_>>()?;
     known.next().is_none().then_some(named)
 }

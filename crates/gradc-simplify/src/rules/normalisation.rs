@@ -20,8 +20,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * r * r * r)", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).flawed(Cancels).overflows().in_sums().at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
     rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * r * r * r", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).flawed(Cancels).overflows().in_sums().at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
     rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
-    rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| c * n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
-    rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |c, n| n / c)).at(&["x: 5 3; A: 1; #c: 3"]),
+    rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| 1.0 / n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
+    rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| n)).at(&["x: 5 3; A: 1; #c: 3"]),
     rule("multiple-of-centred", Accurate, "#c * z",                  "sums to zero",       "the factor is common to all").when(&[("#c", super::Fact::Finite)]).learns(learn_multiple).at(&["z: 5 4 centred 1; #c: 3"]),
     rule("shared-factor-of-centred", Accurate, "spread[A](y) * z",   "sums to zero",       "the factor is common to all").when(&[("z", SumsToZero("A"))]).learns(learn_scaled).at(&["y: 5 in -2..2; z: 5 4 centred 1; A: 1"]),
     rule("shared-divisor-of-centred", Accurate, "z / spread[A](y)",  "sums to zero",       "the divisor is common to all").when(&[("z", SumsToZero("A"))]).learns(learn_scaled).at(&["y: 5 in 1..3; z: 5 4 centred 1; A: 1"]),
@@ -35,7 +35,7 @@ fn variance(terms: &mut dyn Terms, found: &Match<'_>, by_quotient: bool) -> Opti
     let (x, c, axes) = (found.value("x")?, found.number(terms, "#c")?, found.attrs("A")?.ints("axes"));
     let shape = terms.facts(x).ty.shape.clone();
     let count: usize = axes.iter().map(|&axis| shape[axis]).product();
-    let is_mean = if by_quotient { c == count as f64 } else { (c * count as f64 - 1.0).abs() < 1e-6 };
+    let is_mean = if by_quotient { c == count as f64 } else { c == found.ty.dtype.round(1.0 / count as f64) };
     if !is_mean {
         return None;
     }
@@ -107,12 +107,11 @@ fn is_product_of(terms: &dyn Terms, value: Id, factors: &[Id], some: u32, known:
     found
 }
 
-/// `combine(#c, n)` is 1 where the mean was taken out.
-fn learn_centred(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts, combine: fn(f64, f64) -> f64) {
+/// `mean(n)` is what the sum of so many is multiplied or divided by where it is the mean that was taken out.
+fn learn_centred(terms: &dyn Terms, found: &Match<'_>, facts: &mut Facts, mean: fn(f64) -> f64) {
     let Some(axes) = found.attrs("A").map(|attrs| attrs.ints("axes")) else { return };
     let count: usize = axes.iter().map(|&axis| found.ty.shape[axis]).product();
-    let of_mean = found.number(terms, "#c").map(|c| combine(c, count as f64));
-    if of_mean.is_some_and(|factor| (factor - 1.0).abs() < 1e-6) {
+    if found.number(terms, "#c") == Some(found.ty.dtype.round(mean(count as f64))) {
         facts.sums_to_zero_along = mask(axes);
     }
 }
