@@ -1,6 +1,9 @@
 //! `erfc(a)`
 
+use std::f64::consts::FRAC_2_SQRT_PI;
+
 use super::elementwise::{lower_to, real, unary_cases};
+use super::erf::slope_times;
 use super::{Algebra, Arity, Class, Derivative, Domain, Notation, OpDef, infer};
 use crate::{Graph, ValueId};
 
@@ -16,11 +19,11 @@ pub static ERFC: OpDef = OpDef {
     derivative: Derivative::Rules {
         vjp: |cx| {
             let (x, g) = (cx.operand(0), cx.cotangent());
-            cx.contribute(0, |graph| slope_times(graph, x, g));
+            cx.contribute(0, |graph| slope_times(graph, x, g, -FRAC_2_SQRT_PI));
         },
         jvp: |cx| {
             let x = cx.operand(0);
-            cx.contribute(0, |graph, t| slope_times(graph, x, t));
+            cx.contribute(0, |graph, t| slope_times(graph, x, t, -FRAC_2_SQRT_PI));
         },
     },
     lower: lower_to!(Erfc),
@@ -29,15 +32,6 @@ pub static ERFC: OpDef = OpDef {
     cases: unary_cases,
     doc: "`1 - erf(a)`, with all the digits of a small result, element by element.",
 };
-
-/// `g · (−2/√π · exp(−x²))`
-fn slope_times(graph: &mut Graph, x: ValueId, g: ValueId) -> ValueId {
-    let square = graph.mul(x, x);
-    let exponent = graph.neg(square);
-    let bell = graph.exp(exponent);
-    let slope = graph.scale(bell, -std::f64::consts::FRAC_2_SQRT_PI);
-    graph.mul(g, slope)
-}
 
 impl Graph {
     /// `erfc(a)`
