@@ -280,6 +280,13 @@ impl Graph {
         }
     }
 
+    /// Takes the name of a value that is not a leaf.
+    pub fn forget_value_name(&mut self, value: ValueId) {
+        if self.leaf(value).is_none() {
+            self.node_mut(value).name = None;
+        }
+    }
+
     /// Moves a value that is not a leaf to another scope, such as that of its name.
     pub fn set_value_scope(&mut self, value: ValueId, scope: ScopeId) {
         if self.leaf(value).is_none() {

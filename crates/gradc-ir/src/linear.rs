@@ -319,8 +319,8 @@ graph rule {
     input h : f64[3]
 
     // forward
-    t1 = full(0) : f64[3]
-    t2 = tanh(t1) : f64[3]
+    t2.t1 = full(0) : f64[3]
+    t2 = tanh(t2.t1) : f64[3]
     b = t2 * x : f64[3]
     _, all = scan(length=3, reverse=false) {
         carry s : f64[] = 0
@@ -329,19 +329,19 @@ graph rule {
         slice h : f64[] = 0
 
         t3 = g * x : f64[]
-        t1 = full(0) : f64[]
+        s.t1 = full(0) : f64[]
 
-        next s = t1
+        next s = s.t1
         stack all = t3
     } : f64[], f64[3]
     c = -all : f64[3]
-    t3 = full(0) : f64[]
-    t4 = full(0) : f64[]
+    sum.t1 = full(0) : f64[]
+    last.t1 = full(0) : f64[]
 
-    output sum = t3
+    output sum = sum.t1
     output a = g
     output b = b
-    output last = t4
+    output last = last.t1
     output c = c
 }
 ";

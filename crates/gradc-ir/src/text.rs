@@ -22,10 +22,10 @@
 //!         carry s : f32[3] = 0
 //!         slice x_t : f32[3] = x
 //!
-//!         t1 = s + x_t : f32[3]
+//!         s.t1 = s + x_t : f32[3]
 //!
-//!         next s = t1
-//!         stack all = t1
+//!         next s = s.t1
+//!         stack all = s.t1
 //!     } : f32[3], f32[8, 3]
 //! ```
 //!
@@ -33,21 +33,21 @@
 //! cotangent, what it reads besides, the values themselves, and the cotangents of those.
 //!
 //! ```text
-//!     y = custom scaled(t1) {
+//!     y = custom scaled(y.t1) {
 //!         wrt x : f32[3] = x
 //!         const k : f32[3] = k
 //!         result y : f32[3]
 //!         cotangent g : f32[3]
 //!
-//!         t1 = g * k : f32[3]
+//!         x.t1 = g * k : f32[3]
 //!
-//!         gives x = t1
+//!         gives x = x.t1
 //!     } : f32[3]
 //! ```
 //!
 //! One line is one operator. Elementwise operators write constants as literals; a literal has the type of its
-//! neighbour. Values are named after the source, under the path of their layer; values without a name are `t1`, `t2`…
-//! within their layer.
+//! neighbour. Values are named after the source, under the path of their layer; a value without a name is called
+//! after the first that has one and is computed from it: the parts of `h` are `h.t1`, `h.t2`…
 
 mod blocks;
 mod custom;
@@ -57,7 +57,7 @@ mod print;
 mod read;
 mod scan;
 
-pub use names::Names;
+pub use names::{Names, wholes};
 pub use print::{print, print_values, print_with_notes, printed_names};
 pub use read::{ReadError, read};
 

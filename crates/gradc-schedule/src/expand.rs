@@ -215,15 +215,15 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "t1 = cast(a) : f32[3]",
-                "t2 = cast(b) : f32[3]",
-                "t3 = t1 * t2 : f32[3]",
-                "t4 = cast(t3) : bf16[3]",
-                "t5 = max(t4, b) : bf16[3]",
-                "t6 = cast(t5) : f32[3]",
-                "t7 = t6 + t1 : f32[3]",
-                "t8 = cast(t7) : bf16[3]",
-                "output y = t8",
+                "y.t1 = cast(a) : f32[3]",
+                "y.t2 = cast(b) : f32[3]",
+                "y.t3 = y.t1 * y.t2 : f32[3]",
+                "y.t4 = cast(y.t3) : bf16[3]",
+                "y.t5 = max(y.t4, b) : bf16[3]",
+                "y.t6 = cast(y.t5) : f32[3]",
+                "y.t7 = y.t6 + y.t1 : f32[3]",
+                "y.t8 = cast(y.t7) : bf16[3]",
+                "output y = y.t8",
             ]
         );
     }

@@ -1,4 +1,5 @@
-//! The compiler's work on deep networks, by counts: what layers have in common is worked out once.
+//! The compiler's work on deep networks, by counts: what layers have in common is worked out once. And what a change of one
+//! layer does to the printed gradient.
 
 use gradc::elaborate::Optimizer;
 use gradc::pipeline::{Artefact, Observer, Report, Stage, lower};
@@ -106,4 +107,56 @@ fn different_layers_take_work_in_proportion() {
     let ((small, _), (large, _)) = (counts(&zoo(16), &goal), counts(&zoo(64), &goal));
     assert!(large.terms < 5 * small.terms, "{} terms for 64 layers, {} for 16", large.terms, small.terms);
     assert!(large.distinct_applications < 5 * small.distinct_applications);
+}
+
+/// The printed gradient of ten layers with a function that has names of its own. The sixth layer is what
+/// `sixth` says.
+fn gradient(sixth: &str) -> String {
+    let layer = |i: usize| match i {
+        5 => format!("    {sixth}\n"),
+        _ => format!("    let h{} = own(dense(h{i}, 16))\n", i + 1),
+    };
+    let layers = chain(&(0..10).map(layer).collect::<String>(), 10);
+    let source =
+        format!("fn own(x: [..]) -> [..] {{\n let e = exp(-x)\n let s = 1 / (1 + e)\n x * s + s\n}}\n{layers}");
+    let model = Program::from_source("model.net", &source).and_then(|program| program.only_model());
+    let model = model.unwrap_or_else(|error| panic!("{error}\n{source}"));
+    let (goal, options) = (Goal::Gradient { wrt: Vec::new() }, Options::default());
+    let graph = lower(&model.graph_for(&goal, &options), &goal, &options, &mut gradc::pipeline::Unobserved);
+    gradc::ir::text::print(&graph.expect("there is a loss"))
+}
+
+/// Another layer in the middle changes the lines of this layer and no others, and these stay in their order.
+#[test]
+fn a_change_of_one_layer_changes_its_lines_alone() {
+    let same = "let h6 = own(dense(h5, 16))";
+    let others = [
+        "let h6 = tanh(dense(h5, 16))",
+        "let h6 = gelu(dense(h5, 16))",
+        "let h6 = softmax(dense(h5, 16))",
+        "let h6 = own(own(dense(h5, 16)))",
+        "let h6 = dense(h5, 16)",
+        "let h6 = own(dense(h5, 24))",
+        // One more layer, whose parameters have a name, as those without are numbered.
+        "let more = dense(_, 16)\n let m = tanh(more(h5))\n let h6 = own(dense(m, 16))",
+    ];
+    let plain = gradient(same);
+    for other in others {
+        // The values, parameters and derivatives of the layer, and what it is put on and is put on it.
+        let is_of_layer = |line: &&str| {
+            let mut words = line.split(|c: char| !(c.is_alphanumeric() || "_.".contains(c)));
+            let of = |word: &str, name: &str| {
+                word.strip_prefix(name).is_some_and(|rest| !rest.starts_with(char::is_numeric))
+            };
+            let name = |word: &str| ["h6", "dense.5", "m", "more", "dense.6.w"].iter().any(|name| of(word, name));
+            let first = line.trim_start_matches([' ', '*']);
+            words.any(|word| name(word.strip_prefix("d_").unwrap_or(word))) || of(first, "d_h5")
+        };
+        let changed = gradient(other);
+        assert_ne!(changed, plain);
+        let rest: Vec<&str> = plain.lines().filter(|line| !is_of_layer(line)).collect();
+        let left: Vec<&str> = changed.lines().filter(|line| !is_of_layer(line)).collect();
+        assert_eq!(left, rest, "{other}");
+        assert!(4 * rest.len() > 3 * plain.lines().count(), "{other}: most lines are of other layers");
+    }
 }

@@ -4,8 +4,8 @@ use gradc_diagnostics::{Span, codes};
 use gradc_ir::ValueId;
 use gradc_syntax::ast::{ArgumentValue, Block, Expr, ExprKind, Name, Statement, StatementKind};
 
-use super::Evaluator;
 use super::report::error_at;
+use super::{Evaluator, InnerName};
 use crate::limits::MOST_ITERATIONS;
 use crate::value::Value;
 
@@ -81,26 +81,39 @@ impl<'a> Evaluator<'a> {
         result
     }
 
-    /// Gives a value of the graph a name. Names of the prelude wait: they must not push aside one of the user's.
+    /// Gives a value of the graph a name. Names within functions and the prelude wait: they depend on those around them.
     pub(super) fn name_value(&mut self, id: ValueId, name: &'a str) {
         let Some(frame) = self.frames.last() else { return };
-        if frame.library {
-            self.library_names.push((id, name, frame.scope));
+        let in_function = frame.function.is_some() && frame.application.is_none();
+        if frame.library || in_function {
+            self.inner_names.push(InnerName { id, name, scope: frame.scope, in_function });
             return;
         }
-        self.user_names.insert(name);
         self.graph.set_value_name(id, name);
         self.graph.set_value_scope(id, frame.scope);
     }
 
-    /// Names what only the prelude has named, as far as the user's names leave room.
-    pub(crate) fn apply_library_names(&mut self) {
+    /// Names what only functions and the prelude have named. A layer has a path, which its values are called by. A function
+    /// leaves no trace, so that its `e` is called after what it is a part of: `h.e`, wherever else the function is called.
+    /// Only what has been computed since there were `begin` values is looked at.
+    pub(super) fn apply_inner_names(&mut self, names: Vec<InnerName<'a>>, begin: usize) {
+        let order: Vec<ValueId> = self.graph.values().skip(begin).collect();
+        let wholes = gradc_ir::text::wholes(&self.graph, &order);
         // The outermost name of a value is the last that it was given.
-        for (id, name, scope) in std::mem::take(&mut self.library_names).into_iter().rev() {
-            if self.graph.value_name(id).is_none() && !self.user_names.contains(name) {
-                self.graph.set_value_name(id, name);
-                self.graph.set_value_scope(id, scope);
+        for InnerName { id, name, scope, in_function } in names.into_iter().rev() {
+            if self.graph.value_name(id).is_some() {
+                continue;
             }
+            let whole = wholes[id.index()].filter(|_| in_function);
+            let of = whole.and_then(|whole| self.graph.value_name(whole).cloned().zip(Some(whole)));
+            let (name, scope) = match of {
+                Some((of, whole)) => (format!("{of}.{name}"), self.graph.node(whole).origin.scope),
+                // The results of a loop's body have no names yet. Elsewhere it is a part of nothing.
+                None if !in_function || begin > 0 => (name.to_owned(), scope),
+                None => continue,
+            };
+            self.graph.set_value_name(id, name);
+            self.graph.set_value_scope(id, scope);
         }
     }
 

@@ -72,10 +72,8 @@ pub(crate) struct Evaluator<'a> {
     /// What has been reported already: a place in a loop or a function is reported once.
     reported: FxHashSet<(Code, Option<Span>)>,
     budget: limits::Budget,
-    /// The names of the user's variables and leaves.
-    user_names: FxHashSet<&'a str>,
-    /// What the prelude calls values, in the order in which they were named.
-    library_names: Vec<(ValueId, &'a str, ScopeId)>,
+    /// What functions and the prelude call values, in the order in which they were named.
+    inner_names: Vec<InnerName<'a>>,
     /// What the model declares.
     pub(crate) results: Results,
     sequence: random::Sequence,
@@ -86,6 +84,15 @@ pub(crate) struct Evaluator<'a> {
     loops: Vec<random::LoopStep>,
     /// Leaves that stood in for carries and slices while bodies of loops were evaluated.
     stand_ins: Vec<ValueId>,
+}
+
+/// What a value is called within a function or the prelude.
+struct InnerName<'a> {
+    id: ValueId,
+    name: &'a str,
+    scope: ScopeId,
+    /// Whether that is no layer.
+    in_function: bool,
 }
 
 enum Global {
@@ -104,8 +111,7 @@ impl<'a> Evaluator<'a> {
             diagnostics: Vec::new(),
             reported: FxHashSet::default(),
             budget: limits::Budget::default(),
-            user_names: FxHashSet::default(),
-            library_names: Vec::new(),
+            inner_names: Vec::new(),
             results: Results::default(),
             sequence: random::Sequence::default(),
             phase,

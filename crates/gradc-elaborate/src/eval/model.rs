@@ -53,11 +53,12 @@ impl<'a> Evaluator<'a> {
         self.statements(&model.body.statements);
         self.count_random_steps(model.name.span);
         self.frames.pop();
-        self.apply_library_names();
         let metrics = self.results.outputs.iter().any(|(role, ..)| *role == Role::Metric);
         if let Some((name, tensor, span)) = self.results.automatic.take().filter(|_| !metrics) {
             self.add_result(Role::Metric, &name, &tensor, span);
         }
+        let names = std::mem::take(&mut self.inner_names);
+        self.apply_inner_names(names, 0);
     }
 
     /// The inputs that a model declares, without the rest of it.
@@ -95,7 +96,6 @@ impl<'a> Evaluator<'a> {
         let value = match self.declared_type(ty) {
             Some((dtype, extents)) if !self.taken(name) => {
                 self.locate(name.span.to(ty.span));
-                self.user_names.insert(&name.text);
                 let id = self.graph.input(name.text.as_str(), TensorType::new(dtype, shape_of(&extents)));
                 let tensor = self.tensor(id, extents, ty.span);
                 self.results.inputs.push((tensor.clone(), name.span));

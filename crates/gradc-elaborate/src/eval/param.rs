@@ -42,9 +42,6 @@ impl<'a> Evaluator<'a> {
         }
         let init = self.initial_value(&recipe, &extents, init.span)?;
         self.locate(span);
-        if self.frames.last().is_some_and(|frame| !frame.library) {
-            self.user_names.insert(&name.text);
-        }
         let path = instance.path_of(&part);
         let id = self.graph.add_leaf(kind, path, TensorType::new(dtype, shape_of(&extents)), Some(init));
         let tensor = self.tensor(id, extents, ty.span);

@@ -20,7 +20,7 @@ pub(super) struct Words {
     /// The other inputs.
     pub(super) free: &'static [&'static str],
     pub(super) results: &'static [&'static str],
-    /// Whether values whose name is that of one without a name have none.
+    /// Whether values with the names of such as have none have none indeed.
     pub(super) has_temporaries: bool,
 }
 
@@ -177,7 +177,6 @@ impl<'t> Reader<'t> {
         }
         let outer = std::mem::take(&mut self.frame);
         self.frame.graph.set_name(name);
-        self.frame.temporaries = words.has_temporaries.then_some(0);
         self.depth += 1;
         let mut block = Block::default();
         loop {
@@ -191,6 +190,9 @@ impl<'t> Reader<'t> {
             }
         }
         self.depth -= 1;
+        if words.has_temporaries {
+            self.frame.forget_temporaries();
+        }
         let inner = std::mem::replace(&mut self.frame, outer);
         match Body::new(&inner.graph) {
             Ok(body) => Ok((block, body)),

@@ -422,8 +422,8 @@ graph g {
         graph.set_value_name(y, "x");
         graph.add_output(Role::Output, "y", y);
         let text = print(&graph);
-        assert!(text.contains("block.0.t1 = exp(x)"), "{text}");
-        assert!(text.contains("block.1.h = -block.1.t1"), "{text}");
+        assert!(text.contains("block.0.h.t1 = exp(x)"), "{text}");
+        assert!(text.contains("block.1.h = -block.1.h.t1"), "{text}");
         assert!(text.contains("x_2 = exp(block.1.h)"), "{text}");
         let read = read(None, &text).expect("what is printed can be read");
         assert_eq!(print(&read), text);

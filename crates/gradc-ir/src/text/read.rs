@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use gradc_diagnostics::{FileId, Span};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::literal_type;
 use super::scan::{Scanned, Token, scan};
+use super::{literal_type, printed_names};
 use crate::attr::{AttrSource, AttrSpec};
 use crate::{
     Attr, AttrKind, Attrs, DType, Graph, Init, LeafKind, Notation, Op, OpDef, Origin, Role, Shape, TensorType, ValueId,
@@ -74,17 +75,26 @@ pub(super) struct Frame<'t> {
     pub(super) graph: Graph,
     values: FxHashMap<&'t str, ValueId>,
     literals: FxHashMap<(u64, TensorType), ValueId>,
-    /// Where values whose name is that of one without a name have none: how many of these there were.
-    pub(super) temporaries: Option<usize>,
 }
 
 impl Frame<'_> {
-    /// Whether a value has no name of its own, but the next number.
-    fn is_temporary(&mut self, name: &str) -> bool {
-        let Some(count) = &mut self.temporaries else { return false };
-        let is_next = name.strip_prefix('t').is_some_and(|number| number == (*count + 1).to_string());
-        *count += usize::from(is_next);
-        is_next
+    /// Takes the names away that the values would be printed with if they had none: these are not the user's.
+    pub(super) fn forget_temporaries(&mut self) {
+        let is_numbered = |name: &str| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            last.strip_prefix('t').is_some_and(|number| number.parse::<usize>().is_ok())
+        };
+        let mut temporaries: Vec<(ValueId, Arc<str>)> = Vec::new();
+        for value in self.graph.values().filter(|&value| self.graph.leaf(value).is_none()) {
+            if let Some(name) = self.graph.value_name(value).filter(|name| is_numbered(name)) {
+                temporaries.push((value, name.clone()));
+            }
+        }
+        temporaries.iter().for_each(|&(value, _)| self.graph.forget_value_name(value));
+        let printed = printed_names(&self.graph);
+        if temporaries.iter().any(|(value, name)| printed.known(*value) != Some(&**name)) {
+            temporaries.into_iter().for_each(|(value, name)| self.graph.set_value_name(value, name));
+        }
     }
 }
 
@@ -190,9 +200,7 @@ impl<'t> Reader<'t> {
         if *self.frame.graph.ty(value) != ty {
             return fail(at, format!("this is {}, not {ty}", self.frame.graph.ty(value)));
         }
-        if !self.frame.is_temporary(name) {
-            self.frame.graph.set_value_name(value, name);
-        }
+        self.frame.graph.set_value_name(value, name);
         self.define(name, value, at)
     }
 

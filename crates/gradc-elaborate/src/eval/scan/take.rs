@@ -41,17 +41,12 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Names that the prelude gives to values of a body: in there, they push no name of the user's aside.
+    /// Names that functions and the prelude give to values of a body: they are called after what is in there.
     fn name_within(&mut self, varies: &Varies) {
-        let names = std::mem::take(&mut self.library_names);
-        let (within, around): (Vec<_>, Vec<_>) = names.into_iter().partition(|&(value, ..)| varies.has(value));
-        self.library_names = around;
-        for (value, name, scope) in within.into_iter().rev() {
-            if self.graph.value_name(value).is_none() {
-                self.graph.set_value_name(value, name);
-                self.graph.set_value_scope(value, scope);
-            }
-        }
+        let names = std::mem::take(&mut self.inner_names);
+        let (within, around) = names.into_iter().partition(|name| varies.has(name.id));
+        self.inner_names = around;
+        self.apply_inner_names(within, varies.begin);
     }
 }
 
