@@ -1,6 +1,5 @@
 //! What is known of vector loops before they are emitted, whatever emits them.
 
-use gradc_ir::ScalarOp;
 use gradc_schedule::kernel::{Affine, Expr, Loop, LoopVar, Reg, Stmt};
 use rustc_hash::FxHashSet;
 
@@ -48,25 +47,5 @@ impl<'a> Variance<'a> {
             self.registers.insert(*reg);
         }
         varies
-    }
-}
-
-/// About how many instructions a statement becomes.
-pub(crate) fn weight(stmt: &Stmt, lanes: u8) -> u32 {
-    let Stmt::Let { expr, .. } = stmt else { return 1 };
-    match expr {
-        Expr::Const(_) => 0,
-        Expr::Load { .. } | Expr::Index(_) => 1,
-        Expr::LoadIndexed { .. } => 4 * u32::from(lanes),
-        Expr::Op(op, _) => match op {
-            ScalarOp::Min | ScalarOp::Max | ScalarOp::Sign => 5,
-            ScalarOp::Exp | ScalarOp::Expm1 | ScalarOp::Sigmoid => 24,
-            ScalarOp::Tanh | ScalarOp::Erf | ScalarOp::Erfc | ScalarOp::Log | ScalarOp::Log1p => 32,
-            ScalarOp::Pow => 40,
-            // Where it is not an instruction.
-            ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round => 8,
-            ScalarOp::RotateLeft(_) => 3,
-            _ => 1,
-        },
     }
 }

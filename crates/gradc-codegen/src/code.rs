@@ -6,7 +6,6 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::FunctionBuilder;
 use gradc_ir::DType;
-use gradc_schedule::kernel::Combine;
 
 use crate::imports::Import;
 use crate::narrow::Narrow;
@@ -193,14 +192,5 @@ fn lane_bytes(width: Width, dtype: DType, value: f64) -> Vec<u8> {
         (DType::I64, _) => (value as i64).to_le_bytes().to_vec(),
         (DType::F16 | DType::Bf16 | DType::F32, _) => (value as f32).to_le_bytes().to_vec(),
         (DType::F64, _) => value.to_le_bytes().to_vec(),
-    }
-}
-
-/// What an accumulator of one lane begins with: combining it changes nothing.
-pub(crate) fn identity(combine: Combine, dtype: DType) -> f64 {
-    match combine {
-        Combine::Sum => 0.0,
-        Combine::Max => dtype.least(),
-        Combine::Min => dtype.greatest(),
     }
 }

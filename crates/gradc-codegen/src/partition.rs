@@ -5,10 +5,9 @@
 //! the number of threads alone; results depend on neither.
 
 use gradc_runtime::{MOST_PARTS, MatmulPart};
-use gradc_schedule::kernel::{Kernel, LoopKind, Piece, Split, Stmt, split};
+use gradc_schedule::kernel::{Kernel, Piece, Split, split, work};
 use gradc_schedule::plan::{Gemm, Plan, Step};
 
-use crate::analysis::weight;
 use crate::matmul::matmul;
 use crate::options::Sharing;
 
@@ -106,20 +105,6 @@ fn product_work(gemm: &Gemm) -> u64 {
         .iter()
         .fold(1u64, |product, &extent| product.saturating_mul(extent as u64));
     multiplications / MULTIPLICATIONS
-}
-
-/// About how many instructions statements are, with vectors of some width between the narrowest and the widest there are.
-fn work(body: &[Stmt]) -> u64 {
-    const LANES: u8 = 8;
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Loop(inner) => {
-            let rounds =
-                if inner.kind == LoopKind::Vector { inner.extent.div_ceil(LANES.into()) } else { inner.extent };
-            work(&inner.body).saturating_mul(rounds as u64)
-        }
-        other => u64::from(weight(other, LANES)),
-    };
-    body.iter().map(of).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

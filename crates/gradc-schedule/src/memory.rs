@@ -68,8 +68,8 @@ impl Memory {
     }
 
     /// A buffer in the arena that holds no value.
-    pub(crate) fn scratch(&mut self, ty: TensorType, live: Live) -> BufferId {
-        self.buffers.push(Buffer { name: "scratch".into(), ty, location: Location::Arena(0) });
+    pub(crate) fn in_arena(&mut self, name: &str, ty: TensorType, live: Live) -> BufferId {
+        self.buffers.push(Buffer { name: name.into(), ty, location: Location::Arena(0) });
         self.lives.push(Some(live));
         BufferId(self.buffers.len() as u32 - 1)
     }

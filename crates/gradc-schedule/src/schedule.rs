@@ -8,10 +8,10 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 
 use crate::arena::{Request, layout};
-use crate::build::{Built, build, build_copy, finish};
+use crate::build::{Built, Chunked, Part, build, build_copy, chunked, finish};
 use crate::expand::expand;
 use crate::groups::{Groups, Work, group};
-use crate::kernel::Kernel;
+use crate::kernel::{BufferParam, Kernel};
 use crate::matrix::MatrixView;
 use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
@@ -99,6 +99,16 @@ fn described(graph: &Graph, values: impl IntoIterator<Item = ValueId>) -> Comput
     computed
 }
 
+/// A finished kernel and its buffers, of which some may have been the same.
+fn merged(kernel: Kernel, mut buffers: Vec<BufferId>) -> (Kernel, Vec<BufferId>) {
+    let first = |at: usize| buffers.iter().position(|buffer| *buffer == buffers[at]).unwrap_or(at);
+    let merged: Vec<usize> = (0..buffers.len()).map(first).collect();
+    let kernel = finish(kernel, &merged);
+    let mut at = 0..;
+    buffers.retain(|_| at.next().is_some_and(|at| merged[at] == at));
+    (kernel, buffers)
+}
+
 struct Assembler<'a, 'g> {
     graph: &'g Graph,
     options: &'a Options,
@@ -112,16 +122,16 @@ struct Assembler<'a, 'g> {
 impl Assembler<'_, '_> {
     fn assemble(mut self) -> Plan {
         let scratch = self.reserve_scratch();
-        let arena_bytes = self.place_buffers();
         let (before, after) = (std::mem::take(&mut self.memory.before), std::mem::take(&mut self.memory.after));
         let mut steps: Vec<(Step, Computed)> = Vec::new();
         steps.extend(before.into_iter().filter_map(|copy| self.copy(copy)));
         for (number, &scratch) in scratch.iter().enumerate() {
             let computed = computed(self.graph, &self.groups.steps[number]);
-            steps.extend(self.step(number, scratch).map(|step| (step, computed)));
+            steps.extend(self.step(number, scratch).into_iter().map(|step| (step, computed.clone())));
         }
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
         let (steps, computed) = steps.into_iter().unzip();
+        let arena_bytes = self.place_buffers();
         Plan {
             name: self.graph.name().to_string(),
             kernels: self.kernels.kernels,
@@ -143,7 +153,7 @@ impl Assembler<'_, '_> {
                 let elements = (self.options.scratch_bytes)(&gemm).div_ceil(gemm.dtype.size());
                 // The steps of groups count from 1.
                 let live = Live { from: step + 1, to: step + 1 };
-                (elements > 0).then(|| self.memory.scratch(TensorType::new(gemm.dtype, [elements]), live))
+                (elements > 0).then(|| self.memory.in_arena("scratch", TensorType::new(gemm.dtype, [elements]), live))
             })
             .collect()
     }
@@ -164,33 +174,50 @@ impl Assembler<'_, '_> {
         size
     }
 
-    fn step(&mut self, step: usize, scratch: Option<BufferId>) -> Option<Step> {
+    /// What a step of the groups is: nothing where it has no effect, and several steps of the plan where a kernel is in chunks.
+    fn step(&mut self, step: usize, scratch: Option<BufferId>) -> Vec<Step> {
         if let Work::Product(root) = &self.groups.steps[step] {
-            return self.product(*root, scratch).map(Step::Gemm);
+            return self.product(*root, scratch).map(Step::Gemm).into_iter().collect();
         }
         if let Work::Scan(root) = &self.groups.steps[step] {
-            return self.scan(*root);
+            return self.scan(*root).into_iter().collect();
         }
-        let Built { kernel, buffers } = build(self.graph, self.places, self.groups, step)?;
+        let Some(Built { kernel, buffers }) = build(self.graph, self.places, self.groups, step) else {
+            return Vec::new();
+        };
         let memory = |value: ValueId| self.memory.buffer_of(value);
-        let buffers: Option<Vec<BufferId>> = buffers.into_iter().map(memory).collect();
         // What needs no memory has no effect.
-        self.kernel(kernel, buffers?)
+        let Some(buffers) = buffers.into_iter().map(memory).collect() else { return Vec::new() };
+        let (kernel, buffers) = merged(kernel, buffers);
+        match chunked(&kernel) {
+            Some(chunked) => self.chunks(chunked, buffers, step),
+            None => self.kernel(kernel, buffers).into_iter().collect(),
+        }
+    }
+
+    /// The two steps of a kernel in chunks, with the memory of their partial results.
+    fn chunks(&mut self, chunked: Chunked, mut buffers: Vec<BufferId>, step: usize) -> Vec<Step> {
+        // The steps of groups count from 1.
+        let live = Live { from: step + 1, to: step + 1 };
+        for BufferParam { dtype, elements, .. } in chunked.partials {
+            buffers.push(self.memory.in_arena("partial", TensorType::new(dtype, [elements]), live));
+        }
+        let parts = chunked.kernels.into_iter();
+        parts
+            .filter_map(|Part { kernel, buffers: own }| {
+                self.kernel(kernel, own.into_iter().map(|at| buffers[at]).collect())
+            })
+            .collect()
     }
 
     fn copy(&mut self, copy: Copy) -> Option<(Step, Computed)> {
         let kernel = build_copy(self.graph, self.places, copy.from);
-        let step = self.kernel(kernel, vec![copy.source, copy.target])?;
-        Some((step, described(self.graph, [copy.from])))
+        let (kernel, buffers) = merged(kernel, vec![copy.source, copy.target]);
+        Some((self.kernel(kernel, buffers)?, described(self.graph, [copy.from])))
     }
 
-    /// Runs a kernel on buffers of which some may be the same.
-    fn kernel(&mut self, kernel: Kernel, mut buffers: Vec<BufferId>) -> Option<Step> {
-        let first = |at: usize| buffers.iter().position(|buffer| *buffer == buffers[at]).unwrap_or(at);
-        let merged: Vec<usize> = (0..buffers.len()).map(first).collect();
-        let kernel = finish(kernel, &merged);
-        let mut at = 0..;
-        buffers.retain(|_| at.next().is_some_and(|at| merged[at] == at));
+    /// Runs a finished kernel.
+    fn kernel(&mut self, kernel: Kernel, buffers: Vec<BufferId>) -> Option<Step> {
         (!kernel.body.is_empty()).then(|| Step::Kernel { kernel: self.kernels.intern(kernel), buffers })
     }
 

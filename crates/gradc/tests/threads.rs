@@ -74,6 +74,33 @@ fn rows_and_heads() {
     check(&suite("transformer2.net", Some(3)), "transformer2 of 3");
 }
 
+/// Sums over everything and over rows are cut into chunks, whoever adds them up; some numbers of rows leave a rest.
+#[test]
+fn whole_sums() {
+    let sums = suite("ewise1m.net", None);
+    for n in [40_000, 65_536, 100_003] {
+        check(&sums.bind("n", n).expect("any number fits"), &format!("ewise1m of {n}"));
+    }
+    let source = "
+        dim batch = 3001
+        model m {
+            input x: f32[batch, 45]
+            input y: f32[batch, 45]
+            let h = layer_norm(gelu(x * 2.0))
+            param gain: [45] = normal(1, 0.1)
+            param shift: [45] = normal(0, 0.1)
+            let p = h * gain + shift
+            output p
+            loss mse(p, y)
+        }
+        train { optimizer sgd(lr = 0.01) }
+    ";
+    let model = Program::from_source("m.net", source).and_then(|program| program.only_model());
+    let model = model.expect("the model is right");
+    check(&model, "layer norm of 3,001 rows");
+    check(&model.bind("batch", 4096).expect("any batch size fits"), "layer norm of 4,096 rows");
+}
+
 #[test]
 fn loops() {
     check(&suite("lstm32.net", Some(9)), "lstm32 of 9");

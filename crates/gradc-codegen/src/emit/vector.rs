@@ -18,13 +18,12 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
 use gradc_ir::DType;
-use gradc_schedule::kernel::{Combine, Expr, Loop, LoopVar, Reg, Stmt};
+use gradc_schedule::kernel::{Combine, Expr, Loop, LoopVar, Reg, Stmt, weight};
 use rustc_hash::FxHashMap;
 use rustc_hash::FxHashSet;
 
 use super::{Emitter, Position};
-use crate::analysis::{Variance, weight};
-use crate::code::identity;
+use crate::analysis::Variance;
 use crate::lanes::LanesExt;
 use crate::width::Width;
 
@@ -166,7 +165,7 @@ impl<'k> Emitter<'k, '_> {
         let index = self.code.builder.append_block_param(header, types::I64);
         for accumulator in &mut *running {
             let dtype = accumulator.dtype;
-            let start = self.code.constant(width, dtype, identity(accumulator.combine, dtype));
+            let start = self.code.constant(width, dtype, accumulator.combine.identity(dtype));
             for vector in &mut accumulator.vectors {
                 starts.push(start.into());
                 *vector = Some(self.code.builder.append_block_param(header, width.ty(dtype)));
@@ -232,7 +231,7 @@ impl<'k> Emitter<'k, '_> {
             return value;
         }
         let mask = self.code.active_mask(width);
-        let nothing = self.code.constant(width, dtype, identity(combine, dtype));
+        let nothing = self.code.constant(width, dtype, combine.identity(dtype));
         self.code.select(width, dtype, mask, value, nothing)
     }
 

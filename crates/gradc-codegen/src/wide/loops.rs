@@ -13,12 +13,11 @@
 //! that half a vector away, then a quarter, and so on; that is combined into the accumulator.
 
 use gradc_ir::DType;
-use gradc_schedule::kernel::{Combine, Loop, Reg, Stmt};
+use gradc_schedule::kernel::{Combine, Loop, Reg, Stmt, weight};
 
 use super::lower::{Around, Lowering};
 use super::program::{Class, Extension, Id, Instruction, Source};
-use crate::analysis::{Variance, weight};
-use crate::code::identity;
+use crate::analysis::Variance;
 use crate::lanes::{Lanes, LanesExt};
 
 /// The running vectors of one accumulator, where something has been combined.
@@ -101,8 +100,7 @@ impl<'k> Lowering<'k> {
         for accumulator in running {
             for vector in &mut accumulator.vectors {
                 let id = self.builder.fresh(Class::Vector);
-                let nothing =
-                    self.builder.constant(accumulator.dtype, identity(accumulator.combine, accumulator.dtype));
+                let nothing = self.builder.constant(accumulator.dtype, accumulator.combine.identity(accumulator.dtype));
                 self.builder.assign(id, nothing);
                 *vector = Some(id);
             }
@@ -142,7 +140,7 @@ impl<'k> Lowering<'k> {
         let value = match self.tail {
             Some(count) => {
                 let mask = self.builder.first_lanes(count);
-                let nothing = self.builder.constant(*dtype, identity(*combine, *dtype));
+                let nothing = self.builder.constant(*dtype, combine.identity(*dtype));
                 self.builder.select(*dtype, mask.into(), value, nothing)
             }
             None => value,

@@ -4,7 +4,7 @@
 //! value wherever it is read, and is computed by the same operations in and out of vector loops.
 
 use gradc_ir::{DType, ScalarOp};
-use gradc_schedule::kernel::{Affine, Combine, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt};
+use gradc_schedule::kernel::{Affine, Combine, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt, weight};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -274,7 +274,7 @@ fn statements(inner: &Loop, lanes: usize) -> Option<usize> {
     };
     let count = |stmt: &Stmt| match stmt {
         Stmt::Loop(inner) => statements(inner, lanes),
-        stmt => Some(crate::analysis::weight(stmt, 1) as usize),
+        stmt => Some(weight(stmt, 1) as usize),
     };
     let body = inner.body.iter().map(count).sum::<Option<usize>>()?;
     body.checked_mul(copies)

@@ -10,10 +10,15 @@ pub(crate) fn finish(mut kernel: Kernel, merged: &[usize]) -> Kernel {
     merge_buffers(&mut kernel, merged);
     kernel.body = kernel.body.into_iter().map(collapse).collect();
     kernel.body.iter_mut().for_each(mark_vectors);
+    renumber(&mut kernel);
+    kernel
+}
+
+/// Numbers and names everything in order.
+pub(super) fn renumber(kernel: &mut Kernel) {
     let mut numbering = Numbering::default();
     numbering.body(&mut kernel.body);
     name_buffers(&mut kernel.buffers);
-    kernel
 }
 
 fn merge_buffers(kernel: &mut Kernel, merged: &[usize]) {
@@ -66,7 +71,7 @@ fn collapse(stmt: Stmt) -> Stmt {
     Stmt::Loop(outer)
 }
 
-fn for_each_function(body: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
+pub(super) fn for_each_function(body: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
     for stmt in body {
         match stmt {
             Stmt::Let { expr, .. } => match expr {

@@ -2,6 +2,7 @@
 //! depend on.
 
 mod assembly;
+mod chunks;
 mod expression;
 mod finish;
 mod loops;
@@ -21,6 +22,7 @@ pub(crate) struct Built {
     pub(crate) buffers: Vec<ValueId>,
 }
 
+pub(crate) use chunks::{Chunked, Part, chunked};
 pub(crate) use finish::finish;
 
 /// The kernel of a step, or `None` where the step is a matrix product.

@@ -113,6 +113,15 @@ impl Machine<'_> {
 }
 
 impl Combine {
+    /// What changes nothing when it is combined with a number of this type: the result over no elements.
+    pub fn identity(self, dtype: DType) -> f64 {
+        match self {
+            Combine::Sum => 0.0,
+            Combine::Max => dtype.least(),
+            Combine::Min => dtype.greatest(),
+        }
+    }
+
     /// The operation that combines two numbers.
     pub fn op(self) -> ScalarOp {
         match self {

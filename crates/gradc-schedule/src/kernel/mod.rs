@@ -31,11 +31,13 @@ mod evaluate;
 mod print;
 mod split;
 mod verify;
+mod work;
 
 pub use evaluate::{Storage, evaluate};
 pub use print::print;
 pub use split::{Piece, Split, split};
 pub use verify::{KernelError, verify};
+pub use work::{reach, weight, work};
 
 use gradc_ir::attr::FloatBits;
 use gradc_ir::{DType, ScalarOp};

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use gradc_ir::LeafKind;
 
 use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
-use crate::kernel::Access;
+use crate::kernel::{Access, reach};
 
 /// The text of a plan: its buffers with their places, its steps with the bytes that each reads and writes, and the size
 /// of the arena; then its bodies in the same way. The kernels are not in it; see [`print_kernels`].
@@ -134,7 +134,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Bytes of the buffers that a step reads and writes, scratch memory apart.
+/// Bytes that a step reads and writes, scratch memory apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Of what it reads.
@@ -143,7 +143,8 @@ pub struct Traffic {
     pub written: usize,
 }
 
-/// The bytes of the buffers that a step reads and writes, each counted once.
+/// The bytes of the buffers that a step reads and writes, each counted once; of kernels, from the first to the last element that
+/// they touch.
 pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
     let bytes = |buffer: BufferId| plan.buffers.get(buffer.0 as usize).map_or(0, |buffer| buffer.ty.bytes());
     match step {
@@ -156,15 +157,12 @@ pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
             }
             None => Traffic::default(),
         },
-        Step::Kernel { kernel, buffers } => {
-            let params = plan.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
+        Step::Kernel { kernel, .. } => {
+            let Some(kernel) = plan.kernels.get(*kernel) else { return Traffic::default() };
+            let touched = reach(kernel);
             let of = |used: fn(Access) -> bool| {
-                params
-                    .iter()
-                    .zip(buffers)
-                    .filter(|(param, _)| used(param.access))
-                    .map(|(_, buffer)| bytes(*buffer))
-                    .sum()
+                let params = kernel.buffers.iter().zip(&touched).filter(|(param, _)| used(param.access));
+                params.map(|(param, elements)| elements * param.dtype.size()).sum()
             };
             Traffic { read: of(|access| access != Access::Write), written: of(|access| access != Access::Read) }
         }
