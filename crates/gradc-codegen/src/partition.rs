@@ -11,11 +11,12 @@ use gradc_schedule::plan::{Gemm, Plan, Step};
 use crate::matmul::matmul;
 use crate::options::Sharing;
 
-/// The least work of a step that is shared, in instructions: some ten microseconds.
-const STEP: u64 = 50_000;
+/// The least work of a step that is shared, in instructions: some three microseconds, ten times what it takes a thread that is
+/// awake to hear of a step and to say that it is done.
+const STEP: u64 = 15_000;
 
 /// The least work of all shared steps of a program that uses other threads at all: a few times what it takes to wake them.
-const PROGRAM: u64 = 4 * STEP;
+const PROGRAM: u64 = 300_000;
 
 /// Multiplications of matrices' elements that take as long as an instruction.
 const MULTIPLICATIONS: u64 = 8;

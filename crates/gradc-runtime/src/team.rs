@@ -32,25 +32,43 @@ pub struct Team {
     busy: AtomicBool,
 }
 
-/// What the threads of a team share.
+/// What the threads of a team share. What is written at different times is in lines of the cache of its own: who waits for the
+/// one keeps nobody from writing the other.
 struct Shared {
+    offer: Line<Offer>,
+    outcome: Line<Outcome>,
+    /// Whether each worker sleeps, or is about to.
+    asleep: Vec<Line<AtomicBool>>,
+    stop: AtomicBool,
+}
+
+/// What whoever is free looks for.
+struct Offer {
     /// The parts of the current piece of work that nobody has taken: see [`Ticket`].
     ticket: AtomicU64,
-    /// The parts that are not done.
-    pending: AtomicUsize,
     work: UnsafeCell<Work>,
-    /// Whether each worker sleeps, or is about to.
-    asleep: Vec<AtomicBool>,
-    stop: AtomicBool,
-    /// What a part on another thread has panicked with.
+}
+
+/// What the session waits for.
+struct Outcome {
+    /// The parts that are not done, those of the session's own thread included.
+    pending: AtomicUsize,
+    /// Whether there is something in `panic`.
+    panicked: AtomicBool,
+    /// What a part has panicked with.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
+
+/// Two lines of the cache, which some machines fetch together.
+#[repr(align(128))]
+struct Line<T>(T);
 
 /// The function that does a part. It is borrowed for as long as a piece of work lasts.
 type Work = *const (dyn Fn(usize) + Sync);
 
 // SAFETY: the pointer to the work is written only while no part is pending, by the one session that there is, before the
-// ticket that offers its parts; it is read by those who have taken a part, which is pending until they have done it. What
+// ticket that offers its parts; it is read by those who have taken a part, which is pending until they have done it (the
+// session's own parts are done before it goes on). What
 // it points to is `Sync`, and outlives the pending parts, since the session waits for them.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
@@ -78,28 +96,29 @@ impl Ticket {
 impl Shared {
     /// Takes a part, if one is left.
     fn take(&self) -> Option<usize> {
-        let mut packed = self.ticket.load(Ordering::SeqCst);
+        let mut packed = self.offer.0.ticket.load(Ordering::SeqCst);
         loop {
             let ticket = Ticket::unpacked(packed);
             if ticket.next >= ticket.parts {
                 return None;
             }
             let next = Ticket { next: ticket.next + 1, ..ticket }.packed();
-            match self.ticket.compare_exchange_weak(packed, next, Ordering::SeqCst, Ordering::SeqCst) {
+            match self.offer.0.ticket.compare_exchange_weak(packed, next, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return Some(usize::from(ticket.next)),
                 Err(found) => packed = found,
             }
         }
     }
 
-    /// Does a part that has been taken. What it panics with is kept for the session.
+    /// Does a part that has been taken. What it panics with is kept for the session. Whoever does it says that it is done.
     fn perform(&self, part: usize) {
         // SAFETY: a part has been taken and is not done: see the comment on `Send`.
-        let work = unsafe { &**self.work.get() };
+        let work = unsafe { &**self.offer.0.work.get() };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(part))) {
-            self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            let Outcome { panicked, panic: kept, .. } = &self.outcome.0;
+            kept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            panicked.store(true, Ordering::Relaxed);
         }
-        self.pending.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// What a worker does until the team is dropped.
@@ -119,6 +138,7 @@ impl Shared {
                 }
             };
             self.perform(part);
+            self.outcome.0.pending.fetch_sub(1, Ordering::Release);
         }
     }
 
@@ -135,13 +155,13 @@ impl Shared {
 
     /// Sleeps until there may be something to do.
     fn sleep(&self, worker: usize) {
-        self.asleep[worker].store(true, Ordering::SeqCst);
+        self.asleep[worker].0.store(true, Ordering::SeqCst);
         // Whoever offers work, or the end, does that before it looks whether somebody sleeps; so one of both sees the other.
-        let ticket = Ticket::unpacked(self.ticket.load(Ordering::SeqCst));
+        let ticket = Ticket::unpacked(self.offer.0.ticket.load(Ordering::SeqCst));
         if ticket.next >= ticket.parts && !self.stop.load(Ordering::SeqCst) {
             std::thread::park();
         }
-        self.asleep[worker].store(false, Ordering::SeqCst);
+        self.asleep[worker].0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -152,12 +172,14 @@ impl Team {
         fn nothing(_: usize) {}
         let work: &'static (dyn Fn(usize) + Sync) = &nothing;
         let shared = Arc::new(Shared {
-            ticket: AtomicU64::new(0),
-            pending: AtomicUsize::new(0),
-            work: UnsafeCell::new(work),
-            asleep: (0..wanted).map(|_| AtomicBool::new(false)).collect(),
+            offer: Line(Offer { ticket: AtomicU64::new(0), work: UnsafeCell::new(work) }),
+            outcome: Line(Outcome {
+                pending: AtomicUsize::new(0),
+                panicked: AtomicBool::new(false),
+                panic: Mutex::new(None),
+            }),
+            asleep: (0..wanted).map(|_| Line(AtomicBool::new(false))).collect(),
             stop: AtomicBool::new(false),
-            panic: Mutex::new(None),
         });
         let spawn = |worker: usize| {
             let shared = shared.clone();
@@ -196,7 +218,7 @@ impl Team {
     }
 
     fn wake(&self) {
-        for (worker, asleep) in self.workers.iter().zip(&self.shared.asleep) {
+        for (worker, Line(asleep)) in self.workers.iter().zip(&self.shared.asleep) {
             if asleep.load(Ordering::SeqCst) && asleep.swap(false, Ordering::SeqCst) {
                 worker.thread().unpark();
             }
@@ -229,20 +251,30 @@ impl Session<'_> {
     pub fn run(&mut self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
         let shared = &*self.team.shared;
         assert!(parts <= MOST_PARTS, "{parts} parts");
+        if parts == 0 {
+            return;
+        }
+        let (Offer { ticket, work: place }, Outcome { pending, panicked, panic }) =
+            (&shared.offer.0, &shared.outcome.0);
         // SAFETY: only the lifetime changes. All parts are done before this function returns, by a panic too, since
         // `perform` catches it; after that nobody reads the pointer.
         let work = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(work) };
         // SAFETY: no part is pending, so nobody reads it, and there is no other session.
-        unsafe { *shared.work.get() = work };
-        shared.pending.store(parts, Ordering::SeqCst);
-        let number = Ticket::unpacked(shared.ticket.load(Ordering::SeqCst)).number.wrapping_add(1);
-        shared.ticket.store(Ticket { number, parts: parts as u16, next: 0 }.packed(), Ordering::SeqCst);
+        unsafe { *place.get() = work };
+        pending.store(parts, Ordering::Relaxed);
+        let number = Ticket::unpacked(ticket.load(Ordering::Relaxed)).number.wrapping_add(1);
+        // The first part is this thread's, without being offered.
+        ticket.store(Ticket { number, parts: parts as u16, next: 1 }.packed(), Ordering::SeqCst);
         self.team.wake();
+        let mut own = 1;
+        shared.perform(0);
         while let Some(part) = shared.take() {
             shared.perform(part);
+            own += 1;
         }
         let mut looks = 0;
-        while shared.pending.load(Ordering::SeqCst) > 0 {
+        // Nobody waits to hear that the parts of this thread are done.
+        while pending.load(Ordering::Acquire) > own {
             looks += 1;
             // A thread that has been interrupted may need this core to go on.
             if looks > LOOKS * LOOKS {
@@ -251,8 +283,11 @@ impl Session<'_> {
                 std::hint::spin_loop();
             }
         }
-        if let Some(panic) = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            resume_unwind(panic);
+        if panicked.load(Ordering::Relaxed) {
+            panicked.store(false, Ordering::Relaxed);
+            if let Some(panic) = panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                resume_unwind(panic);
+            }
         }
     }
 }
@@ -291,7 +326,7 @@ mod tests {
     fn threads_that_sleep_wake_up() {
         let team = Team::new(3);
         for _ in 0..3 {
-            while !team.shared.asleep.iter().all(|asleep| asleep.load(Ordering::SeqCst)) {
+            while !team.shared.asleep.iter().all(|Line(asleep)| asleep.load(Ordering::SeqCst)) {
                 std::thread::yield_now();
             }
             // Each part waits for the others: they are done by as many threads.
