@@ -6,7 +6,10 @@
 //!
 //! - with `e = exp(-|x|)` and `s = sigmoid(x) = select(x < 0, e, 1) / (1 + e)`, `sigmoid(-x)` is `1 - s` where that
 //!   loses nothing, below zero, and `e * s` elsewhere;
-//! - with `u = expm1(2 * |x|)`, `tanh(x)` is `sign(x) * u / (u + 2)` and `sigmoid(-2 * |x|)` is `1 / (u + 2)`.
+//! - with `u = expm1(2 * |x|)`, `sigmoid(-2 * |x|)` is `1 / (u + 2)`, and `tanh(x)` is `sign(x) * u` times that, or `sign(x)`
+//!   where `u` is so large that this is nearer.
+//!
+//! The two arguments of a pair of sigmoids need not be `x` and `-x`: `c * y` and `-c * y` will do.
 //!
 //! So the pair is written in terms of that, and the places of values see to the rest: the forward pass keeps `e` or `u`
 //! instead of `x`.
@@ -17,12 +20,15 @@ use gradc_ir::op::{abs::ABS, mul::MUL, neg::NEG, sigmoid::SIGMOID, tanh::TANH};
 use gradc_ir::{Graph, OpDef, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+/// Where `u` is greater than this, `u / (u + 2)` is 1 in every type that arithmetic is done in.
+const LARGE: f64 = 1e20;
+
 /// What a value becomes, with the value that both of its pair are functions of.
 #[derive(Clone, Copy)]
 enum Half {
     /// `sigmoid(x)`
     Sigmoid(ValueId),
-    /// `sigmoid(-x)`
+    /// `sigmoid(-x)`, of which `sigmoid(x)` is there earlier or `x` is the operand of a negation.
     Complement(ValueId),
     /// `tanh(x)`
     Tanh(ValueId),
@@ -49,12 +55,17 @@ fn pairs(graph: &Graph) -> FxHashMap<ValueId, Half> {
         graph.op(value).is_some_and(|op| op.is(def)).then(|| graph.operands(value)[0])
     };
     let mut halves: Vec<(ValueId, Half)> = Vec::new();
+    // The operand of the first sigmoid of each multiple of a value.
+    let mut first: FxHashMap<(ValueId, u64), ValueId> = FxHashMap::default();
     for value in graph.values().filter(|value| live[value.index()]) {
         if let Some(x) = applied(value, &TANH) {
             halves.push((value, Half::Tanh(x)));
         } else if let Some(x) = applied(value, &SIGMOID) {
             halves.push((value, Half::Sigmoid(x)));
-            if let Some(x) = applied(x, &NEG) {
+            let (base, factor) = multiple(graph, x);
+            let opposite = first.get(&(base, (-factor).to_bits())).copied();
+            first.entry((base, factor.to_bits())).or_insert(x);
+            if let Some(x) = applied(x, &NEG).or(opposite) {
                 halves.push((value, Half::Complement(x)));
             } else if let Some(x) = twice_below(graph, x).and_then(|magnitude| applied(magnitude, &ABS)) {
                 halves.push((value, Half::Tail(x)));
@@ -82,6 +93,30 @@ fn pairs(graph: &Graph) -> FxHashMap<ValueId, Half> {
     chosen
 }
 
+/// `y` and `c`, where a value is `c * y` or the negation of that; any value is once itself.
+fn multiple(graph: &Graph, value: ValueId) -> (ValueId, f64) {
+    let (op, operands) = (graph.op(value), graph.operands(value));
+    if op.is_some_and(|op| op.is(&NEG)) {
+        let (base, factor) = multiple_by_constant(graph, operands[0]);
+        return (base, -factor);
+    }
+    multiple_by_constant(graph, value)
+}
+
+fn multiple_by_constant(graph: &Graph, value: ValueId) -> (ValueId, f64) {
+    if let Some(op) = graph.op(value)
+        && op.is(&MUL)
+    {
+        let (a, b) = (graph.operands(value)[0], graph.operands(value)[1]);
+        match (graph.as_full(a), graph.as_full(b)) {
+            (Some(factor), _) => return (b, factor),
+            (_, Some(factor)) => return (a, factor),
+            _ => {}
+        }
+    }
+    (value, 1.0)
+}
+
 /// `y`, where a value is `-2 * y`.
 fn twice_below(graph: &Graph, value: ValueId) -> Option<ValueId> {
     let &[a, b] = graph.op(value).filter(|op| op.is(&MUL)).map(|_| graph.operands(value))? else { return None };
@@ -97,7 +132,7 @@ fn twice_below(graph: &Graph, value: ValueId) -> Option<ValueId> {
 struct Exponentials {
     /// By `x` in the new graph, `exp(-|x|)` and `sigmoid(x)`.
     logistics: FxHashMap<ValueId, (ValueId, ValueId)>,
-    /// By `x` in the new graph, `u = expm1(2 * |x|)` and `u + 2`.
+    /// By `x` in the new graph, `u = expm1(2 * |x|)` and `1 / (u + 2)`.
     growths: FxHashMap<ValueId, (ValueId, ValueId)>,
 }
 
@@ -121,21 +156,17 @@ impl Sharing<'_> {
             }
             Half::Tanh(x) => {
                 let x = places[x.index()];
-                let (u, more) = self.growth(x);
+                let (u, tail) = self.growth(x);
                 let graph = &mut *self.graph;
-                // Where `u` is infinite, the quotient is one.
-                let greatest = graph.dtype(u).greatest_finite();
-                let greatest = graph.full_like(u, greatest);
-                let (numerator, denominator) = (graph.min(u, greatest), graph.min(more, greatest));
-                let magnitude = graph.div(numerator, denominator);
+                let (one, large) = (graph.full_like(u, 1.0), graph.full_like(u, LARGE));
+                let product = graph.mul(u, tail);
+                // Where `u` is infinite as well.
+                let saturated = graph.gt(u, large);
+                let magnitude = graph.select(saturated, one, product);
                 let sign = graph.sign(x);
                 graph.mul(sign, magnitude)
             }
-            Half::Tail(x) => {
-                let (_, more) = self.growth(places[x.index()]);
-                let one = self.graph.full_like(more, 1.0);
-                self.graph.div(one, more)
-            }
+            Half::Tail(x) => self.growth(places[x.index()]).1,
         }
     }
 
@@ -157,7 +188,7 @@ impl Sharing<'_> {
         (e, s)
     }
 
-    /// `u = expm1(2 * |x|)` and `u + 2`.
+    /// `u = expm1(2 * |x|)` and `1 / (u + 2)`.
     fn growth(&mut self, x: ValueId) -> (ValueId, ValueId) {
         if let Some(&known) = self.known.growths.get(&x) {
             return known;
@@ -168,7 +199,9 @@ impl Sharing<'_> {
         let u = graph.expm1(twice);
         let two = graph.full_like(u, 2.0);
         let more = graph.add(u, two);
-        self.known.growths.insert(x, (u, more));
-        (u, more)
+        let one = graph.full_like(u, 1.0);
+        let tail = graph.div(one, more);
+        self.known.growths.insert(x, (u, tail));
+        (u, tail)
     }
 }
