@@ -11,9 +11,9 @@ use gradc_schedule::plan::{Gemm, Plan, Step};
 use crate::matmul::matmul;
 use crate::options::Sharing;
 
-/// The least work of a step that is shared, in instructions: some three microseconds, ten times what it takes a thread that is
+/// The least work of a step that is shared, in instructions: some two microseconds, several times what it takes a thread that is
 /// awake to hear of a step and to say that it is done.
-const STEP: u64 = 15_000;
+const STEP: u64 = 8_000;
 
 /// The least work of all shared steps of a program that uses other threads at all: a few times what it takes to wake them.
 const PROGRAM: u64 = 300_000;
