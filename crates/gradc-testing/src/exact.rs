@@ -229,7 +229,8 @@ impl Arithmetic {
     /// 2/√π Σ (−1)ⁿ x²ⁿ⁺¹ / (n! (2n + 1)), whose terms grow up to e^(x²): so many digits are added.
     fn erf(&mut self, x: &BigFloat) -> BigFloat {
         let size = to_f64(x).abs();
-        if size > 60.0 {
+        // What is left of one is less than e^(-x²), and so has no digit.
+        if size * size * std::f64::consts::LOG2_E > (self.digits + 2) as f64 {
             return self.number(1f64.copysign(to_f64(x)));
         }
         let digits = self.digits + (size * size * 3.0) as usize + 64;
@@ -238,8 +239,9 @@ impl Arithmetic {
         let (mut term, mut sum, mut n) = (x.clone(), x.clone(), 0.0);
         while term.exponent().is_some_and(|exponent| !term.is_zero() && i64::from(exponent) > -(digits as i64)) {
             n += 1.0;
-            term = wide.div(&wide.mul(&term, &square), &wide.number(-n));
-            sum = wide.add(&sum, &wide.div(&term, &wide.number(2.0 * n + 1.0)));
+            // A divisor of one word is divided by in time in proportion to the digits.
+            term = wide.div(&wide.mul(&term, &square), &number(-n, 64));
+            sum = wide.add(&sum, &wide.div(&term, &number(2.0 * n + 1.0, 64)));
         }
         let pi = self.constants.pi(digits, NEAREST);
         self.div(&wide.mul(&wide.number(2.0), &sum), &pi.sqrt(digits, NEAREST))
