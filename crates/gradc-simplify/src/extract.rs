@@ -2,13 +2,14 @@
 //!
 //! A value that several others use is computed once, so what a term costs depends on what is chosen elsewhere. Finding
 //! the optimum is hard; this goes about it greedily and in rounds: first each needed class is given the cheapest graph for
-//! it alone, then again and again each is given the cheapest graph where everything that the others need is free. The
-//! region as it was is a candidate too, so the result never costs more.
+//! it alone, then again and again each is given the cheapest graph where everything that the others need is free. In the end
+//! single terms are exchanged. The region as it was is a candidate too, so the result never costs more.
 //!
 //! A needed value may only be computed from inputs that came before it in the graph: with this, regions solved apart fit
 //! together without a cycle.
 
 mod bits;
+mod exchange;
 
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -118,7 +119,7 @@ impl Problem {
         let before = self.cost(&as_was);
         let mut best = (self.restricted(&as_was), before);
         for start in [Some(as_was), self.each_alone()].into_iter().flatten() {
-            let found = self.improved(start);
+            let found = self.exchanged(self.improved(start));
             let cost = self.cost(&found);
             if cost < best.1 {
                 best = (found, cost);

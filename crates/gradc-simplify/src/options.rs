@@ -81,7 +81,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { region_values: 96, max_region_values: 400, terms: 6_000, iterations: 10, passes: 2 }
+        Limits { region_values: 128, max_region_values: 400, terms: 6_000, iterations: 40, passes: 2 }
     }
 }
 

@@ -199,20 +199,24 @@ fn common_factor(terms: &mut dyn Terms, found: &Match<'_>, sum: &'static gradc_i
     terms.apply(op::mul::MUL.op(), &[a, sum])
 }
 
-/// Not where a broadcast multiple is a factor already.
+/// Not where a broadcast multiple is the other factor already, nor where a factor has a number of its own.
 fn number_into_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
-    let source = |class: Id| operand_of(terms, class, &op::broadcast::BROADCAST);
-    let has_number = |class: Id| source(class).is_some_and(|source| is_some_multiple(terms, source));
-    let has_factor = |root: Id| products(terms, root).any(|operands| operands.iter().any(|&factor| has_number(factor)));
-    if found.root.is_some_and(has_factor) {
+    let (x, y) = (found.value("x")?, terms.find(found.value("y")?));
+    let is_multiple = |class: Id| {
+        operand_of(terms, class, &op::broadcast::BROADCAST).is_some_and(|source| is_some_multiple(terms, source))
+    };
+    let is_that = |own: Id, other: Id| terms.find(own) == y && is_multiple(other);
+    let has_multiple = |root: Id| {
+        products(terms, root).any(|operands| is_that(operands[0], operands[1]) || is_that(operands[1], operands[0]))
+    };
+    if found.root.is_some_and(|root| has_number(terms, x) || has_number(terms, y) || is_multiple(y) || has_multiple(root)) {
         return None;
     }
-    let x = found.value("x")?;
     let number = found.number(terms, "#c")?;
     let number = terms.literal(number, &terms.facts(x).ty.clone())?;
     let multiple = terms.apply(op::mul::MUL.op(), &[number, x])?;
     let spread = terms.apply(op::broadcast::BROADCAST.with(found.attrs("B")?.clone()), &[multiple])?;
-    terms.apply(op::mul::MUL.op(), &[spread, found.value("y")?])
+    terms.apply(op::mul::MUL.op(), &[spread, y])
 }
 
 /// Not of twice the same, which is `twice` it.

@@ -1,13 +1,14 @@
 //! Reductions.
 
 use egg::Id;
-use gradc_ir::op::{self, broadcast::BROADCAST, reduce_sum::REDUCE_SUM, reshape::RESHAPE, transpose::TRANSPOSE};
+use gradc_ir::op::{self, broadcast::BROADCAST, mul::MUL, reduce_sum::REDUCE_SUM, reshape::RESHAPE, transpose::TRANSPOSE};
 use gradc_ir::{Class, DType, Op, OpDef, Shape};
 
 use super::Fact::{Moderate, NotTiny, SumsToOne, SumsToZero};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::{Match, Rule, rule};
 use crate::ops;
+use crate::term::Term;
 use crate::terms::Terms;
 
 #[rustfmt::skip]
@@ -29,6 +30,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-of-multiple",     Accurate, "sum[A](#c * x)",          "#c * sum[A](x)",     "one rounding instead of many").at(&["#c: 0.1; x: 5 3 in -2..2; A: 1", "#c: -3; x: 5 3 in 0..1; A: 0"]),
     rule("sum-of-shared-factor",Accurate, "sum[A](spread[A](y) * x)","y * sum[A](x)",      "one rounding instead of many").when(&[("y", Moderate)]).at(&["y: 5 in -2..2; x: 5 3 in -2..2; A: 1"]),
     rule("sum-of-shared-divisor", Accurate, "sum[A](x / spread[A](s))", "sum[A](x) / s",   "one rounding instead of many").when(&[("s", NotTiny)]).at(&["s: 5 in 0.01..100; x: 5 3 in -2..2; A: 1"]),
+    rule("factor-there-already", Accurate, "y * sum[A](a * b)",     "sum[A]((spread[A](y) * a) * b)", "as many roundings, one of them before the sum, as that of its terms").when(&[("y", Moderate)]).built(factor_there_already).at(FACTOR_THERE_ALREADY),
+    rule("factor-of-product-there-already", Accurate, "(y * q) * sum[A](a * b)", "q * sum[A]((spread[A](y) * a) * b)", "as many roundings, one of them before the sum, as that of its terms").when(&[("y", Moderate)]).built(factor_there_already).at(&["y: 5 in 0.001..1; q: 5 in 0.5..2; a: 5 3 in 0..4; b: 5 3 in 0..4; A: 1"]),
     rule("sum-of-any-shared-factor", Fast, "sum[A](spread[A](y) * x)", "y * sum[A](x)",    "distributivity").at(&["y: 5; x: 5 3; A: 1"]),
     rule("sum-of-any-shared-divisor", Fast, "sum[A](x / spread[A](s))", "sum[A](x) / s",   "distributivity").at(&["s: 5 in 1..3; x: 5 3; A: 1"]),
     rule("sum-of-centred",      Accurate, "sum[A](z)",               "0",                  "what is left after the mean is taken out adds up to zero, and to rounding errors if it is computed").when(&[("z", SumsToZero("A"))]).at(&["z: 5 4 centred 1; A: 1"]),
@@ -36,6 +39,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-minus-centred",   Fast, "sum[A](x - z)",           "sum[A](x)",          "what is left after the mean is taken out adds up to zero; where x and z cancel, the rounding of x does not").when(&[("z", SumsToZero("A"))]).at(&["x: 5 4 in 0..3; z: 5 4 centred 1; A: 1"]),
 ];
 
+const FACTOR_THERE_ALREADY: &[&str] = &["y: 5 in 0.001..1; a: 5 3 in 0..4; b: 5 3 in 0..4; A: 1"];
 const MERGED: &[&str] = &["x: 2 3 4; B: 1; A: 0", "x: 2 3 4; B: 0; A: 1", "x: 2 3 4; B: 0 2; A: 0"];
 
 fn is_extreme(def: &'static OpDef) -> bool {
@@ -191,6 +195,32 @@ fn reduce_unit_axes(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
         return None;
     }
     terms.apply(ops::reshape(&found.ty.shape), &[x])
+}
+
+/// Where what the factor makes of one factor of the terms is there already: else there would be no end of rearranging.
+fn factor_there_already(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (y, a, b) = (found.value("y")?, found.value("a")?, found.value("b")?);
+    if found.root.is_some() && terms.facts(y).constant.is_some() {
+        return None;
+    }
+    let sum = ops::reduce(&REDUCE_SUM, found.attrs("A")?.ints("axes"));
+    let shape = terms.facts(a).ty.shape.clone();
+    let spread = Term::apply(ops::broadcast(&ops::other_axes(sum.attrs.ints("axes"), shape.rank()), &shape), [y]);
+    if found.root.is_some() && !terms.is_there(&spread) {
+        return None;
+    }
+    let spread = terms.add(spread)?;
+    let product = Term::apply(MUL.op(), [spread, a]);
+    if found.root.is_some() && !terms.is_there(&product) {
+        return None;
+    }
+    let product = terms.add(product)?;
+    let product = terms.apply(MUL.op(), &[product, b])?;
+    let sum = terms.apply(sum, &[product])?;
+    match found.value("q") {
+        Some(q) => terms.apply(MUL.op(), &[q, sum]),
+        None => Some(sum),
+    }
 }
 
 fn merged(terms: &mut dyn Terms, found: &Match<'_>, def: &'static OpDef) -> Option<Id> {
