@@ -109,6 +109,17 @@ fn different_layers_take_work_in_proportion() {
     assert!(large.distinct_applications < 5 * small.distinct_applications);
 }
 
+#[test]
+fn the_search_for_better_ways_comes_to_an_end() {
+    let adam = Optimizer::Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    for source in [residual_tower(20), zoo(200)] {
+        for goal in [Goal::Gradient { wrt: Vec::new() }, training(adam)] {
+            let (report, _) = counts(&source, &goal);
+            assert_eq!(report.limited_regions, 0, "of {}: {goal:?}", report.distinct_regions);
+        }
+    }
+}
+
 /// The printed gradient of ten layers with a function that has names of its own. The sixth layer is what
 /// `sixth` says.
 fn gradient(sixth: &str) -> String {
