@@ -232,6 +232,7 @@ fn as_json(report: &Measured, sources: &SourceMap) -> Value {
         "peak_gflops": report.peak / 1e9,
         "bandwidth_gbs": report.bandwidth / 1e9,
         "arena_bytes": report.arena_bytes,
+        "working_set_bytes": report.work.working_set,
         "threads": report.threads,
     });
     if let Some(steps) = &report.steps {

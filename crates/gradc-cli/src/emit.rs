@@ -123,6 +123,7 @@ pub(crate) fn goal(model: &Model, args: &InspectArgs) -> Goal {
 /// The goal that an argument stands for.
 pub(crate) fn goal_of(goal: GoalArg, model: &Model, wrt: &[String]) -> Goal {
     match goal {
+        GoalArg::Outputs => Goal::Outputs,
         GoalArg::Forward => Goal::Forward,
         GoalArg::Gradient => Goal::Gradient { wrt: wrt.to_vec() },
         GoalArg::Training => Goal::Training(model.train_config().map(UpdateRule::from).unwrap_or_default()),

@@ -53,6 +53,8 @@ pub(crate) enum Color {
 /// `--for`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GoalArg {
+    /// Outputs alone, as `gradc predict` computes them
+    Outputs,
     /// Outputs, loss and metrics
     Forward,
     /// Also the gradient of the loss

@@ -28,12 +28,19 @@ fn a_report_for_machines() {
     for key in ["step_us", "min_us", "compile_ms", "gflops", "roofline", "arena_bytes", "threads"] {
         assert!(number(&step, key) > 0.0, "{key} in {step}");
     }
+    // 64 images of 64 numbers and their labels, and the parameters, are not in the arena.
+    let shared = f64::from(4 * (64 * 64 + 64 + 64 * 16 + 16 + 16 * 10 + 10));
+    assert!(number(&step, "working_set_bytes") >= number(&step, "arena_bytes") + shared, "{step}");
     assert!(number(&step, "min_us") <= number(&step, "step_us"));
     assert!(step["model"].is_string());
     assert!(step.get("profile").is_none());
     let forward = report("--for forward");
     assert!(number(&forward, "flops") < number(&step, "flops"));
     assert_eq!(number(&forward, "flops"), number(&report("--for forward --seed 5"), "flops"));
+    // What `gradc predict` computes: neither the loss nor the labels.
+    let outputs = report("--for outputs");
+    assert!(number(&outputs, "flops") < number(&forward, "flops"));
+    assert!(number(&outputs, "working_set_bytes") < number(&forward, "working_set_bytes"));
 }
 
 #[test]
