@@ -3,13 +3,14 @@
 //! A *root* is computed once, by one step; it is kept in memory if another step needs it. Every other value is part of
 //! the expressions that read it and exists in registers only. What is read in a way that needs memory is a root: results,
 //! operands of matrix products and loops, tables that are gathered from, operands of reshapes that move nothing. So is
-//! what is read more than once and costs more to compute than [`RECOMPUTE_LIMIT`], and what is repeated by a broadcast or
-//! by windows that overlap, and does. A movement that is read more than once is never a root for its cost: its operand
-//! is.
+//! what is read more than once and costs more to compute than [`RECOMPUTE_LIMIT`] (what is in it several times counts once),
+//! and what is repeated by a broadcast or by windows that overlap, and does. A movement that is read more than once is never
+//! a root for its cost: its operand is.
 
 use gradc_ir::op::Arity;
 use gradc_ir::op::{broadcast, concat, gather, pad, reshape, result, scatter_add, window};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
+use smallvec::SmallVec;
 
 use crate::Options;
 use crate::index::splits;
@@ -169,7 +170,7 @@ impl<'g> Places<'g> {
         let shared = self.readers[value.index()] > 1;
         let mut expression = self.combined(value, op);
         let too_large = expression.cost > EXPRESSION_COST_LIMIT || expression.depth > EXPRESSION_DEPTH_LIMIT;
-        if too_large || shared && expression.cost > RECOMPUTE_LIMIT {
+        if too_large || shared && expression.cost > RECOMPUTE_LIMIT && self.is_costly(value, op) {
             if op.def.class == Class::Elementwise {
                 return self.require_memory(value);
             }
@@ -177,6 +178,35 @@ impl<'g> Places<'g> {
             expression = self.combined(value, op);
         }
         self.expressions[value.index()] = expression;
+    }
+
+    /// Whether computing `value` again costs more than it may, where what is in its expression several times is computed once: a
+    /// kernel does so with what is read at the same element.
+    fn is_costly(&self, value: ValueId, op: &Op) -> bool {
+        // Of anything else, operands are read at other elements.
+        if op.def.class != Class::Elementwise {
+            return true;
+        }
+        let mut cost = cost_of(op);
+        let mut seen: SmallVec<[ValueId; 8]> = SmallVec::new();
+        let mut open: SmallVec<[ValueId; 8]> = SmallVec::from_slice(self.graph.operands(value));
+        while let Some(operand) = open.pop() {
+            if cost > RECOMPUTE_LIMIT {
+                return true;
+            }
+            if seen.contains(&operand) {
+                continue;
+            }
+            seen.push(operand);
+            match self.graph.op(operand) {
+                Some(op) if self.of(operand) == Place::Inline && op.def.class == Class::Elementwise => {
+                    cost += cost_of(op);
+                    open.extend(self.graph.operands(operand).iter().copied());
+                }
+                _ => cost = cost.saturating_add(self.expression(operand).cost),
+            }
+        }
+        cost > RECOMPUTE_LIMIT
     }
 
     /// A reshape is the operand's memory in another shape, unless the operand can be computed at its positions.

@@ -124,6 +124,24 @@ fn shared_exponentials_are_right_where_functions_saturate() {
     }
 }
 
+/// What is made of a few values that both readers load anyway is computed by both, however often it reads these.
+#[test]
+fn what_is_in_an_expression_several_times_is_computed_once() {
+    let mut graph = Graph::new("square");
+    let (product, bias) = (graph.input("product", f32s([6, 6])), graph.input("bias", f32s([6])));
+    let bias = graph.broadcast(bias, &[1], &[6, 6]);
+    let x = graph.add(product, bias);
+    let scaled = graph.scale(x, 0.5);
+    let square = graph.mul(x, scaled);
+    let h = graph.exp(square);
+    let y = graph.matmul(h, product);
+    let z = graph.mul(square, y);
+    graph.add_output(Role::Output, "z", z);
+    let plan = checked(&graph);
+    // Leaves, the result, `h` and `y` are in memory.
+    assert_eq!(plan.buffers.len(), 5, "{}", text(&plan));
+}
+
 #[test]
 fn layer_norm_is_one_kernel_over_rows() {
     let mut graph = Graph::new("layer_norm");
