@@ -7,13 +7,15 @@
 //! 2. `needs`: what each root reads from memory, and at which element;
 //! 3. `groups`: which roots one step computes, and in which pass over its loops;
 //! 4. `memory`: which buffer holds each value, in place where that is safe; `arena`: where these buffers are;
-//! 5. `build`: the loops of each step as a [`Kernel`](kernel::Kernel), of which equal ones are shared.
+//! 5. `build`: the loops of each step as a [`Kernel`](kernel::Kernel), of which equal ones are shared; long sums are cut into
+//!    chunks there, and in `depth` those of products.
 //!
 //! What this crate does not know: machine code, threads, and the meaning of operators beyond their scalar lowering and
 //! how they move elements.
 
 mod arena;
 mod build;
+mod depth;
 mod expand;
 mod groups;
 mod index;

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::arena::{Request, layout};
 use crate::build::{Built, Chunked, Part, build, build_copy, chunked, finish};
+use crate::depth;
 use crate::expand::expand;
 use crate::groups::{Groups, Work, group};
 use crate::kernel::{BufferParam, Kernel};
@@ -121,13 +122,12 @@ struct Assembler<'a, 'g> {
 
 impl Assembler<'_, '_> {
     fn assemble(mut self) -> Plan {
-        let scratch = self.reserve_scratch();
         let (before, after) = (std::mem::take(&mut self.memory.before), std::mem::take(&mut self.memory.after));
         let mut steps: Vec<(Step, Computed)> = Vec::new();
         steps.extend(before.into_iter().filter_map(|copy| self.copy(copy)));
-        for (number, &scratch) in scratch.iter().enumerate() {
+        for number in 0..self.groups.steps.len() {
             let computed = computed(self.graph, &self.groups.steps[number]);
-            steps.extend(self.step(number, scratch).into_iter().map(|step| (step, computed.clone())));
+            steps.extend(self.step(number).into_iter().map(|step| (step, computed.clone())));
         }
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
         let (steps, computed) = steps.into_iter().unzip();
@@ -142,20 +142,6 @@ impl Assembler<'_, '_> {
             interface: self.memory.interface,
             arena_bytes,
         }
-    }
-
-    /// Adds a buffer for each step that needs scratch memory.
-    fn reserve_scratch(&mut self) -> Vec<Option<BufferId>> {
-        (0..self.groups.steps.len())
-            .map(|step| {
-                let Work::Product(root) = self.groups.steps[step] else { return None };
-                let gemm = self.product(root, None)?;
-                let elements = (self.options.scratch_bytes)(&gemm).div_ceil(gemm.dtype.size());
-                // The steps of groups count from 1.
-                let live = Live { from: step + 1, to: step + 1 };
-                (elements > 0).then(|| self.memory.in_arena("scratch", TensorType::new(gemm.dtype, [elements]), live))
-            })
-            .collect()
     }
 
     /// Gives offsets to the buffers in the arena.
@@ -174,10 +160,12 @@ impl Assembler<'_, '_> {
         size
     }
 
-    /// What a step of the groups is: nothing where it has no effect, and several steps of the plan where a kernel is in chunks.
-    fn step(&mut self, step: usize, scratch: Option<BufferId>) -> Vec<Step> {
+    /// What a step of the groups is: nothing where it has no effect, and several steps of the plan where it is in chunks.
+    fn step(&mut self, step: usize) -> Vec<Step> {
+        // The steps of groups count from 1.
+        let live = Live { from: step + 1, to: step + 1 };
         if let Work::Product(root) = &self.groups.steps[step] {
-            return self.product(*root, scratch).map(Step::Gemm).into_iter().collect();
+            return self.product(*root).map_or_else(Vec::new, |gemm| self.products(gemm, live));
         }
         if let Work::Scan(root) = &self.groups.steps[step] {
             return self.scan(*root).into_iter().collect();
@@ -190,15 +178,13 @@ impl Assembler<'_, '_> {
         let Some(buffers) = buffers.into_iter().map(memory).collect() else { return Vec::new() };
         let (kernel, buffers) = merged(kernel, buffers);
         match chunked(&kernel) {
-            Some(chunked) => self.chunks(chunked, buffers, step),
+            Some(chunked) => self.chunks(chunked, buffers, live),
             None => self.kernel(kernel, buffers).into_iter().collect(),
         }
     }
 
     /// The two steps of a kernel in chunks, with the memory of their partial results.
-    fn chunks(&mut self, chunked: Chunked, mut buffers: Vec<BufferId>, step: usize) -> Vec<Step> {
-        // The steps of groups count from 1.
-        let live = Live { from: step + 1, to: step + 1 };
+    fn chunks(&mut self, chunked: Chunked, mut buffers: Vec<BufferId>, live: Live) -> Vec<Step> {
         for BufferParam { dtype, elements, .. } in chunked.partials {
             buffers.push(self.memory.in_arena("partial", TensorType::new(dtype, [elements]), live));
         }
@@ -208,6 +194,23 @@ impl Assembler<'_, '_> {
                 self.kernel(kernel, own.into_iter().map(|at| buffers[at]).collect())
             })
             .collect()
+    }
+
+    /// A product, or, where it is in chunks of its depth, that of each chunk and their sum.
+    fn products(&mut self, gemm: Gemm, live: Live) -> Vec<Step> {
+        let Some(count) = depth::chunks(&gemm) else { return vec![Step::Gemm(self.with_scratch(gemm, live))] };
+        let partial = TensorType::new(gemm.dtype, [count, gemm.m, gemm.n]);
+        let partial = self.memory.in_arena("partial", partial, live);
+        let chunks = self.with_scratch(depth::batch(&gemm, count, partial), live);
+        let sum = self.kernel(depth::sum(&gemm, count), vec![partial, gemm.c.buffer]);
+        [Some(Step::Gemm(chunks)), sum].into_iter().flatten().collect()
+    }
+
+    /// A product with the scratch memory that it needs.
+    fn with_scratch(&mut self, gemm: Gemm, live: Live) -> Gemm {
+        let elements = (self.options.scratch_bytes)(&gemm).div_ceil(gemm.dtype.size());
+        let ty = TensorType::new(gemm.dtype, [elements]);
+        Gemm { scratch: (elements > 0).then(|| self.memory.in_arena("scratch", ty, live)), ..gemm }
     }
 
     fn copy(&mut self, copy: Copy) -> Option<(Step, Computed)> {
@@ -221,7 +224,8 @@ impl Assembler<'_, '_> {
         (!kernel.body.is_empty()).then(|| Step::Kernel { kernel: self.kernels.intern(kernel), buffers })
     }
 
-    fn product(&self, root: ValueId, scratch: Option<BufferId>) -> Option<Gemm> {
+    /// A product without scratch memory.
+    fn product(&self, root: ValueId) -> Option<Gemm> {
         let op = self.graph.op(root)?;
         let operands = self.graph.operands(root);
         let (a, b) = (operands[0], operands[1]);
@@ -243,7 +247,7 @@ impl Assembler<'_, '_> {
             b: operand(b, "transpose_b")?,
             c: self.matrix(crate::matrix::plain_view(self.graph, root))?,
             accumulate: false,
-            scratch,
+            scratch: None,
         })
     }
 

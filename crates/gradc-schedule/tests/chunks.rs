@@ -117,6 +117,23 @@ fn many_columns_stay_whole() {
     assert!(is_whole(&checked(&graph)));
 }
 
+/// The gradient of a filter: few elements, each a sum over all windows.
+#[test]
+fn products_along_a_long_depth_are_sums_of_products() {
+    let mut graph = Graph::new("filters");
+    let (x, dy) = (graph.input("x", f64s([12_000, 15])), graph.input("dy", f64s([12_000, 6])));
+    let gradient = graph.matmul_with(x, true, dy, false);
+    graph.add_output(Role::Output, "gradient", gradient);
+    let plan = checked(&graph);
+    insta::assert_snapshot!(format!("{}\n{}", plan::print(&plan), plan::print_kernels(&plan)));
+    // Nothing to cut it into evenly.
+    let mut graph = Graph::new("filters");
+    let (x, dy) = (graph.input("x", f64s([12_007, 15])), graph.input("dy", f64s([12_007, 6])));
+    let gradient = graph.matmul_with(x, true, dy, false);
+    graph.add_output(Role::Output, "gradient", gradient);
+    assert_eq!(checked(&graph).steps.len(), 1);
+}
+
 /// Numbers that are converted before they are added up, and whole numbers.
 #[test]
 fn numbers_of_other_types() {
