@@ -65,6 +65,7 @@ pub fn bench(model: &Model, options: &Options, machine: &mut Machine, mut stages
         work,
         operations: cost(executable.graph()).operations,
         arena_bytes: executable.machine().arena_bytes(),
+        recomputed: executable.plan().recomputed,
         threads: executable.machine().threads(),
         peak: machine.peak(),
         bandwidth,

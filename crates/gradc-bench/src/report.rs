@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gradc::diagnostics::Span;
+use gradc::schedule::plan::Recomputed;
 
 use crate::stages::StageTimes;
 use crate::work::Work;
@@ -22,6 +23,8 @@ pub struct Report {
     pub operations: usize,
     /// Bytes of the arena, with what the parts of products pack their operands in.
     pub arena_bytes: usize,
+    /// What is computed again, where the arena had to become smaller.
+    pub recomputed: Option<Recomputed>,
     /// The threads that it runs on: one, where it is too small for more.
     pub threads: usize,
     /// The machine's peak, in floating-point operations a second.
@@ -132,6 +135,7 @@ mod tests {
             operations: 1,
             threads: 1,
             arena_bytes: 0,
+            recomputed: None,
             peak: 1e9,
             bandwidth: 1e10,
             steps: None,

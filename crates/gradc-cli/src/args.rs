@@ -10,7 +10,8 @@ mod values;
 
 pub(crate) use values::{Color, Emit, EmitStage, FloatArg, Format, Fp, GoalArg, PhaseArg, VectorBits};
 use values::{
-    parse_dim, parse_emit, parse_positive, parse_rate, parse_seconds, parse_share, parse_temperature, parse_threads,
+    parse_bytes, parse_dim, parse_emit, parse_positive, parse_rate, parse_seconds, parse_share, parse_temperature,
+    parse_threads,
 };
 
 /// Compiles neural networks, shows their gradients and trains them.
@@ -105,6 +106,11 @@ pub(crate) struct CompileArgs {
     /// How wide the vectors of kernels are: as wide as the machine has them, unless this says otherwise
     #[arg(long, value_enum, value_name = "BITS")]
     pub(crate) vectors: Option<VectorBits>,
+
+    /// Work in so many bytes of memory at the most (or KiB, MiB, GiB: 64MiB), beside parameters and data: values are computed
+    /// again where keeping them would take more
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) memory_limit: Option<usize>,
 }
 
 /// On how many threads compiled code runs.

@@ -12,7 +12,7 @@ use crate::args::BenchArgs;
 use crate::emit::goal_of;
 use crate::model::{Said, dims, model_with, options, program};
 use crate::output::{Outcome, Output, counted};
-use crate::summary::{bytes, flops, grouped};
+use crate::summary::{bytes, computed_again, flops, grouped, recomputed_as_json};
 
 /// For how long each of the machine's limits is measured.
 const MACHINE: Duration = Duration::from_millis(100);
@@ -140,6 +140,9 @@ fn as_text(report: &Measured, machine: &Machine, sources: &SourceMap) -> String 
         ),
     );
     line("memory", format!("{} of arena, {} in all", bytes(report.arena_bytes), bytes(work.working_set)));
+    if let Some(recomputed) = &report.recomputed {
+        line("again", computed_again(recomputed));
+    }
     let roofline = report.roofline();
     let limit = if roofline.arithmetic >= roofline.traffic { "arithmetic" } else { "traffic" };
     line(
@@ -233,6 +236,7 @@ fn as_json(report: &Measured, sources: &SourceMap) -> Value {
         "bandwidth_gbs": report.bandwidth / 1e9,
         "arena_bytes": report.arena_bytes,
         "working_set_bytes": report.work.working_set,
+        "computed_again": recomputed_as_json(report.recomputed.as_ref()),
         "threads": report.threads,
     });
     if let Some(steps) = &report.steps {

@@ -91,7 +91,7 @@ pub(crate) fn emit(
         let graph = gradc::pipeline::lower(&forward, &goal, &options, &mut timings);
         let graph = graph.said_of(model)?;
         let compiled = gradc::pipeline::compile(&graph, &options, &mut timings);
-        let (plan, machine) = compiled.map_err(gradc::Error::from).said_of(model)?;
+        let (plan, machine) = compiled.said_of(model)?;
         let kernels = plan.all_kernels().into_iter().map(gradc::schedule::kernel::print).collect::<Vec<_>>();
         texts.insert(EmitStage::Kernels, kernels.join("\n"));
         texts.insert(EmitStage::Plan, gradc::schedule::plan::print(&plan));

@@ -27,7 +27,14 @@ pub(crate) fn options(args: &CompileArgs, float: Option<FloatArg>) -> Options {
         Some(VectorBits::Bits256) => Vectors::Bits256,
         Some(VectorBits::Bits512) => Vectors::Bits512,
     };
-    Options { mode, level: Level::from_number(args.level), float, vectors, ..Options::default() }
+    Options {
+        mode,
+        level: Level::from_number(args.level),
+        float,
+        vectors,
+        memory_limit: args.memory_limit,
+        ..Options::default()
+    }
 }
 
 /// The dims that the arguments bind.

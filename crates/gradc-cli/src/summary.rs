@@ -3,7 +3,8 @@
 use gradc::elaborate::LeafInfo;
 use gradc::ir::{Graph, LeafKind, NodeKind, Role};
 use gradc::pipeline::{compile, lower};
-use gradc::schedule::plan::Step;
+use gradc::schedule::Plan;
+use gradc::schedule::plan::{Recomputed, Step};
 use gradc::{Cost, Goal, Model, Options, cost};
 use gradc_bench::StageTimes;
 use serde_json::{Value, json};
@@ -26,11 +27,11 @@ pub(crate) fn print(model: &Model, args: &InspectArgs, mut timings: StageTimes, 
     let goal = crate::emit::goal(model, args);
     let forward = model.graph_for(&goal, &options);
     let graph = lower(&forward, &goal, &options, &mut timings).said_of(model)?;
-    let (plan, _) = compile(&graph, &options, &mut timings).map_err(gradc::Error::from).said_of(model)?;
+    let (plan, _) = compile(&graph, &options, &mut timings).said_of(model)?;
     let forward = cost(&results(model.graph()));
     let compiled = cost(&graph);
     if output.json() {
-        output.object(&as_json(model, &forward, &compiled, plan.arena_bytes))?;
+        output.object(&as_json(model, &forward, &compiled, &plan))?;
     } else {
         let mut text = heading(model);
         text.push_str(&leaves(model));
@@ -106,7 +107,7 @@ fn table(title: &str, leaves: &[Leaf]) -> String {
     text
 }
 
-fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::Plan) -> String {
+fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &Plan) -> String {
     let what = match goal {
         Goal::Gradient { .. } => "forward and backward",
         Goal::Training(_) => "training step",
@@ -134,6 +135,9 @@ fn costs(forward: &Cost, compiled: &Cost, goal: &Goal, plan: &gradc::schedule::P
             bytes(plan.arena_bytes)
         ),
     ));
+    if let Some(recomputed) = plan.recomputed {
+        text.push_str(&line("computed again", computed_again(&recomputed)));
+    }
     text
 }
 
@@ -168,7 +172,7 @@ fn short(recipe: &str) -> String {
     format!("{name}({})", rounded.collect::<Vec<_>>().join(", "))
 }
 
-fn as_json(model: &Model, forward: &Cost, compiled: &Cost, arena_bytes: usize) -> Value {
+fn as_json(model: &Model, forward: &Cost, compiled: &Cost, plan: &Plan) -> Value {
     let leaf = |leaf: Leaf| json!({ "name": leaf.name, "type": leaf.ty, "init": leaf.init, "numbers": leaf.count });
     let leaves = |kind| list(model, kind).into_iter().map(leaf).collect::<Vec<_>>();
     let results = |role| {
@@ -195,8 +199,25 @@ fn as_json(model: &Model, forward: &Cost, compiled: &Cost, arena_bytes: usize) -
         "compiled_flops": compiled.flops,
         "forward_operations": forward.operations,
         "compiled_operations": compiled.operations,
-        "arena_bytes": arena_bytes,
+        "arena_bytes": plan.arena_bytes,
+        "computed_again": recomputed_as_json(plan.recomputed.as_ref()),
     })
+}
+
+/// What a limit of memory costs.
+pub(crate) fn recomputed_as_json(recomputed: Option<&Recomputed>) -> Value {
+    let object = |recomputed: &Recomputed| {
+        let Recomputed { values, flops, bytes_without } = *recomputed;
+        json!({ "values": values, "flops": flops, "arena_bytes_without": bytes_without })
+    };
+    recomputed.map_or(Value::Null, object)
+}
+
+/// What a limit of memory costs, and what it would take without.
+pub(crate) fn computed_again(recomputed: &Recomputed) -> String {
+    let Recomputed { values, flops: again, bytes_without } = *recomputed;
+    let what = format!("{}, {}", counted(values, "value"), flops(again));
+    format!("{what}, instead of {} of memory", bytes(bytes_without))
 }
 
 /// `1,234,567`

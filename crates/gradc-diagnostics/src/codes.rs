@@ -211,6 +211,7 @@ codes! {
     E0928 BAD_PROMPT                "a text cannot begin like this";
     E0929 OUT_OF_MEMORY             "there is not enough memory";
     E0930 NO_MACHINE_CODE           "machine code cannot be made";
+    E0931 OVER_MEMORY_LIMIT         "a model works in more memory than it may";
 }
 
 /// The code with this number, in upper or lower case: `find("e0101")`.

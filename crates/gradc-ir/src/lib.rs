@@ -39,6 +39,7 @@ pub mod shape;
 pub mod tensor;
 pub mod text;
 pub mod verify;
+mod work;
 
 pub use attr::{Attr, AttrKind, AttrSource, AttrSpec, Attrs};
 pub use body::Body;
@@ -51,3 +52,4 @@ pub use op::{Arity, Case, Class, Derivative, Domain, Jvp, Notation, Op, OpDef, T
 pub use scalar::{ScalarBuilder, ScalarOp, ScalarValue};
 pub use shape::{Shape, TensorType};
 pub use tensor::Tensor;
+pub use work::{Work, work};

@@ -125,8 +125,8 @@ impl Groups {
     }
 }
 
-/// Distributes the roots of a graph over steps.
-pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options) -> Groups {
+/// Distributes the roots of a graph over steps. Those from `again` on join no step before them.
+pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again: Option<ValueId>) -> Groups {
     let mut needs: Vec<Vec<Need>> = vec![Vec::new(); graph.len()];
     places.roots().for_each(|root| needs[root.index()] = needs_of(graph, places, root));
     let updated = updated_leaves(graph, places);
@@ -142,6 +142,8 @@ pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options) -> Gr
         updated,
         last_reader: vec![None; graph.len()],
         last_scalar: None,
+        again,
+        closed: 0,
         fuse: options.fuse,
     };
     order.into_iter().for_each(|root| grouping.place(root));
@@ -168,25 +170,73 @@ pub(crate) fn updates(graph: &Graph) -> Vec<(ValueId, ValueId)> {
     updates.filter_map(|output| by_name.get(&*output.name).map(|&leaf| (leaf, output.value))).collect()
 }
 
-/// The roots in the order in which they are placed: the graph's, but an update after the last root that reads the leaf,
-/// so that it can be written in place, and a single element right after what it reads: it takes no memory, what it reads
-/// is still in the cache, and what reads it need not wait.
+/// The roots in the order in which they are placed: the graph's, with two exceptions, which come right after what they read,
+/// while that is still in the cache. One is a single element: it takes no memory, and what reads it need not wait. The other is
+/// an update with what is for it alone, so that a gradient need not be kept until all are there; but an update comes after the
+/// last root that reads the leaf, so that it can be written in place.
 fn order(graph: &Graph, places: &Places<'_>, needs: &[Vec<Need>], updated: &[Option<ValueId>]) -> Vec<ValueId> {
-    let mut last_reader: Vec<ValueId> = graph.values().collect();
+    // Leaves are there from the beginning, wherever the graph has them.
+    let start = ValueId::from_index(0);
+    let mut last_reader: Vec<ValueId> = vec![start; graph.len()];
     for root in places.roots() {
-        needs[root.index()].iter().for_each(|need| last_reader[need.value.index()] = root);
+        for need in needs[root.index()].iter().filter(|need| updated[root.index()] != Some(need.value)) {
+            last_reader[need.value.index()] = root;
+        }
     }
+    let only_for = only_for(graph, places, needs, updated);
     // A value's place in the graph, or right after that of another one.
-    let mut keys: Vec<(ValueId, bool)> = graph.values().map(|value| (value, false)).collect();
+    let place = |value: ValueId| if graph.leaf(value).is_some() { start } else { value };
+    let mut keys: Vec<(ValueId, bool)> = graph.values().map(|value| (place(value), false)).collect();
     for root in places.roots() {
         let reads = needs[root.index()].iter().map(|need| keys[need.value.index()]);
-        let leaf = updated[root.index()].map(|leaf| (last_reader[leaf.index()], true));
-        let own = (graph.shape(root).elements() != 1).then_some((root, false));
-        keys[root.index()] = reads.chain(leaf).chain(own).max().unwrap_or((ValueId::from_index(0), false));
+        // A moment waits for its parameter, whose update is then part of the same step.
+        let leaves = updated[root.index()].into_iter().flat_map(|leaf| [Some(leaf), only_for[root.index()]]).flatten();
+        let leaf = leaves.map(|leaf| (last_reader[leaf.index()], true)).max();
+        let waits = graph.shape(root).elements() != 1 && only_for[root.index()].is_none();
+        let own = waits.then_some((root, false));
+        keys[root.index()] = reads.chain(leaf).chain(own).max().unwrap_or((start, false));
     }
     let mut order: Vec<ValueId> = places.roots().collect();
     order.sort_by_key(|root| (keys[root.index()], *root));
     order
+}
+
+/// For each root that is the update of a leaf, or for that of one leaf alone, this leaf: for the gradient of a parameter and all
+/// that the optimiser makes of it, the parameter.
+fn only_for(
+    graph: &Graph,
+    places: &Places<'_>,
+    needs: &[Vec<Need>],
+    updated: &[Option<ValueId>],
+) -> Vec<Option<ValueId>> {
+    /// What a root is read for.
+    #[derive(Clone, Copy, PartialEq)]
+    enum For {
+        Nothing,
+        /// The update of this leaf.
+        One(ValueId),
+        More,
+    }
+    let mut read_for = vec![For::Nothing; graph.len()];
+    for output in graph.outputs().iter().filter(|output| output.role != Role::Update) {
+        places.memory(output.value).into_iter().for_each(|value| read_for[value.index()] = For::More);
+    }
+    let roots: Vec<ValueId> = places.roots().collect();
+    for root in roots.into_iter().rev() {
+        let at = root.index();
+        // The update of a moment is for that of the parameter, which reads it.
+        read_for[at] = match (read_for[at], updated[at]) {
+            (For::Nothing, Some(leaf)) => For::One(leaf),
+            (For::Nothing, None) => For::More,
+            (other, _) => other,
+        };
+        let reader = read_for[at];
+        for need in &needs[at] {
+            let read = &mut read_for[need.value.index()];
+            *read = if *read == For::Nothing || *read == reader { reader } else { For::More };
+        }
+    }
+    read_for.into_iter().map(|read| if let For::One(leaf) = read { Some(leaf) } else { None }).collect()
 }
 
 struct Grouping<'a, 'g> {
@@ -198,6 +248,10 @@ struct Grouping<'a, 'g> {
     last_reader: Vec<Option<usize>>,
     /// The last step that computes scalars from scalars.
     last_scalar: Option<usize>,
+    /// From this root on, none joins a step before it.
+    again: Option<ValueId>,
+    /// Steps that no root joins any more.
+    closed: usize,
     fuse: bool,
 }
 
@@ -208,6 +262,9 @@ impl Grouping<'_, '_> {
             self.groups.home[root.index()] = self.groups.home[scan.index()];
             self.groups.stored[root.index()] = true;
             return;
+        }
+        if self.again.take_if(|again| root >= *again).is_some() {
+            self.closed = self.groups.steps.len();
         }
         let work = self.single(root);
         let home = match work {
@@ -276,7 +333,7 @@ impl Grouping<'_, '_> {
         let beside = needs.iter().filter(|need| squeezed(self.graph.shape(need.value)).elements() == space.elements());
         let beside = beside.filter_map(|need| self.last_reader[need.value.index()]);
         let scalar = self.last_scalar.filter(|_| space.rank() == 0);
-        let oldest = self.groups.steps.len().saturating_sub(WINDOW);
+        let oldest = self.groups.steps.len().saturating_sub(WINDOW).max(self.closed);
         let candidates = earliest.into_iter().chain(beside.chain(scalar).filter(|&step| Some(step) > earliest));
         let (step, member, rows) = candidates
             .filter(|&step| step >= oldest)

@@ -10,6 +10,9 @@
 //! 5. `build`: the loops of each step as a [`Kernel`](kernel::Kernel), of which equal ones are shared; long sums are cut into
 //!    chunks there, and in `depth` those of products.
 //!
+//! Where the plan takes more memory than it may, `rematerialise` has some values computed again, and all of this is done once
+//! more.
+//!
 //! What this crate does not know: machine code, threads, and the meaning of operators beyond their scalar lowering and
 //! how they move elements.
 
@@ -27,6 +30,7 @@ mod numerics;
 mod places;
 pub mod plan;
 mod reduction;
+mod rematerialise;
 mod scans;
 mod schedule;
 

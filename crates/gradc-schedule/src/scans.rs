@@ -17,6 +17,8 @@ pub(crate) struct Bodies {
 impl Bodies {
     /// Schedules the bodies of all loops in `roots`.
     pub(crate) fn new(graph: &Graph, roots: impl Iterator<Item = ValueId>, options: &Options) -> Bodies {
+        // The arena of a body is a buffer of the plan, whose memory is limited as a whole.
+        let options = &Options { memory_limit: None, ..options.clone() };
         let mut bodies = Bodies { plans: Vec::new(), by_body: FxHashMap::default() };
         for scan in roots.filter_map(|root| graph.as_scan(root)) {
             if !bodies.by_body.contains_key(&scan.body) {

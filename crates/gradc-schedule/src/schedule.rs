@@ -19,6 +19,7 @@ use crate::needs::operand_view;
 use crate::numerics::refine;
 use crate::places::Places;
 use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
+use crate::rematerialise;
 use crate::scans::{self, Bodies};
 
 /// How to schedule.
@@ -29,15 +30,18 @@ pub struct Options {
     pub fuse: bool,
     /// Whether values may be computed by other formulas than the graph's, which lose fewer digits or share exponentials.
     pub refine: bool,
+    /// The most bytes of the arena. Where keeping everything takes more, values are computed again; where nothing suffices, the
+    /// plan has the smallest arena that was found, which is larger.
+    pub memory_limit: Option<usize>,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
     pub scratch_bytes: fn(&Gemm) -> usize,
 }
 
 impl Default for Options {
-    /// Kernels of several values, and products that need no scratch memory, which the evaluator's do not.
+    /// Kernels of several values, as much memory as they take, and products that need no scratch memory, which the evaluator's do not.
     fn default() -> Options {
-        Options { fuse: true, refine: true, scratch_bytes: |_| 0 }
+        Options { fuse: true, refine: true, memory_limit: None, scratch_bytes: |_| 0 }
     }
 }
 
@@ -46,9 +50,18 @@ impl Default for Options {
 pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let expanded = expand(graph);
     let refined = if options.refine { refine(&expanded) } else { Cow::Borrowed(&*expanded) };
-    let graph = &*refined;
+    let plan = plan(&refined, options, None);
+    match options.memory_limit {
+        Some(limit) if plan.arena_bytes > limit => rematerialise::within(&refined, options, plan, limit),
+        _ => plan,
+    }
+}
+
+/// The plan that computes each value of a graph once. Values from `again` on are computed late, to be kept for a shorter time:
+/// they are no part of steps before them.
+pub(crate) fn plan(graph: &Graph, options: &Options, again: Option<ValueId>) -> Plan {
     let places = Places::new(graph, options);
-    let groups = group(graph, &places, options);
+    let groups = group(graph, &places, options, again);
     let bodies = Bodies::new(graph, places.roots(), options);
     let memory = assign(graph, &places, &groups, &bodies);
     let kernels = Kernels::default();
@@ -141,6 +154,7 @@ impl Assembler<'_, '_> {
             buffers: self.memory.buffers,
             interface: self.memory.interface,
             arena_bytes,
+            recomputed: None,
         }
     }
 

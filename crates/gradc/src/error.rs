@@ -39,6 +39,13 @@ pub enum Error {
         /// Bytes of the arena.
         bytes: usize,
     },
+    /// A program works in more memory than it may, also where values are computed again.
+    OverMemoryLimit {
+        /// The bytes that it may work in.
+        limit: usize,
+        /// The fewest that were found to suffice.
+        least: usize,
+    },
 }
 
 /// Mistakes in a program, and the sources that they point into.
@@ -152,6 +159,11 @@ impl fmt::Display for Error {
             Error::Input(error) => error.fmt(f),
             Error::Codegen(error) => error.fmt(f),
             Error::OutOfMemory { bytes } => write!(f, "there is not enough memory: {bytes} bytes are needed"),
+            Error::OverMemoryLimit { limit, least } => write!(
+                f,
+                "the model cannot be computed in {limit} bytes of memory: {least} bytes are needed, though what can be \
+                 computed again is not kept"
+            ),
         }
     }
 }
@@ -180,6 +192,7 @@ impl Coded for Error {
             Error::Input(error) => error.code(),
             Error::Codegen(_) => codes::NO_MACHINE_CODE,
             Error::OutOfMemory { .. } => codes::OUT_OF_MEMORY,
+            Error::OverMemoryLimit { .. } => codes::OVER_MEMORY_LIMIT,
         }
     }
 
@@ -188,7 +201,7 @@ impl Coded for Error {
             Error::Goal(error) => error.about(),
             Error::State(error) => error.about(),
             Error::Input(error) => error.about(),
-            Error::OutOfMemory { .. } | Error::Codegen(_) => Some(About::Model),
+            Error::OutOfMemory { .. } | Error::OverMemoryLimit { .. } | Error::Codegen(_) => Some(About::Model),
             Error::Diagnostics(_) | Error::File { .. } | Error::NoDims => None,
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use gradc_autodiff::Rules;
-use gradc_codegen::{CodegenError, Contraction, OptLevel, Program};
+use gradc_codegen::{Contraction, OptLevel, Program};
 use gradc_diagnostics::{Code, Diagnostic, codes};
 use gradc_elaborate::Phase;
 use gradc_ir::verify::verify;
@@ -18,6 +18,7 @@ use gradc_simplify::certificate::{Reasons, simplify_with_reasons, stabilise_with
 
 use crate::coded::{About, Coded};
 use crate::differentiate;
+use crate::error::Error;
 use crate::optimizer::{UpdateRule, append_update};
 use crate::threads::available_threads;
 
@@ -43,6 +44,9 @@ pub struct Options {
     pub vectors: Vectors,
     /// Which texts of the machine code are kept.
     pub listings: Listings,
+    /// The most bytes of memory that a program works in, beside what is given to it and taken from it: where keeping everything
+    /// takes more, values are computed again.
+    pub memory_limit: Option<usize>,
     /// How many threads compiled code runs on, where the work is worth it; as many as [`available_threads`], if not given.
     /// Results do not depend on it.
     pub threads: Option<NonZeroUsize>,
@@ -58,6 +62,7 @@ impl Default for Options {
             without: None,
             vectors: Vectors::Widest,
             listings: Listings::default(),
+            memory_limit: None,
             threads: None,
         }
     }
@@ -418,11 +423,14 @@ enum Made {
 /// From a graph to machine code.
 ///
 /// # Errors
-/// Where the machine cannot run what gradc emits.
-pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) -> Result<(Plan, Program), CodegenError> {
+/// Where the machine cannot run what gradc emits, or the program would work in more memory than it may.
+pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) -> Result<(Plan, Program), Error> {
     observer.begin(Stage::Schedule);
     let plan = schedule(graph, options);
     observer.end(Stage::Schedule, Artefact::Plan(&plan));
+    if let Some(limit) = options.memory_limit.filter(|&limit| plan.arena_bytes > limit) {
+        return Err(Error::OverMemoryLimit { limit, least: plan.arena_bytes });
+    }
     observer.begin(Stage::Codegen);
     let program = gradc_codegen::compile(&plan, &codegen_options(options))?;
     observer.end(Stage::Codegen, Artefact::Program(&program));
@@ -437,6 +445,7 @@ fn schedule(graph: &Graph, options: &Options) -> Plan {
         &gradc_schedule::Options {
             fuse,
             refine: fuse && options.mode != Mode::Strict,
+            memory_limit: options.memory_limit,
             scratch_bytes: gradc_codegen::scratch_bytes,
         },
     )

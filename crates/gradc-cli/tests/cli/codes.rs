@@ -156,6 +156,12 @@ const CASES: &[Case] = &[
         place: None,
     },
     Case { code: codes::OUT_OF_MEMORY, command: "init m.net --out w.safetensors", place: Some("m.net:8:7"), ..NOTHING },
+    Case {
+        code: codes::OVER_MEMORY_LIMIT,
+        command: "m.net --for training --memory-limit 64KiB",
+        place: Some("m.net:1:7"),
+        ..NOTHING
+    },
 ];
 
 /// What the command line brings about on no machine that gradc is made for; programs that embed gradc may.

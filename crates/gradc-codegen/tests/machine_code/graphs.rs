@@ -14,7 +14,7 @@ pub(crate) fn check_graph(graph: &Graph, bindings: &[(ValueId, Tensor)], toleran
     // Alone, an operator is one kernel either way.
     let schedules: &[bool] = if graph.outputs().len() == 1 { &[true] } else { &[true, false] };
     for &fuse in schedules {
-        let plan = schedule(graph, &gradc_schedule::Options { fuse, refine: fuse, scratch_bytes });
+        let plan = schedule(graph, &gradc_schedule::Options { fuse, refine: fuse, memory_limit: None, scratch_bytes });
         let context =
             || format!("{}\n{}", gradc_schedule::plan::print(&plan), gradc_schedule::plan::print_kernels(&plan));
         let program = compile(&plan, options).unwrap_or_else(|error| panic!("{error}\n{}", context()));

@@ -40,6 +40,7 @@ fn scan_of(body: Plan, length: usize, reverse: bool, times: impl Fn(&Slot) -> Op
         buffers: Vec::new(),
         interface: Vec::new(),
         arena_bytes: body.arena_bytes,
+        recomputed: None,
     };
     let add = |plan: &mut Plan, name: String, kind: SlotKind, dtype: DType, elements: usize| {
         let ty = TensorType::new(dtype, [elements]);

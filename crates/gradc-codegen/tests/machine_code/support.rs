@@ -89,6 +89,7 @@ pub(crate) fn plan_of(kernel: Kernel) -> Plan {
         buffers,
         interface,
         arena_bytes: 0,
+        recomputed: None,
     }
 }
 

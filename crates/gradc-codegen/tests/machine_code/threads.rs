@@ -239,6 +239,7 @@ fn plan(inputs: &[usize], results: &[usize], steps: Vec<Step>) -> Plan {
         buffers: buffers.collect(),
         interface,
         arena_bytes: 0,
+        recomputed: None,
     }
 }
 

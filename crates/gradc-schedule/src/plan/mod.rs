@@ -176,6 +176,17 @@ pub struct Computed {
     pub spans: Vec<Span>,
 }
 
+/// What is computed a second time in order to need less memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recomputed {
+    /// How many values.
+    pub values: usize,
+    /// The floating-point operations that this takes, as [`gradc_ir::work`] counts them.
+    pub flops: u64,
+    /// Size of the arena if nothing were computed again.
+    pub bytes_without: usize,
+}
+
 /// What a compiled program does. It has all the memory that it needs: no step allocates any. Buffers in the arena are
 /// written before they are read; the caller's slots are in the
 /// order of the interface: leaves (inputs, parameters, state, each in the graph's order), then results.
@@ -197,6 +208,8 @@ pub struct Plan {
     pub interface: Vec<Slot>,
     /// Size of the arena.
     pub arena_bytes: usize,
+    /// What is computed again, where the arena had to become smaller.
+    pub recomputed: Option<Recomputed>,
 }
 
 impl Plan {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use gradc_ir::LeafKind;
 
-use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
+use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Recomputed, Scan, ScanSlot, SlotKind, Step};
 use crate::kernel::{Access, reach};
 
 /// The text of a plan: its buffers with their places, its steps with the bytes that each reads and writes, and the size
@@ -30,6 +30,12 @@ fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
         plan.steps.len(),
         plan.arena_bytes
     )?;
+    if let Some(Recomputed { values, flops, bytes_without }) = plan.recomputed {
+        writeln!(
+            out,
+            "computes {values} values again, {flops} operations, instead of an arena of {bytes_without} bytes"
+        )?;
+    }
     out.push_str("\nbuffers:\n");
     for (i, buffer) in plan.buffers.iter().enumerate() {
         write!(out, "  b{i} {}: {} ", buffer.name, buffer.ty)?;

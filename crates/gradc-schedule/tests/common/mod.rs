@@ -9,7 +9,7 @@ use gradc_schedule::{Options, schedule};
 pub(crate) fn check(graph: &Graph, bindings: &[(ValueId, Tensor)], tolerance: f64) -> Plan {
     gradc_ir::verify::verify(graph).unwrap();
     let expected = gradc_interp::evaluate(graph, bindings).unwrap();
-    let plain = schedule(graph, &Options { fuse: false, refine: false, scratch_bytes: |_| 100 });
+    let plain = schedule(graph, &Options { fuse: false, refine: false, memory_limit: None, scratch_bytes: |_| 100 });
     let fused = schedule(graph, &Options::default());
     for plan in [&plain, &fused] {
         let context = || format!("{}\n{}", plan::print(plan), plan::print_kernels(plan));
