@@ -32,6 +32,8 @@ const VECTOR_BYTES: usize = 64;
 pub(super) const ROWS_STEP: usize = 12;
 /// With more lanes than these it is worth while to pack rows whose depths are apart. Where they are adjacent, it never is.
 const LANES_TO_PACK_ROWS: usize = 32;
+/// And with more than these where the rows are adjacent at each depth, so that those of a tile are in one line of memory.
+const LANES_TO_PACK_ADJACENT_ROWS: usize = 768;
 /// With more rows than these it is worth while to pack lanes that are adjacent already.
 const ROWS_TO_PACK_LANES: usize = 48;
 
@@ -54,7 +56,8 @@ impl Blocking {
     /// For products of a form, none of whose extents is 0, with elements of `size` bytes.
     pub(super) fn new(form: &Form, size: usize) -> Blocking {
         let depths = even(form.depth, DEPTHS, 1);
-        let pack_rows = form.r_depth != 1 && form.lanes > LANES_TO_PACK_ROWS;
+        let lanes_to_pack_rows = if form.r_row == 1 { LANES_TO_PACK_ADJACENT_ROWS } else { LANES_TO_PACK_ROWS };
+        let pack_rows = form.r_depth != 1 && form.lanes > lanes_to_pack_rows;
         let most_rows = (ROWS_BYTES / (depths * size) / ROWS_STEP * ROWS_STEP).max(ROWS_STEP);
         Blocking {
             depths,

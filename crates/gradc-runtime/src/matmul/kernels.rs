@@ -149,6 +149,13 @@ pub(super) trait Element: Copy + 'static {
     /// # Safety
     /// Both squares are valid, and apart.
     unsafe fn transpose(from: *const Self, from_stride: usize, to: *mut Self, to_stride: usize);
+
+    /// Packs a piece with vectors of AVX-512, and says whether it has.
+    ///
+    /// # Safety
+    /// As [`pack::Function`].
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn pack_vectors(piece: &pack::Piece<Self>, to: *mut Self, width: usize) -> bool;
 }
 
 /// The micro-kernels of one element type and instruction set.
@@ -169,7 +176,7 @@ macro_rules! kernels {
 
 /// Everything there is for one element type, of which a vector of 128 bits has `$lanes`.
 macro_rules! element {
-    ($element:ident, $gemm:ident, $lanes:literal, $transpose:path) => {
+    ($element:ident, $gemm:ident, $lanes:literal, $transpose:path, $vectors:path) => {
         impl Element for $element {
             const ZERO: $element = 0.0;
             const ONE: $element = 1.0;
@@ -202,9 +209,16 @@ macro_rules! element {
                 // SAFETY: as for this function.
                 unsafe { $transpose(from, from_stride, to, to_stride) };
             }
+
+            #[cfg(target_arch = "x86_64")]
+            #[inline(always)]
+            unsafe fn pack_vectors(piece: &pack::Piece<$element>, to: *mut $element, width: usize) -> bool {
+                // SAFETY: as for this function.
+                unsafe { $vectors(piece, to, width) }
+            }
         }
     };
 }
 
-element!(f32, gemm_f32, 4, pack::transpose_f32);
-element!(f64, gemm_f64, 2, pack::transpose_f64);
+element!(f32, gemm_f32, 4, pack::transpose_f32, pack::vectors::pack);
+element!(f64, gemm_f64, 2, pack::transpose_f64, pack::no_vectors);

@@ -41,7 +41,18 @@ macro_rules! function {
 }
 
 #[cfg(target_arch = "x86_64")]
-function!(avx512f, "avx512f");
+pub(super) const fn avx512f<T: Element>() -> Function<T> {
+    #[target_feature(enable = "avx512f")]
+    unsafe fn pack<T: Element>(piece: &Piece<T>, to: *mut T, width: usize) {
+        // SAFETY: as for this function.
+        unsafe {
+            if !T::pack_vectors(piece, to, width) {
+                piece.pack(to, width);
+            }
+        }
+    }
+    pack::<T>
+}
 #[cfg(target_arch = "x86_64")]
 function!(fma, "fma");
 #[cfg(target_arch = "aarch64")]
@@ -188,5 +199,138 @@ pub(super) unsafe fn transpose_f64(from: *const f64, from_stride: usize, to: *mu
             _mm_storeu_pd(to, _mm_unpacklo_pd(a, b));
             _mm_storeu_pd(to.add(to_stride), _mm_unpackhi_pd(a, b));
         }
+    }
+}
+
+/// There is no such way for `f64`.
+///
+/// # Safety
+/// As [`Function`].
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe fn no_vectors(_: &Piece<f64>, _: *mut f64, _: usize) -> bool {
+    false
+}
+
+/// Packing `f32` with vectors of AVX-512.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod vectors {
+    use std::arch::x86_64::{
+        __m512, __mmask16, _mm512_castpd_ps, _mm512_castps_pd, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+        _mm512_maskz_loadu_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_unpackhi_pd,
+        _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    };
+
+    use super::Piece;
+
+    /// The elements of a vector, and the side of a square.
+    const SIDE: usize = 16;
+
+    /// Packs a piece, and says whether it has.
+    ///
+    /// # Safety
+    /// As [`Function`](super::Function).
+    #[target_feature(enable = "avx512f")]
+    pub(in super::super) unsafe fn pack(piece: &Piece<f32>, to: *mut f32, width: usize) -> bool {
+        // SAFETY: as for this function.
+        unsafe {
+            if piece.stride_across == 1 {
+                copy(piece, to, width);
+            } else if piece.stride_depth == 1 && width.is_multiple_of(SIDE) && piece.depth >= SIDE {
+                transpose(piece, to, width);
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The first so many elements of a vector.
+    fn first(elements: usize) -> __mmask16 {
+        (1u32 << elements.min(SIDE)).wrapping_sub(1) as __mmask16
+    }
+
+    /// Packs what is adjacent across.
+    ///
+    /// # Safety
+    /// As [`Function`](super::Function).
+    #[target_feature(enable = "avx512f")]
+    unsafe fn copy(piece: &Piece<f32>, to: *mut f32, width: usize) {
+        for depth in 0..piece.depth {
+            for at in (0..width).step_by(SIDE) {
+                // SAFETY: elements of the piece, and of the memory that it is copied to.
+                unsafe {
+                    let from = piece.from.wrapping_add(depth * piece.stride_depth + at);
+                    let to = to.add(depth * width + at);
+                    if at + SIDE <= piece.across {
+                        _mm512_storeu_ps(to, _mm512_loadu_ps(from));
+                    } else {
+                        let vector = _mm512_maskz_loadu_ps(first(piece.across.saturating_sub(at)), from);
+                        _mm512_mask_storeu_ps(to, first(width - at), vector);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Packs what is adjacent from depth to depth, in squares. A row of a square is a line of memory, which is read once, even
+    /// where the cache holds few lines of such a stride.
+    ///
+    /// # Safety
+    /// As [`Function`](super::Function).
+    #[target_feature(enable = "avx512f")]
+    unsafe fn transpose(piece: &Piece<f32>, to: *mut f32, width: usize) {
+        for at in (0..width).step_by(SIDE) {
+            let rows = piece.across.saturating_sub(at).min(SIDE);
+            for depth in (0..piece.depth).step_by(SIDE) {
+                let columns = (piece.depth - depth).min(SIDE);
+                let mask = first(columns);
+                let from = piece.from.wrapping_add(at * piece.stride_across + depth);
+                let mut square = [_mm512_setzero_ps(); SIDE];
+                // SAFETY: elements of the piece, of the others none is read; and as many of the memory that it is copied to.
+                unsafe {
+                    for (row, vector) in square.iter_mut().enumerate() {
+                        if row < rows {
+                            *vector = _mm512_maskz_loadu_ps(mask, from.wrapping_add(row * piece.stride_across));
+                        }
+                    }
+                    for (column, vector) in transposed(square).into_iter().enumerate().take(columns) {
+                        _mm512_storeu_ps(to.add((depth + column) * width + at), vector);
+                    }
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn transposed(rows: [__m512; SIDE]) -> [__m512; SIDE] {
+        const EVEN: i32 = 0x88;
+        const ODD: i32 = 0xdd;
+        // Pairs of rows, then fours of rows, are transposed within each quarter of a vector.
+        let mut pairs = rows;
+        for i in 0..8 {
+            pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+            pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+        }
+        let mut fours = rows;
+        for i in 0..4 {
+            for j in 0..2 {
+                let (a, b) = (_mm512_castps_pd(pairs[4 * i + j]), _mm512_castps_pd(pairs[4 * i + 2 + j]));
+                fours[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                fours[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            }
+        }
+        // Then the quarters.
+        let mut columns = rows;
+        for j in 0..4 {
+            let (a, b, c, d) = (fours[j], fours[4 + j], fours[8 + j], fours[12 + j]);
+            let (even_ab, odd_ab) = (_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<ODD>(a, b));
+            let (even_cd, odd_cd) = (_mm512_shuffle_f32x4::<EVEN>(c, d), _mm512_shuffle_f32x4::<ODD>(c, d));
+            columns[j] = _mm512_shuffle_f32x4::<EVEN>(even_ab, even_cd);
+            columns[8 + j] = _mm512_shuffle_f32x4::<ODD>(even_ab, even_cd);
+            columns[4 + j] = _mm512_shuffle_f32x4::<EVEN>(odd_ab, odd_cd);
+            columns[12 + j] = _mm512_shuffle_f32x4::<ODD>(odd_ab, odd_cd);
+        }
+        columns
     }
 }

@@ -7,6 +7,12 @@
 use super::kernels::Element;
 use super::{Matmul, Strides};
 
+/// Lanes of a vector, for any element type and instruction set: how well lanes fill vectors is an estimate.
+const LANES: usize = 16;
+
+/// From so many depths on, it does not matter how elements of C are written.
+const LONG: usize = 128;
+
 /// Which operand has the lanes, and how large everything is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Form {
@@ -33,12 +39,16 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// The form of the products of `matmul`: lanes are what is adjacent in C; where there is one row or one column, the
-    /// other extent.
+    /// The form of the products of `matmul`: lanes are what is adjacent in C, unless its elements are sums so long that writing
+    /// them does not matter, and fewer of them would be lanes of vectors that nothing is in; where there is one row or one
+    /// column, lanes are the other extent.
     pub(super) fn new(matmul: &Matmul) -> Form {
         let Matmul { m, n, k, a, b, c, .. } = *matmul;
         let adjacent_rows = c.column != 1 && c.row == 1;
-        let lanes_of_a = if m == 1 || n == 1 { n == 1 } else { adjacent_rows };
+        let (lanes, rows) = if adjacent_rows { (m, n) } else { (n, m) };
+        let vectors = |lanes: usize, rows: usize| lanes.div_ceil(LANES).saturating_mul(rows);
+        let turned = k >= LONG && 3 * vectors(lanes, rows) > 4 * vectors(rows, lanes);
+        let lanes_of_a = if m == 1 || n == 1 { n == 1 } else { adjacent_rows != turned };
         if lanes_of_a {
             Form {
                 lanes_of_a,
