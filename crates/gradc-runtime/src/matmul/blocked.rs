@@ -28,6 +28,8 @@ const LANES_BYTES: usize = 512;
 const ROWS_BYTES: usize = 512 << 10;
 /// Lanes are packed to a multiple of this: the bytes of the widest vector of any instruction set.
 const VECTOR_BYTES: usize = 64;
+/// The most bytes of lanes of a tile, for any instruction set.
+const TILE_BYTES: usize = 256;
 /// The rows of a block are a multiple of this, which is one of every kernel's.
 pub(super) const ROWS_STEP: usize = 12;
 /// With more lanes than these it is worth while to pack rows whose depths are apart. Where they are adjacent, it never is.
@@ -70,7 +72,14 @@ impl Blocking {
 
     /// The elements of scratch memory that the panels of a block take, for any instruction set.
     fn panels(&self, form: &Form, size: usize) -> usize {
-        self.depths * self.lanes.min(form.lanes.next_multiple_of(VECTOR_BYTES / size))
+        let vector = VECTOR_BYTES / size;
+        let lanes = match self.pack_lanes {
+            true => self.lanes,
+            false if form.lanes.is_multiple_of(vector) => 0,
+            // The last panel, which is narrower.
+            false => TILE_BYTES / size,
+        };
+        self.depths * lanes.min(form.lanes.next_multiple_of(vector))
     }
 
     /// The elements of scratch memory that are needed, for any instruction set: for panels, then for the rows of a block.
@@ -244,6 +253,7 @@ impl<T: Element> Block<'_, T> {
         }
         // SAFETY: scratch memory has room for all panels of a block, one after another, and is apart from the product.
         unsafe {
+            let before = if self.pack_lanes { before } else { 0 };
             let packed = self.panels.add(before * self.depths.len());
             if first {
                 let (across, depth) = (lanes.len(), self.depths.len());

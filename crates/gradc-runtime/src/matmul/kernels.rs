@@ -77,7 +77,7 @@ pub(super) struct Kernels<T: 'static> {
     /// Packs what tiles are computed from.
     pub(super) pack: pack::Function<T>,
     /// Products with one row.
-    pub(super) row: row::Functions<T>,
+    pub(super) row: row::Function<T>,
 }
 
 impl<T: Element> Kernels<T> {

@@ -123,8 +123,6 @@ enum Path {
     Nothing,
     /// A sum of no products.
     Zero,
-    /// One row, and lanes that are adjacent at each depth, and in C.
-    AdjacentLanes,
     /// One row, and adjacent depths.
     AdjacentDepths,
     /// Everything else.
@@ -137,8 +135,6 @@ impl Path {
             Path::Nothing
         } else if form.depth == 0 {
             Path::Zero
-        } else if form.rows == 1 && form.l_lane == 1 && form.c_lane == 1 {
-            Path::AdjacentLanes
         } else if form.rows == 1 && form.l_depth == 1 && form.r_depth == 1 {
             Path::AdjacentDepths
         } else {
@@ -178,8 +174,7 @@ unsafe fn run<T: Element>(
             match path {
                 Path::Nothing => {}
                 Path::Zero => clear(&product),
-                Path::AdjacentLanes => (kernels.row.adjacent_lanes)(&product),
-                Path::AdjacentDepths => (kernels.row.adjacent_depths)(&product),
+                Path::AdjacentDepths => (kernels.row)(&product),
                 Path::Blocked => blocked::multiply(kernels, &product, scratch),
             }
         }
