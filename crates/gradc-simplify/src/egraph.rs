@@ -1,8 +1,7 @@
 //! The e-graph of a region: all the equal ways of writing its values that the rules find.
 
+mod search;
 mod sums;
-
-use std::rc::Rc;
 
 use egg::{Analysis, DidMerge, EGraph, Id};
 use rustc_hash::FxHashMap;
@@ -16,35 +15,59 @@ use crate::rules::Flaw;
 use crate::rules::compiled::{Compiled, Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
-pub(crate) use sums::{Addend, Last, Written};
+use search::{Search, Wanted};
+pub(crate) use sums::{Addend, Last, Within, Written};
 
 /// The analysis: facts of each class.
 struct ClassFacts {
     leaves: Vec<Facts>,
+    /// How often something was learnt about a class.
+    lessons: u32,
+}
+
+/// What is known about a class.
+#[derive(Debug)]
+struct Known {
+    facts: Facts,
+    /// Which lesson was the last about it.
+    learnt: u32,
+}
+
+impl ClassFacts {
+    /// Takes over what is known about an equal value. Says whether something was learnt.
+    fn learn(&mut self, known: &mut Known, other: &Facts) -> bool {
+        let learnt = known.facts.learn(other);
+        if learnt {
+            self.lessons += 1;
+            known.learnt = self.lessons;
+        }
+        learnt
+    }
 }
 
 impl Analysis<Term> for ClassFacts {
-    type Data = Facts;
+    type Data = Known;
 
-    fn make(egraph: &mut EGraph<Term, Self>, term: &Term, _: Id) -> Facts {
-        match term {
+    fn make(egraph: &mut EGraph<Term, Self>, term: &Term, _: Id) -> Known {
+        let facts = match term {
             Term::Leaf(number) => egraph.analysis.leaves[*number as usize].clone(),
             Term::Apply(op, children) => {
-                let operands: SmallVec<[&Facts; 4]> = children.iter().map(|&child| &egraph[child].data).collect();
+                let operands: SmallVec<[&Facts; 4]> = children.iter().map(|&child| &egraph[child].data.facts).collect();
                 let facts = Facts::of_application(op, &operands);
                 facts.unwrap_or_else(|| unreachable!("only terms that fit their operands are added"))
             }
-        }
+        };
+        Known { facts, learnt: 0 }
     }
 
-    fn merge(&mut self, facts: &mut Facts, other: Facts) -> DidMerge {
-        let learnt = facts.learn(&other);
-        DidMerge(learnt, *facts != other)
+    fn merge(&mut self, known: &mut Known, other: Known) -> DidMerge {
+        let learnt = self.learn(known, &other.facts);
+        DidMerge(learnt, known.facts != other.facts)
     }
 
     /// A class whose value is known has the literal among its terms.
     fn modify(egraph: &mut EGraph<Term, Self>, class: Id) {
-        let facts = &egraph[class].data;
+        let facts = &egraph[class].data.facts;
         let Some(value) = facts.constant else { return };
         let literal = Term::apply(crate::ops::full(value, &facts.ty), []);
         if egraph.lookup(literal.clone()).map(|known| egraph.find(known)) != Some(egraph.find(class)) {
@@ -70,6 +93,9 @@ pub(crate) struct Classes {
     clock: quanta::Clock,
     /// What was applied, where that is asked for.
     recorder: Recorder,
+    /// Whether every rule is matched everywhere in each round, which takes longer and finds nothing else.
+    #[cfg(test)]
+    searches_everything: bool,
 }
 
 /// One place where a rule applies.
@@ -81,19 +107,6 @@ struct Site {
     bindings: Bindings,
     /// Where the term is two terms of a longer sum, that sum.
     within: Option<Within>,
-}
-
-/// The sum that two terms are part of.
-#[derive(Clone, Debug)]
-pub(crate) struct Within {
-    /// The sum.
-    sum: Term,
-    /// How it was written out.
-    pub(crate) written: Rc<[Written]>,
-    /// The other terms.
-    pub(crate) rest: Vec<Addend>,
-    /// What the rule made of the two, where that was taken apart again.
-    pub(crate) last: Option<Last>,
 }
 
 impl Site {
@@ -114,13 +127,15 @@ impl Classes {
     /// No classes yet; `Term::Leaf(i)` is what `leaves[i]` says.
     pub(crate) fn new(leaves: Vec<Facts>, recorder: Recorder) -> Classes {
         Classes {
-            egraph: EGraph::new(ClassFacts { leaves }),
+            egraph: EGraph::new(ClassFacts { leaves, lessons: 0 }),
             avoided: Vec::new(),
             written: Vec::new(),
             merged: Vec::new(),
             limited: false,
             clock: quanta::Clock::mock().0,
             recorder,
+            #[cfg(test)]
+            searches_everything: false,
         }
     }
 
@@ -133,21 +148,28 @@ impl Classes {
     /// Applies rules until nothing changes or a limit is reached.
     pub(crate) fn saturate(&mut self, rules: &RuleSet, mode: Mode, limits: &Limits) {
         self.rebuild();
+        let mut lessons = Search::new(Wanted { is_wanted: RuleSet::learns, in_sums: false });
+        let is_equality = |compiled: &Compiled| !RuleSet::learns(compiled);
+        let mut equalities = Search::new(Wanted { is_wanted: is_equality, in_sums: mode > Mode::Strict });
         for _ in 0..limits.iterations {
             let before = (self.size(), self.egraph.number_of_classes());
             // Facts first: rules ask for them.
             let mut learnt = false;
-            for site in self.sites(rules, RuleSet::learns, false) {
-                learnt |= self.apply(&site, mode);
+            let sites = lessons.sites(self, rules);
+            for site in &sites {
+                learnt |= self.apply(site, mode);
             }
+            lessons.keep(sites);
             self.rebuild();
-            for site in self.sites(rules, |compiled| !RuleSet::learns(compiled), mode > Mode::Strict) {
+            let sites = equalities.sites(self, rules);
+            for site in &sites {
                 if self.size() > limits.terms {
-                    self.limited = true;
                     break;
                 }
-                self.apply(&site, mode);
+                self.apply(site, mode);
             }
+            equalities.keep(sites);
+            self.limited = self.size() > limits.terms;
             self.rebuild();
             if self.limited || (!learnt && before == (self.size(), self.egraph.number_of_classes())) {
                 return;
@@ -166,36 +188,6 @@ impl Classes {
         let mut ids: Vec<Id> = self.egraph.classes().map(|class| class.id).collect();
         ids.sort_unstable();
         ids
-    }
-
-    /// Every place where a rule applies, in the order of classes, terms and rules; with `in_sums`, also among the terms of
-    /// longer sums.
-    fn sites(&self, rules: &RuleSet, is_wanted: fn(&Compiled) -> bool, in_sums: bool) -> Vec<Site> {
-        let mut sites = Vec::new();
-        for class in self.ids().into_iter().filter(|&class| self.facts(class).constant.is_none()) {
-            for term in self.terms(class) {
-                for compiled in rules.for_term(term).filter(|compiled| is_wanted(compiled)) {
-                    let found = compiled.matches(self, term);
-                    let site = |bindings| Site { compiled, class, term: term.clone(), bindings, within: None };
-                    sites.extend(found.into_iter().map(site));
-                }
-                // Reordering additions keeps no bits.
-                for pair in if in_sums { sums::pairs(self, term) } else { Vec::new() } {
-                    let is_wanted = |compiled: &&Compiled| compiled.rule.in_sums && is_wanted(compiled);
-                    for compiled in rules.for_term(&pair.term).filter(is_wanted) {
-                        let (written, rest) = (&pair.written, &pair.rest);
-                        let within = || {
-                            Some(Within { sum: term.clone(), written: written.clone(), rest: rest.clone(), last: None })
-                        };
-                        let found = compiled.matches(self, &pair.term).into_iter();
-                        let site =
-                            |bindings| Site { compiled, class, term: pair.term.clone(), bindings, within: within() };
-                        sites.extend(found.map(site));
-                    }
-                }
-            }
-        }
-        sites
     }
 
     /// Applies a rule at one place. Says whether facts changed, which no count shows.
@@ -224,8 +216,8 @@ impl Classes {
                 false
             }
             Some(Outcome::Learnt(known)) => {
-                let mut learnt = facts;
-                let news = learnt.learn(&known);
+                let mut learnt = Known { facts, learnt: 0 };
+                let news = self.egraph.analysis.learn(&mut learnt, &known);
                 if news {
                     self.recorder.record(|| site.applied(None, None));
                     let class = self.find(site.class);
@@ -244,8 +236,9 @@ impl Classes {
             let mut equal = Vec::new();
             for class in self.ids() {
                 for term in self.terms(class) {
-                    let ordered = self.normalised(term);
-                    if let Some(other) = (ordered != *term).then(|| self.egraph.lookup(ordered)).flatten()
+                    // Rebuilt terms have the present names of their operands.
+                    let is_other = !term.operands().is_sorted() && self.normalised(term) != *term;
+                    if let Some(other) = is_other.then(|| self.egraph.lookup(self.normalised(term))).flatten()
                         && self.find(other) != class
                     {
                         equal.push((class, other));
@@ -307,7 +300,7 @@ impl Terms for Classes {
     }
 
     fn facts(&self, class: Id) -> &Facts {
-        &self.egraph[self.egraph.find(class)].data
+        &self.egraph[self.egraph.find(class)].data.facts
     }
 
     fn find(&self, class: Id) -> Id {

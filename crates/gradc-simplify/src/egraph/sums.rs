@@ -44,16 +44,40 @@ pub(crate) enum Written {
     Neg,
 }
 
-/// Each two terms of a sum of at least three.
-pub(super) fn pairs(terms: &dyn Terms, sum: &Term) -> Vec<Pair> {
-    let (mut addends, mut written) = (Vec::new(), Vec::new());
-    if sum.applies(&ADD).is_some() || sum.applies(&SUB).is_some() {
-        write_out(terms, sum, false, LONGEST, &mut addends, &mut written);
-    }
-    if !(3..=LONGEST).contains(&addends.len()) {
-        return Vec::new();
-    }
-    let written: Rc<[Written]> = written.into();
+/// The sum that two terms are part of.
+#[derive(Clone, Debug)]
+pub(crate) struct Within {
+    /// The number of the two among all pairs of it.
+    pub(super) pair: usize,
+    /// The sum.
+    pub(super) sum: Term,
+    /// How it was written out.
+    pub(crate) written: Rc<[Written]>,
+    /// The other terms.
+    pub(crate) rest: Vec<Addend>,
+    /// What the rule made of the two, where that was taken apart again.
+    pub(crate) last: Option<Last>,
+}
+
+/// A sum of at least three terms, written out.
+pub(super) struct Sum {
+    addends: Vec<Addend>,
+    written: Rc<[Written]>,
+    /// The classes that were looked at.
+    pub(super) visited: Vec<Id>,
+}
+
+/// A sum written out, if it has at least three terms and not too many.
+pub(super) fn written_out(terms: &dyn Terms, sum: &Term) -> Option<Sum> {
+    let mut list = List::default();
+    list.write_out(terms, sum, false, LONGEST);
+    let List { addends, written, visited } = list;
+    (3..=LONGEST).contains(&addends.len()).then(|| Sum { addends, written: written.into(), visited })
+}
+
+/// Each two terms of a sum.
+pub(super) fn pairs(sum: &Sum) -> Vec<Pair> {
+    let Sum { addends, written, .. } = sum;
     let mut pairs = Vec::new();
     for (i, first) in addends.iter().enumerate() {
         for (j, second) in addends.iter().enumerate().skip(i + 1) {
@@ -71,48 +95,45 @@ pub(super) fn pairs(terms: &dyn Terms, sum: &Term) -> Vec<Pair> {
     pairs
 }
 
-/// The terms of a sum from left to right, not looking deeper than `depth`.
-fn write_out(
-    terms: &dyn Terms,
-    sum: &Term,
-    negative: bool,
-    depth: usize,
-    addends: &mut Vec<Addend>,
-    written: &mut Vec<Written>,
-) {
-    let is_difference = sum.applies(&SUB).is_some();
-    // Twice the same is one thing, whatever it is the sum of.
-    let depth = if sum.operands()[0] == sum.operands()[1] { 0 } else { depth };
-    for (position, &class) in sum.operands().iter().enumerate() {
-        let negative = negative ^ (is_difference && position == 1);
-        write_out_class(terms, class, negative, depth, addends, written);
-    }
-    written.push(if is_difference { Written::Sub } else { Written::Add });
+/// A sum that is being written out.
+#[derive(Default)]
+struct List {
+    addends: Vec<Addend>,
+    written: Vec<Written>,
+    visited: Vec<Id>,
 }
 
-fn write_out_class(
-    terms: &dyn Terms,
-    class: Id,
-    negative: bool,
-    depth: usize,
-    addends: &mut Vec<Addend>,
-    written: &mut Vec<Written>,
-) {
-    let negated = terms.terms(class).iter().find_map(|term| term.applies(&NEG)).map(|(_, operand)| operand[0]);
-    let (class, negative) = (negated.unwrap_or(class), negative ^ negated.is_some());
-    let is_sum = |term: &&Term| term.applies(&ADD).is_some() || term.applies(&SUB).is_some();
-    match terms.terms(class).iter().find(is_sum) {
-        Some(sum) if depth > 0 && addends.len() < LONGEST => {
-            write_out(terms, sum, negative, depth - 1, addends, written);
+impl List {
+    /// The terms of a sum from left to right, not looking deeper than `depth`.
+    fn write_out(&mut self, terms: &dyn Terms, sum: &Term, negative: bool, depth: usize) {
+        let is_difference = sum.applies(&SUB).is_some();
+        // Twice the same is one thing, whatever it is the sum of.
+        let depth = if sum.operands()[0] == sum.operands()[1] { 0 } else { depth };
+        for (position, &class) in sum.operands().iter().enumerate() {
+            self.write_out_class(terms, class, negative ^ (is_difference && position == 1), depth);
         }
-        _ => {
-            let class = terms.find(class);
-            addends.push(Addend { class, negative });
-            written.push(Written::Addend(class));
-        }
+        self.written.push(if is_difference { Written::Sub } else { Written::Add });
     }
-    if negated.is_some() {
-        written.push(Written::Neg);
+
+    fn write_out_class(&mut self, terms: &dyn Terms, class: Id, negative: bool, depth: usize) {
+        self.visited.push(terms.find(class));
+        let negated = terms.terms(class).iter().find_map(|term| term.applies(&NEG)).map(|(_, operand)| operand[0]);
+        let (class, negative) = (negated.unwrap_or(class), negative ^ negated.is_some());
+        self.visited.extend(negated.map(|class| terms.find(class)));
+        let is_sum = |term: &&Term| term.applies(&ADD).is_some() || term.applies(&SUB).is_some();
+        match terms.terms(class).iter().find(is_sum) {
+            Some(sum) if depth > 0 && self.addends.len() < LONGEST => {
+                self.write_out(terms, sum, negative, depth - 1);
+            }
+            _ => {
+                let class = terms.find(class);
+                self.addends.push(Addend { class, negative });
+                self.written.push(Written::Addend(class));
+            }
+        }
+        if negated.is_some() {
+            self.written.push(Written::Neg);
+        }
     }
 }
 

@@ -49,6 +49,15 @@ impl Pattern {
         }
     }
 
+    /// How many levels of operands there are below the root.
+    pub(crate) fn depth(&self) -> u8 {
+        match self {
+            Pattern::Variable(_) | Pattern::Constant(_) | Pattern::Number(_) => 0,
+            Pattern::Apply { operands, .. } => 1 + operands.iter().map(Pattern::depth).max().unwrap_or(0),
+            Pattern::Spread { operand, .. } => 1 + operand.depth(),
+        }
+    }
+
     /// Whether a value of which this is known may match, as far as can be said without a look at operands; `applies` says
     /// whether one of its terms applies an operator.
     pub(crate) fn may_match(&self, facts: &Facts, applies: impl FnOnce(&'static OpDef) -> bool) -> bool {

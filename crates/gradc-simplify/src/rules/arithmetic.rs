@@ -13,12 +13,12 @@ use crate::terms::Terms;
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // What an operator's algebra says: one line for all operators.
-    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).that(|algebra| algebra.right_identity.is_some()).built(identity).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
-    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).that(|algebra| algebra.involution).built(involution).local().at(&["-(-x) @", "not(not(p)) @"]),
-    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).that(|algebra| algebra.idempotent).built(idempotent).local().at(&["abs(abs(x)) @", "sign(sign(x)) @", "max(x, x) @", "min(x, x) @", "and(p, p) @", "or(p, p) @", "stop_gradient(stop_gradient(x)) @"]),
-    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).that(|algebra| algebra.even).to(&op::neg::NEG).built(even).local().at(&["abs(-x) @"]),
+    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).that(|algebra| algebra.right_identity.is_some()).built(identity).sees(1).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
+    rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).that(|algebra| algebra.involution).built(involution).sees(2).local().at(&["-(-x) @", "not(not(p)) @"]),
+    rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).that(|algebra| algebra.idempotent).built(idempotent).sees(2).local().at(&["abs(abs(x)) @", "sign(sign(x)) @", "max(x, x) @", "min(x, x) @", "and(p, p) @", "or(p, p) @", "stop_gradient(stop_gradient(x)) @"]),
+    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).that(|algebra| algebra.even).to(&op::neg::NEG).built(even).sees(2).local().at(&["abs(-x) @"]),
     // Negation itself is odd too, but that says nothing new.
-    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(&op::neg::NEG).built(odd).local().at(&["tanh(-x) @", "erf(-x) @"]),
+    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(&op::neg::NEG).built(odd).sees(2).local().at(&["tanh(-x) @", "erf(-x) @"]),
 
     rule("magnitude-of-positive", Accurate, "abs(x)",                "x",                  "only the sign of a zero differs").when(&[("x", NonNegative)]).local().at(&["x: 64 in 0..3"]),
 

@@ -22,6 +22,8 @@ pub(crate) struct Compiled {
     names: Names,
     lhs: Option<Pattern>,
     rhs: Option<Pattern>,
+    /// How far below the root it looks before it matches, and where the rule says so, before it builds.
+    reach: u8,
 }
 
 /// What a rule says of the class that it matched.
@@ -48,7 +50,8 @@ impl Compiled {
         if (names.values.len(), names.attrs.len()) != known {
             return Err("the right side has variables that the left side does not".to_owned());
         }
-        Ok(Compiled { rule, subject, names, lhs, rhs })
+        let reach = lhs.as_ref().map_or(1, Pattern::depth).max(rule.sees.unwrap_or(0));
+        Ok(Compiled { rule, subject, names, lhs, rhs, reach })
     }
 
     /// The parsed left side of a rule on a formula.
@@ -116,6 +119,18 @@ impl Compiled {
         found
     }
 
+    /// How far below the class of a term there are classes on which it depends whether the term matches, and, unless it
+    /// [may say more](Compiled::may_say_more), what is made of it.
+    pub(crate) fn reach(&self) -> u8 {
+        self.reach
+    }
+
+    /// Whether it may say something else when it is applied again where nothing within its reach has changed. A formula
+    /// does not; what a function builds may depend on anything, unless the rule says on what.
+    pub(crate) fn may_say_more(&self) -> bool {
+        self.rhs.is_none() && self.rule.sees.is_none()
+    }
+
     /// Whether the left side is a formula, not an operator of a class.
     pub(crate) fn has_formula(&self) -> bool {
         self.lhs.is_some()
@@ -162,13 +177,15 @@ impl Compiled {
 pub(crate) struct RuleSet {
     by_operator: FxHashMap<&'static str, Vec<&'static Compiled>>,
     by_class: FxHashMap<Class, Vec<&'static Compiled>>,
+    reach: u8,
 }
 
 impl RuleSet {
     /// The rules that `choose` picks.
     pub(crate) fn new(choose: impl Fn(&Compiled) -> bool) -> RuleSet {
-        let mut set = RuleSet { by_operator: FxHashMap::default(), by_class: FxHashMap::default() };
+        let mut set = RuleSet { by_operator: FxHashMap::default(), by_class: FxHashMap::default(), reach: 0 };
         for compiled in all().iter().filter(|compiled| choose(compiled)) {
+            set.reach = set.reach.max(compiled.reach);
             match (compiled.rule.lhs, compiled.lhs.as_ref().and_then(Pattern::root)) {
                 (_, Some(def)) => set.by_operator.entry(def.name).or_default().push(compiled),
                 (Lhs::Any(class, _), None) => set.by_class.entry(class).or_default().push(compiled),
@@ -176,6 +193,11 @@ impl RuleSet {
             }
         }
         set
+    }
+
+    /// The furthest [reach](Compiled::reach) of a rule.
+    pub(crate) fn reach(&self) -> u8 {
+        self.reach
     }
 
     /// Whether a rule only learns facts.

@@ -164,6 +164,9 @@ pub struct Rule {
     pub(crate) algebra: Option<fn(&Algebra) -> bool>,
     /// ... and an operator that one of its operands must apply.
     pub(crate) operand: Option<&'static OpDef>,
+    /// Where a function builds the right side: how far below the root there are classes on which depends what it builds, if
+    /// that is said.
+    pub(crate) sees: Option<u8>,
     /// What must be known about the variables.
     pub when: &'static [(&'static str, Fact)],
     /// What is wrong with the left side.
@@ -196,6 +199,7 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         rhs: Rhs::Formula(rhs),
         algebra: None,
         operand: None,
+        sees: None,
         when: &[],
         flaw: None,
         overflows: false,
@@ -236,6 +240,12 @@ impl Rule {
     /// Of the applications, those to an application of this operator.
     const fn to(self, operand: &'static OpDef) -> Rule {
         Rule { operand: Some(operand), ..self }
+    }
+
+    /// What is built depends on nothing that is further below the root. The order of the terms of a class depends on their
+    /// operands.
+    const fn sees(self, levels: u8) -> Rule {
+        Rule { sees: Some(levels), ..self }
     }
 
     const fn when(self, when: &'static [(&'static str, Fact)]) -> Rule {
