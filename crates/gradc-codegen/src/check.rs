@@ -99,6 +99,12 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
         ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
         places.push((region(plan, matrix.buffer), written, buffer.name.as_str()));
     }
+    if let Some(id) = gemm.factor {
+        let buffer = plan.buffers.get(id.0 as usize).ok_or("there is no such buffer")?;
+        let is_number = buffer.ty.dtype == gemm.dtype && buffer.ty.shape.elements() == 1;
+        ensure(is_number, || format!("{} is {}, and no factor", buffer.name, buffer.ty))?;
+        places.push((region(plan, id), false, buffer.name.as_str()));
+    }
     let needed = scratch_bytes(gemm);
     if let Some(id) = gemm.scratch {
         let buffer = plan.buffers.get(id.0 as usize).ok_or("there is no such buffer")?;

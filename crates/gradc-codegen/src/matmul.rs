@@ -25,5 +25,6 @@ pub(crate) fn matmul(gemm: &Gemm) -> Matmul {
         b: strides(gemm.b),
         c: strides(gemm.c),
         accumulate: gemm.accumulate,
+        scale: gemm.scale,
     }
 }

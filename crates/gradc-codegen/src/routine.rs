@@ -43,6 +43,7 @@ enum Command {
     Matmul {
         dtype: DType,
         part: MatmulPart,
+        factor: Option<Address>,
         operands: [Address; 4],
     },
     /// The parts of a product, with their places in the crew's scratch memory, which may run at the same time. The operands
@@ -50,6 +51,7 @@ enum Command {
     Matmuls {
         dtype: DType,
         parts: Vec<(MatmulPart, usize)>,
+        factor: Option<Address>,
         operands: [Address; 3],
     },
     Scan(Box<Repeat>),
@@ -170,18 +172,23 @@ impl Routine {
                 Command::Kernel { pieces, arguments } => unsafe {
                     run_kernel(crew, pieces, &self.arguments[arguments.clone()], bases, table);
                 },
-                Command::Matmul { dtype, part, operands } => {
+                Command::Matmul { dtype, part, factor, operands } => {
                     // SAFETY: as for kernels; the check of the plan covers the reach of every stride and the size of
                     // scratch memory, and lets no other type pass.
-                    unsafe { multiply(*dtype, part, operands.map(|operand| operand.of(bases))) };
+                    unsafe {
+                        let factor = number_at(*dtype, *factor, bases);
+                        multiply(*dtype, part, factor, operands.map(|operand| operand.of(bases)));
+                    }
                 }
-                Command::Matmuls { dtype, parts, operands } => {
+                Command::Matmuls { dtype, parts, factor, operands } => {
+                    // SAFETY: as above.
+                    let factor = unsafe { number_at(*dtype, *factor, bases) };
                     let [a, b, c] = operands.map(|operand| operand.of(bases));
                     let places = AcrossThreads([a, b, c, crew.scratch()]);
                     crew.run(parts.len(), &|number| {
                         let ([a, b, c, scratch], (part, offset)) = (places.get(), &parts[number]);
                         // SAFETY: as above. Parts write elements of C that differ, and have scratch memory of their own.
-                        unsafe { multiply(*dtype, part, [a, b, c, scratch.wrapping_add(*offset)]) };
+                        unsafe { multiply(*dtype, part, factor, [a, b, c, scratch.wrapping_add(*offset)]) };
                     });
                 }
                 // SAFETY: as for this function.
@@ -226,15 +233,25 @@ unsafe fn run_kernel(
 
 /// # Safety
 /// As [`multiply_part_f32`], for A, B, C and scratch memory; the type is `f64` or `f32`.
-unsafe fn multiply(dtype: DType, part: &MatmulPart, [a, b, c, scratch]: [*mut u8; 4]) {
+unsafe fn multiply(dtype: DType, part: &MatmulPart, factor: f64, [a, b, c, scratch]: [*mut u8; 4]) {
     // SAFETY: as for this function.
     unsafe {
         if dtype == DType::F64 {
-            multiply_part_f64(part, a.cast(), b.cast(), c.cast(), scratch.cast());
+            multiply_part_f64(part, factor, a.cast(), b.cast(), c.cast(), scratch.cast());
         } else {
-            multiply_part_f32(part, a.cast(), b.cast(), c.cast(), scratch.cast());
+            multiply_part_f32(part, factor as f32, a.cast(), b.cast(), c.cast(), scratch.cast());
         }
     }
+}
+
+/// The number at an address, or 1 without one.
+///
+/// # Safety
+/// The address is that of a number of the type, which is `f64` or `f32`; it is aligned, and nothing writes it.
+unsafe fn number_at(dtype: DType, address: Option<Address>, bases: &[*mut u8]) -> f64 {
+    let Some(address) = address.map(|address| address.of(bases)) else { return 1.0 };
+    // SAFETY: as for this function.
+    unsafe { if dtype == DType::F64 { address.cast::<f64>().read() } else { f64::from(address.cast::<f32>().read()) } }
 }
 
 /// Addresses that several threads use at the same time.
@@ -252,11 +269,12 @@ impl<T: Copy> AcrossThreads<T> {
 /// The command for a product that is cut into these parts, and how much of the crew's scratch memory they need.
 fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, usize) {
     let dtype = gemm.dtype;
+    let factor = gemm.factor.map(|buffer| address(plan, buffer));
     // Where no scratch memory is needed, its address is not used.
     let operands = [gemm.a.buffer, gemm.b.buffer, gemm.c.buffer, gemm.scratch.unwrap_or(gemm.c.buffer)]
         .map(|buffer| address(plan, buffer));
     if parts.len() == 1 {
-        return (Command::Matmul { dtype, part: parts.remove(0), operands }, 0);
+        return (Command::Matmul { dtype, part: parts.remove(0), factor, operands }, 0);
     }
     let [a, b, c, _] = operands;
     let mut size = 0;
@@ -266,7 +284,7 @@ fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, us
         (part, offset)
     };
     let parts = parts.into_iter().map(&mut place).collect();
-    (Command::Matmuls { dtype, parts, operands: [a, b, c] }, size)
+    (Command::Matmuls { dtype, parts, factor, operands: [a, b, c] }, size)
 }
 
 impl Repeat {

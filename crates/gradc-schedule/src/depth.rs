@@ -29,10 +29,15 @@ const MOST_TILES: usize = 3;
 /// How many chunks a product is cut into, all of them equally deep; `None` where it is computed as one.
 pub(crate) fn chunks(gemm: &Gemm) -> Option<usize> {
     let Gemm { batch, m, n, k, c, accumulate, .. } = *gemm;
+    let is_plain = !accumulate && c.row_stride == n && c.column_stride == 1;
+    if is_plain { chunks_of([batch, m, n, k]) } else { None }
+}
+
+/// The same for a product with a result of its own, row by row: its batch, rows, columns, and depth.
+pub(crate) fn chunks_of([batch, m, n, k]: [usize; 4]) -> Option<usize> {
     let tiles = m.div_ceil(TILE.0) * n.div_ceil(TILE.1);
-    let is_plain = batch == 1 && !accumulate && c.row_stride == n && c.column_stride == 1;
     let work = m.saturating_mul(n).saturating_mul(k);
-    if !is_plain || tiles > MOST_TILES || work < LEAST_WORK {
+    if batch != 1 || tiles > MOST_TILES || work < LEAST_WORK {
         return None;
     }
     (2..=MOST_CHUNKS).rev().find(|&count| k.is_multiple_of(count) && k / count >= LEAST_DEPTH)

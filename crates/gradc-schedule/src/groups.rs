@@ -24,6 +24,7 @@ use gradc_ir::{Class, Graph, LeafKind, Role, Shape, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::Options;
+use crate::in_place::{Update, candidates, in_place};
 use crate::index::{Index, squeezed};
 use crate::kernel::{Affine, LoopVar};
 use crate::needs::{Need, needs_of};
@@ -84,8 +85,8 @@ pub(crate) enum Work {
         /// The arithmetic of all members.
         cost: u32,
     },
-    /// One matrix product.
-    Product(ValueId),
+    /// One matrix product, and the update that it is added to, if that is all it is for.
+    Product(ValueId, Option<Update>),
     /// One value that is put together by loops over its operands: see [`is_assembled`].
     Assembly(ValueId),
     /// One loop, with all its results.
@@ -130,7 +131,13 @@ pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again
     let mut needs: Vec<Vec<Need>> = vec![Vec::new(); graph.len()];
     places.roots().for_each(|root| needs[root.index()] = needs_of(graph, places, root));
     let updated = updated_leaves(graph, places);
-    let order = order(graph, places, &needs, &updated);
+    let candidates = match options.fuse && options.refine {
+        true => candidates(graph, places, &needs),
+        false => Vec::new(),
+    };
+    let added_to = candidates.iter().map(|update| (update.product, update.leaf)).collect();
+    let order = order(graph, places, &needs, &updated, &added_to);
+    let in_place = in_place(graph, &candidates, &needs, &order);
     let mut stored = vec![false; graph.len()];
     let kept = graph.outputs().iter().filter_map(|output| places.memory(output.value));
     kept.for_each(|value| stored[value.index()] = true);
@@ -140,6 +147,7 @@ pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again
         places,
         groups,
         updated,
+        in_place,
         last_reader: vec![None; graph.len()],
         last_scalar: None,
         again,
@@ -173,8 +181,14 @@ pub(crate) fn updates(graph: &Graph) -> Vec<(ValueId, ValueId)> {
 /// The roots in the order in which they are placed: the graph's, with two exceptions, which come right after what they read,
 /// while that is still in the cache. One is a single element: it takes no memory, and what reads it need not wait. The other is
 /// an update with what is for it alone, so that a gradient need not be kept until all are there; but an update comes after the
-/// last root that reads the leaf, so that it can be written in place.
-fn order(graph: &Graph, places: &Places<'_>, needs: &[Vec<Need>], updated: &[Option<ValueId>]) -> Vec<ValueId> {
+/// last root that reads the leaf, so that it can be written in place, and so does a product that may be added to the leaf.
+fn order(
+    graph: &Graph,
+    places: &Places<'_>,
+    needs: &[Vec<Need>],
+    updated: &[Option<ValueId>],
+    added_to: &FxHashMap<ValueId, ValueId>,
+) -> Vec<ValueId> {
     // Leaves are there from the beginning, wherever the graph has them.
     let start = ValueId::from_index(0);
     let mut last_reader: Vec<ValueId> = vec![start; graph.len()];
@@ -189,8 +203,9 @@ fn order(graph: &Graph, places: &Places<'_>, needs: &[Vec<Need>], updated: &[Opt
     let mut keys: Vec<(ValueId, bool)> = graph.values().map(|value| (place(value), false)).collect();
     for root in places.roots() {
         let reads = needs[root.index()].iter().map(|need| keys[need.value.index()]);
-        // A moment waits for its parameter, whose update is then part of the same step.
-        let leaves = updated[root.index()].into_iter().flat_map(|leaf| [Some(leaf), only_for[root.index()]]).flatten();
+        // A moment waits for its parameter, whose update is then part of the same step; a product, to be added to it.
+        let own = updated[root.index()].into_iter().flat_map(|leaf| [Some(leaf), only_for[root.index()]]).flatten();
+        let leaves = own.chain(added_to.get(&root).copied());
         let leaf = leaves.map(|leaf| (last_reader[leaf.index()], true)).max();
         let waits = graph.shape(root).elements() != 1 && only_for[root.index()].is_none();
         let own = waits.then_some((root, false));
@@ -244,6 +259,8 @@ struct Grouping<'a, 'g> {
     places: &'a Places<'g>,
     groups: Groups,
     updated: Vec<Option<ValueId>>,
+    /// The updates that products make, by the next value.
+    in_place: FxHashMap<ValueId, Update>,
     /// The last step that reads a root or a leaf.
     last_reader: Vec<Option<usize>>,
     /// The last step that computes scalars from scalars.
@@ -266,6 +283,9 @@ impl Grouping<'_, '_> {
         if self.again.take_if(|again| root >= *again).is_some() {
             self.closed = self.groups.steps.len();
         }
+        if let Some(update) = self.in_place.get(&root).copied() {
+            return self.update(update);
+        }
         let work = self.single(root);
         let home = match work {
             Work::Loops { .. } if self.fuse => self.join(root),
@@ -283,6 +303,21 @@ impl Grouping<'_, '_> {
             self.note_read(root, step, &need);
             self.groups.needs[root.index()].push(need);
         }
+    }
+
+    /// The next value of a leaf is what the step of the product makes of it. It is no more than written: the product itself is
+    /// nowhere, and the leaf is read where it is changed.
+    fn update(&mut self, update: Update) {
+        let Some(step) = self.groups.step_of(update.product) else { return };
+        self.groups.steps[step] = Work::Product(update.product, Some(update));
+        self.groups.home[update.value.index()] = Some((step, 1));
+        self.groups.needs[update.value.index()].clear();
+        if let Some(value) = update.factor {
+            let need = Need { value, at: None };
+            self.note_read(update.product, step, &need);
+            self.groups.needs[update.product.index()].push(need);
+        }
+        self.last_reader[update.leaf.index()] = Some(step);
     }
 
     /// A root that another step or another pass computes is read from memory.
@@ -305,7 +340,7 @@ impl Grouping<'_, '_> {
     fn single(&self, root: ValueId) -> Work {
         let op = self.graph.op(root);
         if op.is_some_and(|op| op.def.class == Class::Contract) {
-            return Work::Product(root);
+            return Work::Product(root, None);
         }
         if op.is_some_and(is_assembled) {
             return Work::Assembly(root);

@@ -5,7 +5,7 @@
 //! 0. `expand` and `numerics`: the graph in operators that kernels know, with what can be computed better written so;
 //! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
 //! 2. `needs`: what each root reads from memory, and at which element;
-//! 3. `groups`: which roots one step computes, and in which pass over its loops;
+//! 3. `groups`: which roots one step computes, and in which pass over its loops; `in_place`: what products are added to;
 //! 4. `memory`: which buffer holds each value, in place where that is safe; `arena`: where these buffers are;
 //! 5. `build`: the loops of each step as a [`Kernel`](kernel::Kernel), of which equal ones are shared; long sums are cut into
 //!    chunks there, and in `depth` those of products.
@@ -21,6 +21,7 @@ mod build;
 mod depth;
 mod expand;
 mod groups;
+mod in_place;
 mod index;
 pub mod kernel;
 mod matrix;

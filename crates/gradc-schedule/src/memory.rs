@@ -213,7 +213,7 @@ impl Assignment<'_, '_> {
         for step in &self.groups.steps {
             match step {
                 Work::Loops { members, .. } => members.iter().for_each(|member| self.other(member.value)),
-                Work::Product(root) | Work::Assembly(root) => self.other(*root),
+                Work::Product(root, _) | Work::Assembly(root) => self.other(*root),
                 Work::Scan(root) => self.scan(*root),
             }
         }

@@ -12,6 +12,7 @@ use crate::build::{Built, Chunked, Part, build, build_copy, chunked, finish};
 use crate::depth;
 use crate::expand::expand;
 use crate::groups::{Groups, Work, group};
+use crate::in_place::Update;
 use crate::kernel::{BufferParam, Kernel};
 use crate::matrix::MatrixView;
 use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
@@ -98,7 +99,10 @@ impl Kernels {
 fn computed(graph: &Graph, work: &Work) -> Computed {
     match work {
         Work::Loops { members, .. } => described(graph, members.iter().map(|member| member.value)),
-        Work::Product(root) | Work::Assembly(root) | Work::Scan(root) => described(graph, [*root]),
+        Work::Product(root, update) => {
+            described(graph, [Some(*root), update.map(|update| update.value)].into_iter().flatten())
+        }
+        Work::Assembly(root) | Work::Scan(root) => described(graph, [*root]),
     }
 }
 
@@ -178,8 +182,8 @@ impl Assembler<'_, '_> {
     fn step(&mut self, step: usize) -> Vec<Step> {
         // The steps of groups count from 1.
         let live = Live { from: step + 1, to: step + 1 };
-        if let Work::Product(root) = &self.groups.steps[step] {
-            return self.product(*root).map_or_else(Vec::new, |gemm| self.products(gemm, live));
+        if let Work::Product(root, update) = &self.groups.steps[step] {
+            return self.product(*root, *update).map_or_else(Vec::new, |gemm| self.products(gemm, live));
         }
         if let Work::Scan(root) = &self.groups.steps[step] {
             return self.scan(*root).into_iter().collect();
@@ -239,7 +243,7 @@ impl Assembler<'_, '_> {
     }
 
     /// A product without scratch memory.
-    fn product(&self, root: ValueId) -> Option<Gemm> {
+    fn product(&self, root: ValueId, update: Option<Update>) -> Option<Gemm> {
         let op = self.graph.op(root)?;
         let operands = self.graph.operands(root);
         let (a, b) = (operands[0], operands[1]);
@@ -251,6 +255,8 @@ impl Assembler<'_, '_> {
         let TensorType { dtype, ref shape } = *self.graph.ty(root);
         let batch = shape[..shape.rank() - 2].iter().product();
         debug_assert!(matches!(dtype, DType::F32 | DType::F64));
+        let plain = crate::matrix::plain_view(self.graph, root);
+        let c = MatrixView { value: update.map_or(root, |update| update.value), ..plain };
         Some(Gemm {
             dtype,
             batch,
@@ -259,8 +265,10 @@ impl Assembler<'_, '_> {
             k,
             a: operand(a, "transpose_a")?,
             b: operand(b, "transpose_b")?,
-            c: self.matrix(crate::matrix::plain_view(self.graph, root))?,
-            accumulate: false,
+            c: self.matrix(c)?,
+            accumulate: update.is_some(),
+            scale: update.map_or(1.0, |update| update.scale),
+            factor: update.and_then(|update| update.factor).and_then(|factor| self.memory.buffer_of(factor)),
             scratch: None,
         })
     }

@@ -102,7 +102,20 @@ fn matrices_beyond_their_buffers() {
     let matrix =
         |buffer: usize| MatrixRef { buffer: BufferId(buffer as u32), row_stride: 3, column_stride: 1, batch_stride: 0 };
     let (a, b, c) = (matrix(0), matrix(1), matrix(2));
-    let gemm = Gemm { dtype: DType::F32, batch: 1, m: 2, n: 2, k: 4, a, b, c, accumulate: false, scratch: None };
+    let gemm = Gemm {
+        dtype: DType::F32,
+        batch: 1,
+        m: 2,
+        n: 2,
+        k: 4,
+        a,
+        b,
+        c,
+        accumulate: false,
+        scale: 1.0,
+        factor: None,
+        scratch: None,
+    };
     plan.steps.push(Step::Gemm(gemm));
     assert_invalid(&plan, "a matrix reaches");
 }

@@ -261,6 +261,8 @@ fn product([m, n, k]: [usize; 3]) -> Plan {
         b: matrix(1, n),
         c: matrix(2, n),
         accumulate: false,
+        scale: 1.0,
+        factor: None,
         scratch: None,
     };
     let bytes = gradc_codegen::scratch_bytes(&gemm);

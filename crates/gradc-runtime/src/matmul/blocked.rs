@@ -229,6 +229,7 @@ impl<T: Element> Block<'_, T> {
                         c_lane: product.c_lane,
                         c_row: product.c_row,
                         accumulate: product.accumulate || self.depths.start > 0,
+                        scale: product.scale,
                     });
                 }
                 start += self.kernels.lanes;

@@ -58,6 +58,8 @@ pub(super) struct Tile<T> {
     pub(super) c_row: usize,
     /// Whether the tile is added to.
     pub(super) accumulate: bool,
+    /// What the sums are multiplied with.
+    pub(super) scale: T,
 }
 
 /// What multiplies with one instruction set.
@@ -117,7 +119,7 @@ impl<T: Element> Kernels<T> {
                 tile.r_depth as isize,
                 tile.r_row as isize,
                 old,
-                T::ONE,
+                tile.scale,
                 status,
                 false,
                 false,
@@ -143,6 +145,12 @@ pub(super) trait Element: Copy + 'static {
 
     /// The sum.
     fn plus(self, other: Self) -> Self;
+
+    /// The product.
+    fn times(self, other: Self) -> Self;
+
+    /// The number nearest to `value`.
+    fn of(value: f64) -> Self;
 
     /// Transposes a square of [`pack::SQUARE`] elements. Strides are from row to row; columns are adjacent.
     ///
@@ -202,6 +210,16 @@ macro_rules! element {
             #[inline(always)]
             fn plus(self, other: $element) -> $element {
                 self + other
+            }
+
+            #[inline(always)]
+            fn times(self, other: $element) -> $element {
+                self * other
+            }
+
+            #[inline(always)]
+            fn of(value: f64) -> $element {
+                value as $element
             }
 
             #[inline(always)]

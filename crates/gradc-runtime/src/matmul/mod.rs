@@ -29,8 +29,8 @@ pub struct Strides {
     pub batch: usize,
 }
 
-/// `C = A · B` or `C += A · B`, `batch` times over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `C = s · A · B` or `C += s · A · B`, `batch` times over.
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
 pub struct Matmul {
     /// Number of products.
@@ -49,6 +49,8 @@ pub struct Matmul {
     pub c: Strides,
     /// Whether C is added to.
     pub accumulate: bool,
+    /// The factor s. A sum is multiplied before it is added to C, in blocks of depths where there are several.
+    pub scale: f64,
 }
 
 impl Matmul {
@@ -79,7 +81,7 @@ pub unsafe extern "C" fn gradc_runtime_matmul_f32(
     scratch: *mut f32,
 ) {
     // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
-    unsafe { run(Kernels::select(), &MatmulPart::whole(&*matmul), a, b, c, scratch) }
+    unsafe { run(Kernels::select(), &MatmulPart::whole(&*matmul), 1.0, a, b, c, scratch) }
 }
 
 /// Multiplies matrices of `f64`. Nothing is allocated.
@@ -94,26 +96,40 @@ pub unsafe extern "C" fn gradc_runtime_matmul_f64(
     scratch: *mut f64,
 ) {
     // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
-    unsafe { run(Kernels::select(), &MatmulPart::whole(&*matmul), a, b, c, scratch) }
+    unsafe { run(Kernels::select(), &MatmulPart::whole(&*matmul), 1.0, a, b, c, scratch) }
 }
 
-/// Computes a part of a product of `f32`. Nothing is allocated.
+/// Computes a part of a product of `f32`, times `factor`. Nothing is allocated.
 ///
 /// # Safety
 /// As [`gradc_runtime_matmul_f32`], for the whole product, of which this writes only its part of `c`: parts may be computed at
 /// the same time. Each has `scratch` of its own, with [`MatmulPart::scratch_bytes`].
-pub unsafe fn multiply_part_f32(part: &MatmulPart, a: *const f32, b: *const f32, c: *mut f32, scratch: *mut f32) {
+pub unsafe fn multiply_part_f32(
+    part: &MatmulPart,
+    factor: f32,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    scratch: *mut f32,
+) {
     // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
-    unsafe { run(Kernels::select(), part, a, b, c, scratch) }
+    unsafe { run(Kernels::select(), part, factor, a, b, c, scratch) }
 }
 
-/// Computes a part of a product of `f64`. Nothing is allocated.
+/// Computes a part of a product of `f64`, times `factor`. Nothing is allocated.
 ///
 /// # Safety
 /// As [`multiply_part_f32`].
-pub unsafe fn multiply_part_f64(part: &MatmulPart, a: *const f64, b: *const f64, c: *mut f64, scratch: *mut f64) {
+pub unsafe fn multiply_part_f64(
+    part: &MatmulPart,
+    factor: f64,
+    a: *const f64,
+    b: *const f64,
+    c: *mut f64,
+    scratch: *mut f64,
+) {
     // SAFETY: the caller promises what `run` asks for; the kernels are selected for this machine.
-    unsafe { run(Kernels::select(), part, a, b, c, scratch) }
+    unsafe { run(Kernels::select(), part, factor, a, b, c, scratch) }
 }
 
 /// How a product is computed.
@@ -148,6 +164,7 @@ impl Path {
 unsafe fn run<T: Element>(
     kernels: &Kernels<T>,
     part: &MatmulPart,
+    factor: T,
     a: *const T,
     b: *const T,
     c: *mut T,
@@ -170,7 +187,8 @@ unsafe fn run<T: Element>(
             let l = l.add(lanes.start * form.l_lane);
             let r = r.add(rows.start * form.r_row);
             let c = c.add(index * matmul.c.batch + lanes.start * form.c_lane + rows.start * form.c_row);
-            let product = Product { form, l, r, c, accumulate: matmul.accumulate };
+            let (accumulate, scale) = (matmul.accumulate, T::of(matmul.scale).times(factor));
+            let product = Product { form, l, r, c, accumulate, scale };
             match path {
                 Path::Nothing => {}
                 Path::Zero => clear(&product),

@@ -17,7 +17,7 @@ const PACKING: usize = 16;
 
 /// Some of the products of a batch, and of each some lanes and rows: the axes of C, in an order that
 /// depends on how C lies in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MatmulPart {
     pub(super) matmul: Matmul,
     pub(super) batch: Range<usize>,

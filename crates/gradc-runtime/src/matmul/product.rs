@@ -82,6 +82,8 @@ pub(super) struct Product<T> {
     pub(super) c: *mut T,
     /// Whether C is added to.
     pub(super) accumulate: bool,
+    /// What the product is multiplied with.
+    pub(super) scale: T,
 }
 
 impl<T> std::ops::Deref for Product<T> {
@@ -93,16 +95,19 @@ impl<T> std::ops::Deref for Product<T> {
 }
 
 impl<T: Element> Product<T> {
-    /// Writes, or adds to, an element of C's first row.
+    /// Writes a sum to an element of C's first row, or adds it there, with its factor.
     ///
     /// # Safety
     /// C is valid, and has the lane.
     #[inline(always)]
-    pub(super) unsafe fn store(&self, lane: usize, value: T) {
+    pub(super) unsafe fn store<const FUSED: bool>(&self, lane: usize, sum: T) {
         // SAFETY: as the caller promises; what is not accumulated to is not read.
         unsafe {
             let element = self.c.add(lane * self.c_lane);
-            element.write(if self.accumulate { (*element).plus(value) } else { value });
+            element.write(match self.accumulate {
+                true => sum.multiply_add::<FUSED>(self.scale, *element),
+                false => sum.times(self.scale),
+            });
         }
     }
 }

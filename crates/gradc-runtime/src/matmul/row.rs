@@ -56,7 +56,7 @@ unsafe fn adjacent_depths<T: Element, const W: usize, const FUSED: bool>(product
         // SAFETY: as for this function.
         unsafe {
             let sum = dot::<T, W, FUSED>(product.l.add(lane * product.l_lane), product.r, product.depth);
-            product.store(lane, sum);
+            product.store::<FUSED>(lane, sum);
         }
     }
 }

@@ -27,7 +27,8 @@ fn matrices(batch: usize, [m, n, k]: [usize; 3], layout: usize) -> (Matmul, [Mat
     let b = matrix(batch, k, n, flag(1), 2, f64::NAN);
     let c = matrix(batch, m, n, flag(2), 3, 77.0);
     let (sa, sb, sc) = (a.strides, b.strides, c.strides);
-    (Matmul { batch, m, n, k, a: sa, b: sb, c: sc, accumulate: flag(3) }, [a, b, c])
+    let scale = if flag(4) { -0.5 } else { 1.0 };
+    (Matmul { batch, m, n, k, a: sa, b: sb, c: sc, accumulate: flag(3), scale }, [a, b, c])
 }
 
 /// The oracle: the front door of the `gemm` crate.
@@ -58,7 +59,7 @@ fn reference<T: Element>(matmul: &Matmul, a: &[T], b: &[T], c: &mut [T]) {
                 b_column,
                 b_row,
                 alpha,
-                T::ONE,
+                T::of(matmul.scale),
                 false,
                 false,
                 false,
@@ -86,7 +87,15 @@ fn multiply<T: Element + From<f32> + PartialEq>(
         // SAFETY: the matrices are as large as their strides and extents say, and apart; this machine has the
         // instructions.
         unsafe {
-            run(kernels, &MatmulPart::whole(matmul), a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), scratch.as_mut_ptr())
+            run(
+                kernels,
+                &MatmulPart::whole(matmul),
+                T::ONE,
+                a.as_ptr(),
+                b.as_ptr(),
+                found.as_mut_ptr(),
+                scratch.as_mut_ptr(),
+            )
         };
         assert!(scratch[elements] == guard, "{}: {matmul:?} needs more scratch memory", kernels.name);
         (kernels.name, found)
@@ -111,7 +120,7 @@ fn products_of_all_small_shapes_and_layouts() {
     const EXTENTS: [usize; 7] = [0, 1, 2, 3, 5, 16, 33];
     for m in EXTENTS {
         for (n, k) in EXTENTS.into_iter().flat_map(|n| EXTENTS.into_iter().map(move |k| (n, k))) {
-            for layout in 0..16 {
+            for layout in 0..32 {
                 let (matmul, matrices) = matrices(1, [m, n, k], layout);
                 check(&matmul, &matrices);
             }
@@ -138,7 +147,7 @@ fn products_of_several_blocks() {
         [130, 700, 40],
     ];
     for shape in shapes {
-        for layout in 0..16 {
+        for layout in 0..32 {
             let (matmul, matrices) = matrices(1, shape, layout);
             check(&matmul, &matrices);
         }
@@ -149,7 +158,7 @@ fn products_of_several_blocks() {
 fn batches_are_products_of_their_own() {
     for batch in [0, 1, 4] {
         for shape in [[5, 9, 7], [1, 9, 7], [5, 1, 7], [65, 70, 33], [4, 4, 0]] {
-            for layout in 0..16 {
+            for layout in 0..32 {
                 let (mut matmul, matrices) = matrices(batch, shape, layout);
                 check(&matmul, &matrices);
                 // One matrix for all of the batch.
@@ -231,7 +240,7 @@ fn scratch_memory_is_bounded_by_a_constant_and_by_the_operands() {
                     Strides { row, column, batch: 0 }
                 };
                 let (a, b, c) = (strides(m, k, a), strides(k, n, b), strides(m, n, false));
-                let matmul = Matmul { batch: 3, m, n, k, a, b, c, accumulate: false };
+                let matmul = Matmul { batch: 3, m, n, k, a, b, c, accumulate: false, scale: 1.0 };
                 for size in [4, 8] {
                     let bytes = matmul.scratch_bytes(size);
                     let operands = (m + 64 + n + 64) * k * size;
@@ -274,7 +283,7 @@ fn parts_of_a_product_have_the_bits_of_the_whole() {
         (1, [530, 70, 400]),
     ];
     for (batch, extents) in shapes {
-        for layout in 0..16 {
+        for layout in 0..32 {
             let (matmul, [a, b, c]) = matrices(batch, extents, layout);
             let (a, b) = (fractions(a.data.len(), 1), fractions(b.data.len(), 2));
             let c: Vec<f32> = c.data.iter().map(|&x| x as f32).collect();
@@ -292,7 +301,7 @@ fn parts_of_a_product_have_the_bits_of_the_whole() {
                         scratch.push(99.0);
                         let (a, b, c) = (a.as_ptr(), b.as_ptr(), found.as_mut_ptr());
                         // SAFETY: as in `multiply`.
-                        unsafe { run(kernels, part, a, b, c, scratch.as_mut_ptr()) };
+                        unsafe { run(kernels, part, 1.0, a, b, c, scratch.as_mut_ptr()) };
                         assert!(scratch[elements] == 99.0, "{name}: {part:?} needs more scratch memory");
                     }
                     let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();

@@ -31,7 +31,7 @@ pub(crate) fn build(graph: &Graph, places: &Places<'_>, groups: &Groups, step: u
     match &groups.steps[step] {
         Work::Loops { space, rows, members, .. } => builder.loops(groups, space, rows.unwrap_or(0), members),
         Work::Assembly(root) => builder.assembly(*root),
-        Work::Product(_) | Work::Scan(_) => return None,
+        Work::Product(..) | Work::Scan(_) => return None,
     }
     Some(builder.built())
 }

@@ -111,13 +111,14 @@ impl Memory<'_> {
         let at = |matrix: &MatrixRef, batch: usize, row: usize, column: usize| {
             batch * matrix.batch_stride + row * matrix.row_stride + column * matrix.column_stride
         };
+        let scale = gemm.dtype.round(gemm.scale * gemm.factor.map_or(1.0, |factor| self.read(factor)[0]));
         for batch in 0..gemm.batch {
             for (row, column) in (0..gemm.m).flat_map(|row| (0..gemm.n).map(move |column| (row, column))) {
                 let target = &mut c[at(&gemm.c, batch, row, column)];
                 let start = if gemm.accumulate { *target } else { 0.0 };
                 let sum = (0..gemm.k)
-                    .fold(start, |sum, p| sum + a[at(&gemm.a, batch, row, p)] * b[at(&gemm.b, batch, p, column)]);
-                *target = gemm.dtype.round(sum);
+                    .fold(0.0, |sum, p| sum + a[at(&gemm.a, batch, row, p)] * b[at(&gemm.b, batch, p, column)]);
+                *target = gemm.dtype.round(start + scale * sum);
             }
         }
         self.write(gemm.c.buffer, &c);

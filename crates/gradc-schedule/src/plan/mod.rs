@@ -142,8 +142,8 @@ pub struct MatrixRef {
     pub batch_stride: usize,
 }
 
-/// `C = A · B`, or `C += A · B`, for each batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `C = s · A · B`, or `C += s · A · B`, for each batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gemm {
     /// `f32` or `f64`.
     pub dtype: DType,
@@ -163,6 +163,10 @@ pub struct Gemm {
     pub c: MatrixRef,
     /// Whether C is added to.
     pub accumulate: bool,
+    /// The factor s, or a part of it.
+    pub scale: f64,
+    /// The rest of it: a buffer of one element of the same type.
+    pub factor: Option<BufferId>,
     /// Memory in the arena for whatever multiplies, during this step alone.
     pub scratch: Option<BufferId>,
 }

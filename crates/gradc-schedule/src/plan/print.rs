@@ -103,13 +103,19 @@ fn write_kernel(out: &mut String, plan: &Plan, kernel: usize, buffers: &[BufferI
 }
 
 fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
-    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate, scratch } = gemm;
+    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate, scale, factor, scratch } = gemm;
     let operator = if *accumulate { "+=" } else { "=" };
     write!(out, "gemm {dtype} ")?;
     if *batch != 1 {
         write!(out, "{batch} x ")?;
     }
     write!(out, "{m} x {n} x {k}: {} {operator} ", Named(plan, c.buffer))?;
+    if *scale != 1.0 {
+        write!(out, "{scale} * ")?;
+    }
+    if let Some(factor) = factor {
+        write!(out, "{} * ", Named(plan, *factor))?;
+    }
     write_matrix(out, plan, a)?;
     out.push_str(" @ ");
     write_matrix(out, plan, b)?;
@@ -155,7 +161,8 @@ pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
     let bytes = |buffer: BufferId| plan.buffers.get(buffer.0 as usize).map_or(0, |buffer| buffer.ty.bytes());
     match step {
         Step::Gemm(gemm) => {
-            Traffic { read: bytes(gemm.a.buffer) + bytes(gemm.b.buffer), written: bytes(gemm.c.buffer) }
+            let (operands, result) = (bytes(gemm.a.buffer) + bytes(gemm.b.buffer), bytes(gemm.c.buffer));
+            Traffic { read: operands + if gemm.accumulate { result } else { 0 }, written: result }
         }
         Step::Scan(scan) => match plan.bodies.get(scan.body) {
             Some(body) => {

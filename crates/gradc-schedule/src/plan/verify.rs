@@ -119,6 +119,13 @@ impl State<'_> {
         ensure(a.buffer != c.buffer && b.buffer != c.buffer, || "a product overwrites an operand".into())?;
         self.read(a.buffer)?;
         self.read(b.buffer)?;
+        if let Some(factor) = gemm.factor {
+            let ty = &self.buffer(factor)?.ty;
+            let is_number = ty.dtype == gemm.dtype && ty.shape.elements() == 1;
+            ensure(is_number, || format!("b{} is no factor", factor.0))?;
+            ensure(factor != c.buffer, || "a product overwrites its factor".into())?;
+            self.read(factor)?;
+        }
         if gemm.accumulate {
             self.read(c.buffer)?;
         }
@@ -127,7 +134,8 @@ impl State<'_> {
             self.write(scratch)?;
         }
         // Neither C nor scratch memory must be where an operand is, or scratch memory where C is.
-        [a, b, c].into_iter().try_for_each(|matrix| self.read(matrix.buffer))
+        let read = [a, b, c].map(|matrix| matrix.buffer).into_iter().chain(gemm.factor);
+        read.into_iter().try_for_each(|buffer| self.read(buffer))
     }
 
     fn scan(&mut self, scan: &Scan) -> Result<(), String> {
