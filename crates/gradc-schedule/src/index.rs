@@ -154,7 +154,7 @@ pub(crate) fn splits(from: &Shape, to: &Shape) -> bool {
 }
 
 /// For each axis of `from`, the axes of `to` that it is split into.
-fn split(from: &Shape, to: &Shape) -> Option<SmallVec<[std::ops::Range<usize>; 4]>> {
+pub(crate) fn split(from: &Shape, to: &Shape) -> Option<SmallVec<[std::ops::Range<usize>; 4]>> {
     if from.elements() == 0 {
         return None;
     }

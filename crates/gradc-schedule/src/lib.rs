@@ -32,6 +32,7 @@ mod places;
 pub mod plan;
 mod reduction;
 mod rematerialise;
+mod reshapes;
 mod scans;
 mod schedule;
 

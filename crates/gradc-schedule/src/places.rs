@@ -19,7 +19,7 @@ use crate::reduction::{count, unrolled};
 
 /// A value whose expression costs up to this much (in additions; see [`cost_of`]) is recomputed for every reader. It is
 /// what storing and loading again would cost, with two loads of operands from memory.
-const RECOMPUTE_LIMIT: u32 = 8;
+pub(crate) const RECOMPUTE_LIMIT: u32 = 8;
 
 /// What loading an element costs.
 const LOAD_COST: u32 = 2;
@@ -314,7 +314,7 @@ fn overlap(op: &Op) -> bool {
 }
 
 /// What one element costs on top of its operands, in additions.
-fn cost_of(op: &Op) -> u32 {
+pub(crate) fn cost_of(op: &Op) -> u32 {
     match (op.def.class, op.def.lower) {
         (_, Some(lower)) => {
             let mut counter = Counter::default();

@@ -21,6 +21,7 @@ use crate::numerics::refine;
 use crate::places::Places;
 use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
 use crate::rematerialise;
+use crate::reshapes::move_reshapes;
 use crate::scans::{self, Bodies};
 
 /// How to schedule.
@@ -51,10 +52,19 @@ impl Default for Options {
 pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let expanded = expand(graph);
     let refined = if options.refine { refine(&expanded) } else { Cow::Borrowed(&*expanded) };
+    let refined = if options.fuse { moved(refined) } else { refined };
     let plan = plan(&refined, options, None);
     match options.memory_limit {
         Some(limit) if plan.arena_bytes > limit => rematerialise::within(&refined, options, plan, limit),
         _ => plan,
+    }
+}
+
+/// The graph with reshapes where they cost no memory.
+fn moved(graph: Cow<'_, Graph>) -> Cow<'_, Graph> {
+    match graph {
+        Cow::Borrowed(graph) => move_reshapes(graph),
+        Cow::Owned(graph) => Cow::Owned(move_reshapes(&graph).into_owned()),
     }
 }
 

@@ -142,6 +142,33 @@ fn what_is_in_an_expression_several_times_is_computed_once() {
     assert_eq!(plan.buffers.len(), 5, "{}", text(&plan));
 }
 
+/// A scaled image that is read as rows is not written for it.
+#[test]
+fn a_reshape_of_what_is_broadcast_takes_no_memory() {
+    let mut graph = Graph::new("rows");
+    let (x, w) = (graph.input("x", f32s([6, 5])), graph.param("w", f32s([5, 8]), Init::Constant(0.1.into())));
+    let (gain, shift) = (graph.input("gain", f32s([4])), graph.input("shift", f32s([3, 2])));
+    let product = graph.matmul(x, w);
+    let image = graph.reshape(product, &[3, 4, 4]);
+    let gain = graph.broadcast(gain, &[2], &[3, 4, 4]);
+    let scaled = graph.mul(image, gain);
+    let rows = graph.reshape(scaled, &[12, 4]);
+    let total = graph.reduce_sum(rows, &[0]);
+    let spread = graph.broadcast(total, &[1], &[12, 4]);
+    let centred = graph.sub(rows, spread);
+    // Its axes are merged to one of which it has a part only: no broadcast is left.
+    let wide = graph.reshape(product, &[3, 2, 8]);
+    let shift = graph.broadcast(shift, &[0, 1], &[3, 2, 8]);
+    let shifted = graph.add(wide, shift);
+    let flat = graph.reshape(shifted, &[3, 16]);
+    let negative = graph.neg(flat);
+    graph.add_output(Role::Output, "centred", centred);
+    graph.add_output(Role::Output, "negative", negative);
+    let plan = checked(&graph);
+    // Leaves, results, the product, which `shifted` is written over, and `total`.
+    assert_eq!(plan.buffers.len(), 8, "{}", text(&plan));
+}
+
 #[test]
 fn layer_norm_is_one_kernel_over_rows() {
     let mut graph = Graph::new("layer_norm");

@@ -20,7 +20,10 @@ pub(crate) fn refine(graph: &Graph) -> Cow<'_, Graph> {
 
 /// The graph with some values written anew; `write` is given a value and the graph so far, with the places of earlier values
 /// in it, and says which value of that graph it becomes, if it is one of them.
-fn rewritten(graph: &Graph, mut write: impl FnMut(ValueId, &mut Graph, &[ValueId]) -> Option<ValueId>) -> Graph {
+pub(crate) fn rewritten(
+    graph: &Graph,
+    mut write: impl FnMut(ValueId, &mut Graph, &[ValueId]) -> Option<ValueId>,
+) -> Graph {
     let mut new = graph.emptied();
     let mut places: Vec<ValueId> = Vec::with_capacity(graph.len());
     for value in graph.values() {
