@@ -1,9 +1,12 @@
 //! What simplification makes of gradients, against what differentiation gave: over random networks and all examples it
-//! takes fewer operations, no more arithmetic, and is no less accurate.
+//! takes fewer operations, no more arithmetic, less time on a machine, and is no less accurate.
 //!
 //! An *operation* is what `gradc bench --ablate` counts, [`gradc::cost`]: a value that results depend on and that is neither
 //! a leaf nor a constant; those of a loop's body count once. Those of the *backward* part are the ones that gradients
 //! depend on and the loss does not. *Raw* is the gradient as differentiation gives it, at `-O0`.
+//!
+//! *Time* is what a machine would take for the plan of a graph, by the arithmetic, the bytes moved and the kernels launched: see
+//! [`Demand::time`]. Both graphs are fused as they are by default, so that it is simplification alone that is looked at.
 //!
 //! The error of a gradient at one point is a matter of luck: roundings may cancel. So it is compared over several points
 //! that differ by so little that only the roundings do, and with what roundings do to the raw formula at all, wherever they
@@ -17,6 +20,8 @@ use gradc::elaborate::Dims;
 use gradc::interp::evaluate;
 use gradc::ir::{Class, DType, Graph, LeafKind, Role, Tensor, TensorType, ValueId};
 use gradc::pipeline::{Observer, Report, Stage, lower};
+use gradc::schedule::plan::{Plan, Step, traffic};
+use gradc::schedule::{self, schedule};
 use gradc::{Goal, Level, Mode, Model, Options, Program, index_bounds};
 use gradc_testing::{Random, random_network, random_tensor};
 
@@ -146,16 +151,87 @@ fn backward_operations(graph: &Graph) -> usize {
     gradc::cost(graph).operations - gradc::cost(&forward).operations
 }
 
-/// What was measured of a gradient.
+/// What a graph asks of a machine.
+#[derive(Clone, Copy, Default)]
+struct Demand {
+    flops: u64,
+    bytes: u64,
+    kernels: u64,
+}
+
+/// Floating-point operations that a core does in a second, bytes that it moves, and kernels that it begins. They stand for no
+/// machine, but weigh the three as most do.
+const FLOPS: f64 = 50e9;
+const BANDWIDTH: f64 = 20e9;
+const LAUNCHES: f64 = 10e6;
+
+impl Demand {
+    fn of(graph: &Graph, mode: Mode) -> Demand {
+        let options = schedule::Options {
+            fuse: true,
+            refine: mode != Mode::Strict,
+            memory_limit: None,
+            scratch_bytes: gradc_codegen::scratch_bytes,
+        };
+        let plan = schedule(&graph.without_rules(), &options);
+        Demand { flops: gradc::cost(graph).flops, ..Demand::of_steps(&plan) }
+    }
+
+    /// That of a plan's steps: those of a loop as often as it runs.
+    fn of_steps(plan: &Plan) -> Demand {
+        let mut sum = Demand::default();
+        for step in &plan.steps {
+            let (own, times) = match step {
+                Step::Scan(scan) => (Demand::of_steps(&plan.bodies[scan.body]), scan.length as u64),
+                _ => {
+                    let traffic = traffic(plan, step);
+                    (Demand { flops: 0, bytes: (traffic.read + traffic.written) as u64, kernels: 1 }, 1)
+                }
+            };
+            sum.bytes += own.bytes * times;
+            sum.kernels += own.kernels * times;
+        }
+        sum
+    }
+
+    /// In seconds.
+    fn time(self) -> f64 {
+        self.flops as f64 / FLOPS + self.bytes as f64 / BANDWIDTH + self.kernels as f64 / LAUNCHES
+    }
+}
+
+/// What was measured of gradients.
 #[derive(Default)]
 struct Saved {
     /// For each graph, the share of the backward operations that is left.
     left: Vec<f64>,
+    /// For each graph, the share of the time.
+    times: Vec<f64>,
+    /// All that the raw graphs ask for, and the simplified ones.
+    demand: [Demand; 2],
 }
 
 impl Saved {
+    /// The share of the backward operations that is saved.
     fn mean(&self) -> f64 {
         1.0 - self.left.iter().sum::<f64>() / self.left.len() as f64
+    }
+
+    fn note(&mut self, raw: Demand, simple: Demand) {
+        self.times.push(simple.time() / raw.time());
+        for (sum, own) in self.demand.iter_mut().zip([raw, simple]) {
+            sum.bytes += own.bytes;
+            sum.kernels += own.kernels;
+        }
+    }
+
+    /// Fewer bytes are moved by fewer kernels, and that takes less time.
+    fn assert_less(&self, what: &str) {
+        let [raw, simple] = self.demand;
+        let time = self.times.iter().sum::<f64>() / self.times.len() as f64;
+        assert!(simple.bytes < raw.bytes, "{what}: {} bytes are moved, raw {}", simple.bytes, raw.bytes);
+        assert!(simple.kernels < raw.kernels, "{what}: {} kernels, raw {}", simple.kernels, raw.kernels);
+        assert!(time <= MOST_TIME, "{what}: {time} of the time on average");
     }
 }
 
@@ -163,6 +239,8 @@ impl Saved {
 fn compare_cost(case: &Case, mode: Mode, raw: &Graph, simple: &Graph, is_repaired: bool, saved: &mut Saved) {
     let (before, after) = (backward_operations(raw), backward_operations(simple));
     saved.left.push(after as f64 / before as f64);
+    let (raw_demand, demand) = (Demand::of(raw, mode), Demand::of(simple, mode));
+    saved.note(raw_demand, demand);
     let (raw_cost, cost) = (gradc::cost(raw), gradc::cost(simple));
     let what = || format!("{mode}, {}", case.what);
     // What is repaired, is at any price.
@@ -170,6 +248,8 @@ fn compare_cost(case: &Case, mode: Mode, raw: &Graph, simple: &Graph, is_repaire
         assert!(cost.operations <= raw_cost.operations, "{} operations, {}", cost.operations, what());
         assert!(cost.flops <= raw_cost.flops, "{} flops, raw {}, {}", cost.flops, raw_cost.flops, what());
     }
+    let share = demand.time() / raw_demand.time();
+    assert!(share <= MOST_TIME_OF_ONE, "{share} of the time, {}", what());
 }
 
 /// The greatest distance of an element.
@@ -230,12 +310,20 @@ fn compare_random(seeds: impl Iterator<Item = u64>, mode: Mode) -> Saved {
 
 /// 1,000 networks in the mode that is the default, in parts that run beside each other.
 fn part_of_thousand(part: u64) {
-    let saved = compare_random(250 * part..250 * (part + 1), Mode::Accurate).mean();
-    assert!(saved >= LEAST_SAVED, "only {saved} of the backward operations are saved");
+    let saved = compare_random(250 * part..250 * (part + 1), Mode::Accurate);
+    assert!(saved.mean() >= LEAST_SAVED, "only {} of the backward operations are saved", saved.mean());
+    saved.assert_less("accurate");
 }
 
 /// The share of the backward operations that is saved on average.
 const LEAST_SAVED: f64 = 0.3;
+
+/// The share of the time that is left on average.
+const MOST_TIME: f64 = 0.98;
+
+/// And of one graph, at most. It may be more than all of it: fewer operations may be more kernels, where a value is read by several
+/// or in another shape, and what is kept of a formula that does not cancel is more than of one that does.
+const MOST_TIME_OF_ONE: f64 = 1.3;
 
 #[test]
 fn random_networks_0() {
@@ -259,8 +347,8 @@ fn random_networks_3() {
 
 #[test]
 fn random_networks_in_the_other_modes() {
-    compare_random((0..1000).step_by(10), Mode::Strict);
-    compare_random((0..1000).step_by(20), Mode::Fast);
+    compare_random((0..1000).step_by(10), Mode::Strict).assert_less("strict");
+    compare_random((0..1000).step_by(20), Mode::Fast).assert_less("fast");
 }
 
 /// Extents that make the examples small: nobody waits for the interpreter.
