@@ -2,7 +2,8 @@
 //!
 //! [`schedule`] makes a [`Plan`] of a graph, in stages that each have a module:
 //!
-//! 0. `expand` and `numerics`: the graph in operators that kernels know, with what can be computed better written so;
+//! 0. `expand`, `numerics` and `reshapes`: the graph in operators that kernels know, with what can be computed better, or without
+//!    memory, written so;
 //! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
 //! 2. `needs`: what each root reads from memory, and at which element;
 //! 3. `groups`: which roots one step computes, and in which pass over its loops; `in_place`: what products are added to;
