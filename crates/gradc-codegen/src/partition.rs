@@ -16,10 +16,13 @@ use crate::options::Sharing;
 const STEP: u64 = 8_000;
 
 /// The least work of all shared steps of a program that uses other threads at all: a few times what it takes to wake them.
-const PROGRAM: u64 = 300_000;
+const PROGRAM: u64 = 250_000;
 
 /// Multiplications of matrices' elements that take as long as an instruction.
 const MULTIPLICATIONS: u64 = 8;
+
+/// Elements that are loaded in the time of an instruction, where each is used once.
+const LOADS: u64 = 2;
 
 /// How a plan is shared out.
 pub(crate) struct Partition {
@@ -105,7 +108,8 @@ fn product_work(gemm: &Gemm) -> u64 {
     let multiplications = [gemm.batch, gemm.m, gemm.n, gemm.k]
         .iter()
         .fold(1u64, |product, &extent| product.saturating_mul(extent as u64));
-    multiplications / MULTIPLICATIONS
+    // What each element of the larger operand costs to load is shared by the rows, or columns, that it is multiplied with.
+    multiplications / MULTIPLICATIONS.min(LOADS * gemm.m.min(gemm.n).max(1) as u64)
 }
 
 #[cfg(test)]
