@@ -77,27 +77,35 @@ pub fn append_update(graph: &mut Graph, rule: &UpdateRule) {
     }
     let double = gradients.iter().any(|&(param, _)| graph.dtype(param) == DType::F64);
     let dtype = if double { DType::F64 } else { DType::F32 };
-    let scalars = Scalars {
+    let mut shared = Shared {
         learning_rate: graph.input(LEARNING_RATE, TensorType::scalar(dtype)),
         step: graph.input(STEP, TensorType::scalar(dtype)),
+        numbers: BTreeMap::new(),
+        spread: BTreeMap::new(),
+        corrections: BTreeMap::new(),
     };
     let wide = |&(_, gradient): &(ValueId, ValueId)| graph.cast(gradient, graph.dtype(gradient).arithmetic());
     let cotangents: Vec<ValueId> = gradients.iter().map(wide).collect();
-    let cotangents = clip_by_value(graph, cotangents, rule.clip_value);
-    let cotangents = clip_by_norm(graph, cotangents, rule.clip_norm, dtype);
+    let cotangents = clip_by_value(graph, cotangents, rule.clip_value, &mut shared);
+    let cotangents = clip_by_norm(graph, cotangents, rule.clip_norm, dtype, &mut shared);
     for ((param, _), gradient) in gradients.into_iter().zip(cotangents) {
-        let mut slot = Slot::new(graph, param);
-        let next = slot.step(&rule.optimizer, gradient, &scalars);
+        let mut slot = Slot::new(graph, param, &mut shared);
+        let next = slot.step(&rule.optimizer, gradient);
         let name = slot.name.clone();
         graph.add_output(Role::Update, name, next);
     }
 }
 
 /// `min(max(g, −c), c)` for each gradient.
-fn clip_by_value(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>) -> Vec<ValueId> {
+fn clip_by_value(
+    graph: &mut Graph,
+    gradients: Vec<ValueId>,
+    bound: Option<f64>,
+    shared: &mut Shared,
+) -> Vec<ValueId> {
     let Some(bound) = bound else { return gradients };
     let clip = |gradient| {
-        let (low, high) = (graph.full_like(gradient, -bound), graph.full_like(gradient, bound));
+        let (low, high) = (shared.number(graph, -bound, gradient), shared.number(graph, bound, gradient));
         let raised = graph.max(gradient, low);
         graph.min(raised, high)
     };
@@ -106,7 +114,13 @@ fn clip_by_value(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>)
 
 /// `g · min(1, c / ‖all g‖)` for each gradient (Pascanu, Mikolov and Bengio, 2013). A norm of zero clips nothing; a norm
 /// that is not finite makes every gradient NaN, so that it is noticed.
-fn clip_by_norm(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>, dtype: DType) -> Vec<ValueId> {
+fn clip_by_norm(
+    graph: &mut Graph,
+    gradients: Vec<ValueId>,
+    bound: Option<f64>,
+    dtype: DType,
+    shared: &mut Shared,
+) -> Vec<ValueId> {
     let Some(bound) = bound else { return gradients };
     let Some(norm) = global_norm(graph, &gradients, dtype) else { return gradients };
     graph.set_value_name(norm, "gradient_norm");
@@ -116,9 +130,7 @@ fn clip_by_norm(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>, 
     let factor = graph.min(one, ratio);
     graph.set_value_name(factor, "clip_factor");
     let scale = |gradient| {
-        let shape = graph.shape(gradient).clone();
-        let factor = graph.cast(factor, graph.dtype(gradient));
-        let factor = graph.broadcast_scalar(factor, &shape);
+        let factor = shared.spread(graph, factor, gradient);
         graph.mul(gradient, factor)
     };
     gradients.into_iter().map(scale).collect()
@@ -144,14 +156,48 @@ fn sum_of_squares(graph: &mut Graph, value: ValueId) -> ValueId {
     graph.reduce_sum(squares, &axes)
 }
 
-struct Scalars {
+/// What the updates of all parameters have in common: it is computed once for each type of parameters.
+struct Shared {
     learning_rate: ValueId,
     step: ValueId,
+    /// Numbers, by their bits, in the types that they were asked for.
+    numbers: BTreeMap<(u64, TensorType), ValueId>,
+    /// Scalars, likewise.
+    spread: BTreeMap<(ValueId, TensorType), ValueId>,
+    /// `1 − βᵗ`, by the bits of β.
+    corrections: BTreeMap<u64, ValueId>,
+}
+
+impl Shared {
+    /// A number in the type of a value.
+    fn number(&mut self, graph: &mut Graph, number: f64, like: ValueId) -> ValueId {
+        let key = (number.to_bits(), graph.ty(like).clone());
+        *self.numbers.entry(key).or_insert_with(|| graph.full_like(like, number))
+    }
+
+    /// A scalar in the type of a value.
+    fn spread(&mut self, graph: &mut Graph, scalar: ValueId, like: ValueId) -> ValueId {
+        let ty = graph.ty(like).clone();
+        *self.spread.entry((scalar, ty.clone())).or_insert_with(|| {
+            let scalar = graph.cast(scalar, ty.dtype);
+            graph.broadcast_scalar(scalar, &ty.shape)
+        })
+    }
+
+    /// `1 − βᵗ` as `−expm1(t·ln β)`: for β near 1 it keeps the digits that the difference cancels.
+    fn correction(&mut self, graph: &mut Graph, beta: f64) -> ValueId {
+        *self.corrections.entry(beta.to_bits()).or_insert_with(|| {
+            let exponent = graph.scale(self.step, beta.ln());
+            let growth = graph.expm1(exponent);
+            graph.neg(growth)
+        })
+    }
 }
 
 /// One parameter and its share of the optimiser's state.
 struct Slot<'g> {
     graph: &'g mut Graph,
+    shared: &'g mut Shared,
     /// The parameter, in the type that its update is computed in.
     param: ValueId,
     name: String,
@@ -160,37 +206,37 @@ struct Slot<'g> {
 }
 
 impl<'g> Slot<'g> {
-    fn new(graph: &'g mut Graph, param: ValueId) -> Slot<'g> {
+    fn new(graph: &'g mut Graph, param: ValueId, shared: &'g mut Shared) -> Slot<'g> {
         let name = graph.value_name(param).map(|name| name.to_string()).unwrap_or_default();
         let dtype = graph.dtype(param);
         let param = graph.cast(param, dtype.arithmetic());
-        Slot { graph, param, name, dtype }
+        Slot { graph, shared, param, name, dtype }
     }
 
     /// The parameter's next value.
-    fn step(&mut self, optimizer: &Optimizer, gradient: ValueId, scalars: &Scalars) -> ValueId {
+    fn step(&mut self, optimizer: &Optimizer, gradient: ValueId) -> ValueId {
         let direction = match *optimizer {
             Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
                 let gradient = self.add_scaled(gradient, self.param, weight_decay);
                 self.momentum(gradient, momentum, nesterov)
             }
-            Optimizer::Adam { beta1, beta2, eps, .. } => self.adam(gradient, scalars, beta1, beta2, eps),
+            Optimizer::Adam { beta1, beta2, eps, .. } => self.adam(gradient, beta1, beta2, eps),
             Optimizer::AdamW { beta1, beta2, eps, weight_decay, .. } => {
                 // Decoupled: the decay is not part of the gradient that the moments see (Loshchilov and Hutter, 2019).
-                let direction = self.adam(gradient, scalars, beta1, beta2, eps);
+                let direction = self.adam(gradient, beta1, beta2, eps);
                 self.add_scaled(direction, self.param, weight_decay)
             }
             Optimizer::RmsProp { decay, eps, momentum, .. } => {
                 let squares = self.graph.mul(gradient, gradient);
                 let mean_square = self.moving_average("v", squares, decay);
                 let root = self.graph.sqrt(mean_square);
-                let eps = self.graph.full_like(root, eps);
+                let eps = self.shared.number(self.graph, eps, root);
                 let denominator = self.graph.add(root, eps);
                 let scaled = self.graph.div(gradient, denominator);
                 self.momentum(scaled, momentum, false)
             }
         };
-        let rate = self.spread(scalars.learning_rate);
+        let rate = self.shared.spread(self.graph, self.shared.learning_rate, self.param);
         let change = self.graph.mul(rate, direction);
         let next = self.graph.sub(self.param, change);
         self.graph.cast(next, self.dtype)
@@ -208,14 +254,14 @@ impl<'g> Slot<'g> {
     }
 
     /// `m̂ / (√v̂ + ε)` (Kingma and Ba, 2015, algorithm 1).
-    fn adam(&mut self, gradient: ValueId, scalars: &Scalars, beta1: f64, beta2: f64, eps: f64) -> ValueId {
+    fn adam(&mut self, gradient: ValueId, beta1: f64, beta2: f64, eps: f64) -> ValueId {
         let mean = self.moving_average("m", gradient, beta1);
         let squares = self.graph.mul(gradient, gradient);
         let mean_square = self.moving_average("v", squares, beta2);
-        let mean = self.without_bias(mean, beta1, scalars.step);
-        let mean_square = self.without_bias(mean_square, beta2, scalars.step);
+        let mean = self.without_bias(mean, beta1);
+        let mean_square = self.without_bias(mean_square, beta2);
         let root = self.graph.sqrt(mean_square);
-        let eps = self.graph.full_like(root, eps);
+        let eps = self.shared.number(self.graph, eps, root);
         let denominator = self.graph.add(root, eps);
         self.graph.div(mean, denominator)
     }
@@ -223,18 +269,16 @@ impl<'g> Slot<'g> {
     /// `a ← β·a + (1 − β)·x`
     fn moving_average(&mut self, name: &str, x: ValueId, beta: f64) -> ValueId {
         let average = self.state(name);
-        let kept = self.graph.scale(average, beta);
+        let kept = self.scaled(average, beta);
         let next = self.add_scaled(kept, x, 1.0 - beta);
         self.update(name, next);
         next
     }
 
-    /// `a / (1 − βᵗ)`, with the difference as `−expm1(t·ln β)`: for β near 1 it keeps the digits that `1 − βᵗ` cancels.
-    fn without_bias(&mut self, average: ValueId, beta: f64, step: ValueId) -> ValueId {
-        let exponent = self.graph.scale(step, beta.ln());
-        let growth = self.graph.expm1(exponent);
-        let correction = self.graph.neg(growth);
-        let correction = self.spread(correction);
+    /// `a / (1 − βᵗ)`
+    fn without_bias(&mut self, average: ValueId, beta: f64) -> ValueId {
+        let correction = self.shared.correction(self.graph, beta);
+        let correction = self.shared.spread(self.graph, correction, average);
         self.graph.div(average, correction)
     }
 
@@ -243,15 +287,14 @@ impl<'g> Slot<'g> {
         if factor == 0.0 {
             return a;
         }
-        let scaled = self.graph.scale(b, factor);
+        let scaled = self.scaled(b, factor);
         self.graph.add(a, scaled)
     }
 
-    /// A scalar in the shape of the parameter, and in the type that its update is computed in.
-    fn spread(&mut self, scalar: ValueId) -> ValueId {
-        let (shape, dtype) = (self.graph.shape(self.param).clone(), self.graph.dtype(self.param));
-        let scalar = self.graph.cast(scalar, dtype);
-        self.graph.broadcast_scalar(scalar, &shape)
+    /// `factor·a`
+    fn scaled(&mut self, a: ValueId, factor: f64) -> ValueId {
+        let factor = self.shared.number(self.graph, factor, a);
+        self.graph.mul(factor, a)
     }
 
     fn state(&mut self, kind: &str) -> ValueId {

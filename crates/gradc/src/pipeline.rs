@@ -385,13 +385,15 @@ pub fn lower_by(
     }
     pass(Stage::Simplify, &mut graph, &mut |graph| {
         // The derivative is written: from here on, a value with a rule of its own is what it is computed as.
-        let plain = graph.without_rules();
+        if graph.has_rules() {
+            *graph = graph.without_rules();
+        }
         let simplified = if wants_reasons {
-            let (simplified, reasons) = simplify_with_reasons(&plain, &simplify);
+            let (simplified, reasons) = simplify_with_reasons(graph, &simplify);
             of_simplifying = Some(reasons);
             simplified
         } else {
-            gradc_simplify::simplify(&plain, &simplify)
+            gradc_simplify::simplify(graph, &simplify)
         };
         *graph = simplified.graph;
         Ok(Made::Simplified(simplified.report))
