@@ -382,8 +382,8 @@ impl Graph {
             let types: SmallVec<[&TensorType; 4]> = operands.iter().map(|&operand| self.ty(operand)).collect();
             op.infer(&types)?
         };
-        let node = Node { kind: NodeKind::Op(op), operands: operands.into(), ty, name: None, origin: self.origin };
-        Ok(self.push(node))
+        let operands = SmallVec::from_slice(operands);
+        Ok(self.push(Node { kind: NodeKind::Op(op), operands, ty, name: None, origin: self.origin }))
     }
 
     /// An operator applied to operands that are known to fit.
@@ -397,23 +397,20 @@ impl Graph {
 
     /// An operator applied to operands that are known to give a value of this type, which is not inferred again.
     pub fn emit_typed(&mut self, op: Op, operands: &[ValueId], ty: TensorType) -> ValueId {
-        let node = Node { kind: NodeKind::Op(op), operands: operands.into(), ty, name: None, origin: self.origin };
-        debug_assert_eq!(
-            node.kind.op().map(|op| op.infer(&operands.iter().map(|&v| self.ty(v)).collect::<Vec<_>>())),
-            Some(Ok(node.ty.clone())),
-        );
-        self.push(node)
+        debug_assert_eq!(op.infer(&operands.iter().map(|&v| self.ty(v)).collect::<Vec<_>>()), Ok(ty.clone()));
+        let operands = SmallVec::from_slice(operands);
+        self.push(Node { kind: NodeKind::Op(op), operands, ty, name: None, origin: self.origin })
     }
 
     /// Copies one value of `from` onto other operands, with its name and origin. `from` must share this graph's scopes
     /// (see [`Graph::emptied`]).
     pub fn copy_node(&mut self, from: &Graph, value: ValueId, operands: &[ValueId]) -> ValueId {
         let node = from.node(value);
-        self.push(Node { operands: operands.into(), ..node.clone() })
+        self.push(Node { operands: SmallVec::from_slice(operands), ..node.clone() })
     }
 
     fn push(&mut self, node: Node) -> ValueId {
-        let operands = node.operands.clone();
+        let operands: SmallVec<[ValueId; 3]> = SmallVec::from_slice(&node.operands);
         let index = self.dag.add_node(node);
         for (position, operand) in operands.into_iter().enumerate() {
             debug_assert!(operand.index() < index.index(), "operands come before their users");

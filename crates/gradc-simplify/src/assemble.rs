@@ -17,6 +17,7 @@ pub(crate) fn assemble(source: &Graph, arena: &Arena<'_>, places: &[Option<Id>])
         places,
         counterparts: Vec::new(),
         values: vec![None; arena.len()],
+        stack: Vec::new(),
         graph: source.emptied(),
         made_by: Vec::new(),
     };
@@ -86,6 +87,8 @@ struct Writer<'w, 'r> {
     places: &'w [Option<Id>],
     counterparts: Vec<Counterpart>,
     values: Vec<Option<ValueId>>,
+    /// What is being written, users below what they wait for.
+    stack: Vec<Id>,
     graph: Graph,
     made_by: Vec<Vec<&'static str>>,
 }
@@ -118,17 +121,18 @@ impl Writer<'_, '_> {
 
     /// Writes a value after those that it is computed from.
     fn write(&mut self, id: Id) {
-        let mut stack = vec![id];
-        while let Some(&id) = stack.last() {
-            let missing = |&operand: &Id| self.values[usize::from(operand)].is_none();
-            let missing: SmallVec<[Id; 3]> = self.arena.operands(id).iter().copied().filter(missing).collect();
-            if missing.is_empty() || self.values[usize::from(id)].is_some() {
-                stack.pop();
+        self.stack.push(id);
+        while let Some(&id) = self.stack.last() {
+            let waiting = self.stack.len();
+            if self.values[usize::from(id)].is_none() {
+                let missing = |operand: &&Id| self.values[usize::from(**operand)].is_none();
+                self.stack.extend(self.arena.operands(id).iter().rev().filter(missing));
+            }
+            if self.stack.len() == waiting {
+                self.stack.pop();
                 if self.values[usize::from(id)].is_none() {
                     self.write_value(id);
                 }
-            } else {
-                stack.extend(missing.into_iter().rev());
             }
         }
     }
@@ -148,7 +152,7 @@ impl Writer<'_, '_> {
             self.graph.set_value_name(value, name.clone());
         }
         self.values[usize::from(id)] = Some(value);
-        self.made_by.push(node.made_by.clone());
+        self.made_by.push(self.arena.made_by(id).to_vec());
     }
 
     fn origin_near(&self, position: usize) -> Origin {
@@ -158,7 +162,7 @@ impl Writer<'_, '_> {
     /// The operands in the order in which the source wrote them; where it did not, a number before what it multiplies and
     /// after what it is added to, and other values as they follow each other.
     fn written_operands(&self, id: Id, op: &Op) -> SmallVec<[ValueId; 3]> {
-        let mut ids: SmallVec<[Id; 3]> = self.arena.operands(id).into();
+        let mut ids: SmallVec<[Id; 3]> = SmallVec::from_slice(self.arena.operands(id));
         if op.def.algebra.commutative && ids.len() == 2 {
             let place = |value: &ValueId| self.places[value.index()];
             let as_source = self.counterparts[usize::from(id)].first.filter(|&first| self.source.op(first) == Some(op));
@@ -170,7 +174,9 @@ impl Writer<'_, '_> {
                 ids.swap(0, 1);
             }
         }
-        ids.iter().filter_map(|&id| self.values[usize::from(id)]).collect()
+        let mut values = SmallVec::new();
+        ids.iter().for_each(|&id| values.extend(self.values[usize::from(id)]));
+        values
     }
 
     fn is_other_way_round(&self, op: &Op, ids: &[Id]) -> bool {

@@ -13,7 +13,7 @@ use crate::options::{Limits, Mode};
 use crate::pattern::Bindings;
 use crate::rules::Flaw;
 use crate::rules::compiled::{Compiled, Outcome, RuleSet};
-use crate::term::Term;
+use crate::term::{Children, Term};
 use crate::terms::Terms;
 use search::{Search, Wanted};
 pub(crate) use sums::{Addend, Last, Within, Written};
@@ -258,7 +258,11 @@ impl Classes {
     pub(crate) fn normalised(&self, term: &Term) -> Term {
         match term {
             Term::Leaf(number) => Term::Leaf(*number),
-            Term::Apply(op, children) => Term::apply(op.clone(), children.iter().map(|&child| self.find(child))),
+            Term::Apply(op, children) => {
+                let mut children = Children::from_slice(children);
+                children.iter_mut().for_each(|child| *child = self.find(*child));
+                Term::ordered(op.clone(), children)
+            }
         }
     }
 

@@ -9,12 +9,22 @@ pub(crate) type Children = SmallVec<[Id; 3]>;
 
 /// A leaf, or an operator applied to operands. Ordered and hashed by names and attributes, never by addresses, so that
 /// nothing depends on where the program was loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Term {
     /// A value that is not looked into; the number is its position among the leaves.
     Leaf(u32),
     /// An application.
     Apply(Op, Children),
+}
+
+impl Clone for Term {
+    /// Terms are cloned by the million, and operands as a whole faster than one by one.
+    fn clone(&self) -> Term {
+        match self {
+            Term::Leaf(number) => Term::Leaf(*number),
+            Term::Apply(op, children) => Term::Apply(op.clone(), Children::from_slice(children)),
+        }
+    }
 }
 
 impl Term {
@@ -28,7 +38,8 @@ impl Term {
         Term::ordered(op, Children::from_slice(children))
     }
 
-    fn ordered(op: Op, mut children: Children) -> Term {
+    /// The same for operands that are handed over.
+    pub(crate) fn ordered(op: Op, mut children: Children) -> Term {
         if op.def.algebra.commutative {
             children.sort_unstable();
         }

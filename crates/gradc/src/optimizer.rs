@@ -97,12 +97,7 @@ pub fn append_update(graph: &mut Graph, rule: &UpdateRule) {
 }
 
 /// `min(max(g, −c), c)` for each gradient.
-fn clip_by_value(
-    graph: &mut Graph,
-    gradients: Vec<ValueId>,
-    bound: Option<f64>,
-    shared: &mut Shared,
-) -> Vec<ValueId> {
+fn clip_by_value(graph: &mut Graph, gradients: Vec<ValueId>, bound: Option<f64>, shared: &mut Shared) -> Vec<ValueId> {
     let Some(bound) = bound else { return gradients };
     let clip = |gradient| {
         let (low, high) = (shared.number(graph, -bound, gradient), shared.number(graph, bound, gradient));

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use egg::Id;
 use gradc_ir::{Graph, LeafKind, NodeKind, ValueId};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use crate::certificate::{Applied, Recorder};
 use crate::facts::Facts;
@@ -17,13 +16,16 @@ use crate::report::Tally;
 use crate::rules::compiled::{Outcome, RuleSet};
 use crate::term::Term;
 use crate::terms::Terms;
-use table::{Application, Operand};
+use table::{Application, KindNumber, LEAF, Operand, Short};
 pub(crate) use table::{FactsNumber, OpNumber, Table};
 
 /// A hash-consed graph. Operands come before their users.
 pub(crate) struct Arena<'r> {
     nodes: Vec<ArenaNode>,
-    known: FxHashMap<TermKey, Id>,
+    /// The value that a term is: the number of its operator and its operands, or [`LEAF`] and the number of the leaf.
+    known: FxHashMap<Short, Id>,
+    /// The rules that made a value, if any did.
+    made_by: FxHashMap<Id, Vec<&'static str>>,
     rules: &'r RuleSet,
     table: Table,
     /// The position in the source graph of the value that is being worked on; see [`ArenaNode::near`].
@@ -33,12 +35,6 @@ pub(crate) struct Arena<'r> {
     /// Each application, where that is asked for.
     pub(crate) recorder: Recorder,
 }
-
-/// A term in few bytes: the number of its operator and its operands, or [`LEAF`] and the number of the leaf.
-type TermKey = SmallVec<[u32; 4]>;
-
-/// In the place of the operator of a leaf.
-const LEAF: u32 = u32::MAX;
 
 /// One value of an arena.
 pub(crate) struct ArenaNode {
@@ -50,13 +46,12 @@ pub(crate) struct ArenaNode {
     pub(crate) facts: Rc<Facts>,
     /// The number of its facts.
     pub(crate) facts_number: FactsNumber,
+    kind: KindNumber,
     /// What it costs to compute, its operands aside.
     pub(crate) cost: u64,
     /// The value of the source graph on whose behalf it was made: a value without a counterpart there takes its origin
     /// from this one.
     pub(crate) near: usize,
-    /// The rules that made it, if any did.
-    pub(crate) made_by: Vec<&'static str>,
 }
 
 impl<'r> Arena<'r> {
@@ -71,6 +66,7 @@ impl<'r> Arena<'r> {
         Arena {
             nodes: Vec::with_capacity(capacity),
             known: FxHashMap::with_capacity_and_hasher(capacity, Default::default()),
+            made_by: FxHashMap::default(),
             rules,
             table,
             near: 0,
@@ -104,42 +100,56 @@ impl<'r> Arena<'r> {
         self.node(id).term.operands()
     }
 
+    /// The rules that made a value, if any did.
+    pub(crate) fn made_by(&self, id: Id) -> &[&'static str] {
+        self.made_by.get(&id).map_or(&[], |rules| rules)
+    }
+
     /// Adds a leaf. The same number is the same leaf.
     pub(crate) fn leaf(&mut self, number: u32, facts: Facts) -> Id {
-        let key = TermKey::from_slice(&[LEAF, number]);
+        let key = self.table.short(LEAF, [number].into_iter());
         if let Some(&id) = self.known.get(&key) {
             return id;
         }
         let (facts_number, facts) = self.table.facts(facts);
+        let kind = self.table.kind(LEAF, facts_number);
         self.known.insert(key, self.next_id());
-        self.push(ArenaNode {
-            term: Term::Leaf(number),
-            op_number: None,
-            facts,
-            facts_number,
-            cost: 0,
-            near: self.near,
-            made_by: Vec::new(),
-        })
+        let (term, near) = (Term::Leaf(number), self.near);
+        self.push(ArenaNode { term, op_number: None, facts, facts_number, kind, cost: 0, near })
     }
 
-    /// Adds a leaf of another arena that had the same table.
-    pub(crate) fn leaf_like(&mut self, number: u32, node: &ArenaNode) -> Id {
-        let key = TermKey::from_slice(&[LEAF, number]);
-        if let Some(&id) = self.known.get(&key) {
-            return id;
+    /// Adds the image of a value of another arena that had the same table and the same rules: it is applied to `operands`,
+    /// the images of its own. No rule had a better way there, so none has here, and what holds for one holds for the other.
+    pub(crate) fn add_image(&mut self, node: &ArenaNode, operands: &[Id], made_by: &[&'static str]) -> Id {
+        let term = match &node.term {
+            Term::Leaf(number) => Term::Leaf(*number),
+            Term::Apply(op, _) => Term::apply_to(op.clone(), operands),
+        };
+        let key = match (&term, node.op_number) {
+            (Term::Leaf(number), _) => self.table.short(LEAF, [*number].into_iter()),
+            (Term::Apply(op, operands), number) => {
+                let number = number.unwrap_or_else(|| self.table.op(op));
+                self.table.short(number, numbers(operands))
+            }
+        };
+        let next = self.next_id();
+        let id = *self.known.entry(key).or_insert(next);
+        if id == next {
+            if !made_by.is_empty() {
+                self.made_by.insert(id, made_by.to_vec());
+            }
+            self.push(ArenaNode { term, facts: node.facts.clone(), near: self.near, ..*node });
         }
-        self.known.insert(key, self.next_id());
-        let (term, facts) = (node.term.clone(), node.facts.clone());
-        self.push(ArenaNode { term, facts, near: self.near, made_by: Vec::new(), ..*node })
+        debug_assert_eq!(self.node(id).kind, node.kind);
+        id
     }
 
     /// Adds a term that some rules made elsewhere.
     pub(crate) fn add_made_by(&mut self, term: Term, rules: &[&'static str]) -> Option<Id> {
         let before = self.len();
         let id = self.add(term)?;
-        if usize::from(id) >= before {
-            self.nodes[usize::from(id)].made_by.extend_from_slice(rules);
+        if usize::from(id) >= before && !rules.is_empty() {
+            self.made_by.entry(id).or_default().extend_from_slice(rules);
         }
         Some(id)
     }
@@ -157,7 +167,7 @@ impl<'r> Arena<'r> {
     /// What the first rule that applies makes of a term that is not there yet.
     fn improved(&mut self, term: &Term, application: &Application) -> Option<Id> {
         for compiled in &application.rules {
-            for bindings in compiled.matches(self, term) {
+            for bindings in compiled.matches_of_candidate(self, term) {
                 let before = self.len();
                 if let Some(Outcome::Equal(id)) = compiled.apply(self, term, None, &application.facts, &bindings) {
                     assert_eq!(application.facts.ty, self.facts(id).ty, "gradc has a bug: rule {}", compiled.rule.name);
@@ -166,7 +176,7 @@ impl<'r> Arena<'r> {
                         || Applied { rule: compiled, term: term.clone(), bindings, found: Some(id), within: None };
                     self.recorder.record(applied);
                     if usize::from(id) >= before {
-                        self.nodes[usize::from(id)].made_by.push(compiled.rule.name);
+                        self.made_by.entry(id).or_default().push(compiled.rule.name);
                     }
                     return Some(id);
                 }
@@ -174,6 +184,11 @@ impl<'r> Arena<'r> {
         }
         None
     }
+}
+
+/// Values as keys have them.
+fn numbers(ids: &[Id]) -> impl ExactSizeIterator<Item = u32> {
+    ids.iter().map(|&id| usize::from(id) as u32)
 }
 
 impl Terms for Arena<'_> {
@@ -197,21 +212,18 @@ impl Terms for Arena<'_> {
     fn add(&mut self, term: Term) -> Option<Id> {
         let Term::Apply(op, children) = &term else { return None };
         let number = self.table.op(op);
-        let mut key = TermKey::with_capacity(1 + children.len());
-        key.push(number);
-        children.iter().for_each(|&child| key.push(usize::from(child) as u32));
+        let key = self.table.short(number, numbers(children));
         if let Some(&id) = self.known.get(&key) {
             return Some(id);
         }
         let application = {
+            let nodes = &self.nodes;
+            let kinds = children.iter().map(|&child| nodes[usize::from(child)].kind);
             let operand = |&child: &Id| {
-                let node = &self.nodes[usize::from(child)];
-                let op = node.op_number.zip(node.term.op());
-                Operand { op, number: node.facts_number, facts: &node.facts }
+                let node = &nodes[usize::from(child)];
+                Operand { op: node.term.op(), facts: &node.facts }
             };
-            let mut operands: SmallVec<[Operand<'_>; 4]> = SmallVec::new();
-            children.iter().for_each(|child| operands.push(operand(child)));
-            self.table.application((number, op), &operands, self.rules)?
+            self.table.application((number, op), kinds, || children.iter().map(operand).collect(), self.rules)?
         };
         let improved = match &application.literal {
             Some(literal) => Some(self.add(Term::apply(literal.clone(), []))?),
@@ -223,9 +235,9 @@ impl Terms for Arena<'_> {
                 op_number: Some(number),
                 facts: application.facts.clone(),
                 facts_number: application.number,
+                kind: application.kind,
                 cost: application.cost,
                 near: self.near,
-                made_by: Vec::new(),
             })
         });
         self.known.insert(key, id);

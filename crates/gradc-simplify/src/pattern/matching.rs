@@ -69,8 +69,11 @@ impl Matcher<'_> {
                     || op.attrs.clone(),
                     |matcher| {
                         matcher.operands(operands, children, then);
+                        if !def.algebra.commutative {
+                            return;
+                        }
                         let other_way: SmallVec<[Id; 3]> = children.iter().rev().copied().collect();
-                        if def.algebra.commutative && other_way[..] != *children {
+                        if other_way[..] != *children {
                             matcher.operands(operands, &other_way, then);
                         }
                     },

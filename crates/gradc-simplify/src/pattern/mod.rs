@@ -88,10 +88,17 @@ fn is_number(facts: &Facts, number: f64) -> bool {
 }
 
 /// What the variables of a pattern stand for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Bindings {
     values: SmallVec<[Option<Id>; 6]>,
     attrs: SmallVec<[Option<Attrs>; 2]>,
+}
+
+impl Clone for Bindings {
+    /// There is one for each match; values are copied as a whole.
+    fn clone(&self) -> Bindings {
+        Bindings { values: SmallVec::from_slice(&self.values), attrs: self.attrs.clone() }
+    }
 }
 
 impl Bindings {

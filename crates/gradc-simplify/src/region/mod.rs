@@ -16,7 +16,7 @@ use structure::{Key, Keys};
 pub(crate) use structure::{LocalNode, Structure};
 
 use egg::Id;
-use partition::partition;
+use partition::{Homes, partition};
 use solve::solve;
 
 /// A part of the graph: its values in order.

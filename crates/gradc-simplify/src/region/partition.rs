@@ -13,32 +13,55 @@ use crate::canonical::Arena;
 use crate::options::Limits;
 
 /// The anchor of what depends on no forward value.
-const NOWHERE: usize = usize::MAX;
+const NOWHERE: u32 = u32::MAX;
 
-/// Regions that together hold every value that is neither a leaf nor made from nothing. `forward` says for each value
-/// whether it belongs to the forward pass.
-pub(crate) fn partition(arena: &Arena<'_>, forward: &[bool], limits: &Limits) -> Vec<Region> {
+/// For each value, the number of its region.
+pub(crate) struct Homes(Vec<u32>);
+
+/// In the place of the region of a value that is in none.
+const NONE: u32 = u32::MAX;
+
+impl Homes {
+    /// The region that a value is in, if it is in one.
+    pub(crate) fn of(&self, id: Id) -> Option<usize> {
+        Some(self.0[usize::from(id)] as usize).filter(|&region| region != NONE as usize)
+    }
+
+    /// Whether two values are in one region, or both in none.
+    pub(crate) fn are_together(&self, one: Id, other: Id) -> bool {
+        self.0[usize::from(one)] == self.0[usize::from(other)]
+    }
+}
+
+/// Regions that together hold every value that is neither a leaf nor made from nothing, and where each value is. `forward`
+/// says for each value whether it belongs to the forward pass.
+pub(crate) fn partition(arena: &Arena<'_>, forward: &[bool], limits: &Limits) -> (Vec<Region>, Homes) {
     let anchors = anchors(arena, forward);
     let order = by_anchor(arena, &anchors);
-    let mut regions: Vec<Region> = Vec::new();
+    let mut sizes: Vec<usize> = Vec::new();
+    let mut homes = Homes(vec![NONE; arena.len()]);
     for block in blocks(arena, forward, &anchors, &order, limits.max_region_values) {
-        match regions.last_mut() {
-            Some(region) if region.values.len() + block.len() <= limits.region_values => {
-                region.values.extend_from_slice(block);
-            }
-            _ => regions.push(Region { values: block.to_vec() }),
+        match sizes.last_mut() {
+            Some(size) if *size + block.len() <= limits.region_values => *size += block.len(),
+            _ => sizes.push(block.len()),
+        }
+        block.iter().for_each(|&id| homes.0[usize::from(id)] = sizes.len() as u32 - 1);
+    }
+    let mut regions: Vec<Region> = sizes.into_iter().map(|size| Region { values: Vec::with_capacity(size) }).collect();
+    for id in arena.ids() {
+        if let Some(region) = homes.of(id) {
+            regions[region].values.push(id);
         }
     }
-    regions.iter_mut().for_each(|region| region.values.sort_unstable());
-    regions
+    (regions, homes)
 }
 
 /// The values that are computed, by their anchors and then in order. Anchors are positions, so they are counted, not
 /// compared.
-fn by_anchor(arena: &Arena<'_>, anchors: &[usize]) -> Vec<Id> {
+fn by_anchor(arena: &Arena<'_>, anchors: &[u32]) -> Vec<Id> {
     let last = arena.len();
     let computed = || arena.ids().filter(|&id| !arena.operands(id).is_empty());
-    let anchor = |id: Id| anchors[usize::from(id)].min(last);
+    let anchor = |id: Id| (anchors[usize::from(id)] as usize).min(last);
     let mut starts = vec![0; last + 2];
     computed().for_each(|id| starts[anchor(id) + 1] += 1);
     (0..=last).for_each(|position| starts[position + 1] += starts[position]);
@@ -55,37 +78,41 @@ fn by_anchor(arena: &Arena<'_>, anchors: &[usize]) -> Vec<Id> {
 fn blocks<'o>(
     arena: &Arena<'_>,
     forward: &[bool],
-    anchors: &[usize],
+    anchors: &[u32],
     order: &'o [Id],
     longest: usize,
 ) -> impl Iterator<Item = &'o [Id]> {
     let begins_block = |id: Id| {
-        let contracts = arena.node(id).term.op().is_some_and(|op| op.def.class == Class::Contract);
-        contracts && forward[usize::from(id)]
+        let contracts = || arena.node(id).term.op().is_some_and(|op| op.def.class == Class::Contract);
+        forward[usize::from(id)] && contracts()
     };
-    let cuts: Vec<usize> = arena.ids().filter(|&id| begins_block(id)).map(usize::from).collect();
-    let block_of = move |id: Id| match anchors[usize::from(id)] {
-        NOWHERE => cuts.len() + 1,
-        anchor => cuts.partition_point(|&cut| cut <= anchor),
+    // For each position, how many blocks have begun there.
+    let begun: Vec<u32> = arena
+        .ids()
+        .scan(0, |begun, id| {
+            *begun += u32::from(begins_block(id));
+            Some(*begun)
+        })
+        .collect();
+    let block_of = move |id: &Id| match anchors[usize::from(*id)] {
+        NOWHERE => NOWHERE,
+        anchor => begun[anchor as usize],
     };
-    let blocks: Vec<usize> = order.iter().map(|&id| block_of(id)).collect();
-    let mut ends: Vec<usize> = (1..order.len()).filter(|&i| blocks[i] != blocks[i - 1]).collect();
-    ends.push(order.len());
-    let mut start = 0;
-    let stretches: Vec<&[Id]> = ends.into_iter().map(|end| &order[std::mem::replace(&mut start, end)..end]).collect();
-    stretches.into_iter().flat_map(move |stretch| stretch.chunks(longest.max(1)))
+    let stretches = order.chunk_by(move |one, other| block_of(one) == block_of(other));
+    stretches.flat_map(move |stretch| stretch.chunks(longest.max(1)))
 }
 
-fn anchors(arena: &Arena<'_>, forward: &[bool]) -> Vec<usize> {
+fn anchors(arena: &Arena<'_>, forward: &[bool]) -> Vec<u32> {
     let mut anchors = vec![NOWHERE; arena.len()];
     let first_use = first_forward_use(arena, forward);
+    // One number for the whole net, such as the factor of a clipped gradient, says nothing about the place.
+    let says_place: Vec<bool> = arena.ids().map(|id| !arena.operands(id).is_empty() && !is_global(arena, id)).collect();
     for id in arena.ids() {
         let operands = arena.operands(id);
         anchors[usize::from(id)] = if forward[usize::from(id)] {
-            usize::from(id)
+            usize::from(id) as u32
         } else {
-            // One number for the whole net, such as the factor of a clipped gradient, says nothing about the place.
-            let placed = |&&operand: &&Id| !arena.operands(operand).is_empty() && !is_global(arena, operand);
+            let placed = |&&operand: &&Id| says_place[usize::from(operand)];
             let own = operands.iter().filter(placed).map(|&operand| anchors[usize::from(operand)]).min();
             own.filter(|&anchor| anchor != NOWHERE).unwrap_or_else(|| {
                 let fallback = |&operand: &Id| anchors[usize::from(operand)].min(first_use[usize::from(operand)]);
@@ -96,10 +123,9 @@ fn anchors(arena: &Arena<'_>, forward: &[bool]) -> Vec<usize> {
     // What is computed from state alone belongs to the place where it is used.
     for id in arena.ids().rev() {
         let anchor = anchors[usize::from(id)];
-        for &operand in arena.operands(id) {
-            let unplaced = anchors[usize::from(operand)] == NOWHERE && !arena.operands(operand).is_empty();
-            if unplaced && !is_global(arena, operand) {
-                anchors[usize::from(operand)] = anchor;
+        for operand in arena.operands(id).iter().map(|&operand| usize::from(operand)) {
+            if anchors[operand] == NOWHERE && says_place[operand] {
+                anchors[operand] = anchor;
             }
         }
     }
@@ -115,12 +141,12 @@ fn is_global(arena: &Arena<'_>, id: Id) -> bool {
 }
 
 /// For each leaf, the first forward value that uses it.
-fn first_forward_use(arena: &Arena<'_>, forward: &[bool]) -> Vec<usize> {
+fn first_forward_use(arena: &Arena<'_>, forward: &[bool]) -> Vec<u32> {
     let mut first = vec![NOWHERE; arena.len()];
     for id in arena.ids().filter(|&id| forward[usize::from(id)]) {
         for &operand in arena.operands(id) {
             let operand = usize::from(operand);
-            first[operand] = first[operand].min(usize::from(id));
+            first[operand] = first[operand].min(usize::from(id) as u32);
         }
     }
     first

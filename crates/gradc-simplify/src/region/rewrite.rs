@@ -6,7 +6,7 @@ use egg::Id;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Key, Keys, Region, Solution, SolvedTerm, Structure, partition, solve};
+use super::{Homes, Key, Keys, Solution, SolvedTerm, Structure, partition, solve};
 use crate::canonical::Arena;
 use crate::certificate::Recorder;
 use crate::options::{Limits, Mode};
@@ -58,13 +58,13 @@ pub(crate) fn rewrite<'p>(
     solutions: &mut Solutions,
     report: &mut Report,
 ) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Solved>)> {
-    let regions = partition(arena, forward, &pass.limits);
-    let (home, is_needed) = homes(arena, &regions, needed);
+    let (regions, homes) = partition(arena, forward, &pass.limits);
+    let is_needed = needed_outside(arena, &homes, needed);
     let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
     let mut solved = Vec::new();
     for (number, region) in regions.iter().enumerate() {
-        let (key, members) = keys.key(arena, number, region, &home, &is_needed);
+        let (key, members) = keys.key(arena, number, region, &homes, &is_needed);
         let structure = || Structure::of(arena, region, &members, &is_needed);
         let solution = solutions.solve(key, structure, pass, report);
         let written = vec![None; solution.nodes.len()];
@@ -78,15 +78,21 @@ pub(crate) fn rewrite<'p>(
     }
     let mut new = Arena::with_table(pass.local, arena.take_table(), arena.len(), pass.recorder.fresh());
     let mut places: Vec<Option<Id>> = vec![None; arena.len()];
+    // For each value, whether it and all that it depends on stay as they are.
+    let mut is_image = vec![false; arena.len()];
     for id in arena.ids() {
         let index = usize::from(id);
         let node = arena.node(id);
         new.near = node.near;
-        places[index] = match (&node.term, home[index]) {
-            (Term::Leaf(number), _) => Some(new.leaf_like(*number, node)),
-            (term, None) => new.add_made_by(term.clone(), &node.made_by),
-            (_, Some(region)) if is_needed[index] => placed[region].write(id, arena, &mut new, &places),
-            (_, Some(_)) => None,
+        let region = homes.of(id);
+        let stays = region.is_none_or(|region| placed[region].solution.is_unchanged);
+        is_image[index] = stays && arena.operands(id).iter().all(|&operand| is_image[usize::from(operand)]);
+        places[index] = match region {
+            None => Some(new.add_image(node, &[], arena.made_by(id))),
+            Some(region) if is_needed[index] => {
+                placed[region].write(id, &Before { arena, places: &places, is_image: &is_image }, &mut new)
+            }
+            Some(_) => None,
         };
     }
     // What nothing outside its region needed may still be there, under the name that it had.
@@ -127,25 +133,30 @@ impl Solutions {
     }
 }
 
-/// For each value, the region it is in; and whether something outside that region needs it.
-fn homes(arena: &Arena<'_>, regions: &[Region], needed: &[Id]) -> (Vec<Option<usize>>, Vec<bool>) {
-    let mut home = vec![None; arena.len()];
-    for (number, region) in regions.iter().enumerate() {
-        region.values.iter().for_each(|&id| home[usize::from(id)] = Some(number));
-    }
+/// For each value, whether something outside its region needs it.
+fn needed_outside(arena: &Arena<'_>, homes: &Homes, needed: &[Id]) -> Vec<bool> {
     let mut is_needed = vec![false; arena.len()];
     needed.iter().for_each(|&id| is_needed[usize::from(id)] = true);
     for id in arena.ids() {
         for &operand in arena.operands(id) {
-            is_needed[usize::from(operand)] |= home[usize::from(operand)] != home[usize::from(id)];
+            is_needed[usize::from(operand)] |= !homes.are_together(operand, id);
         }
     }
-    (home, is_needed)
+    is_needed
+}
+
+/// The graph that is written anew, as far as it is.
+struct Before<'b, 'r> {
+    arena: &'b Arena<'r>,
+    /// For each value that is written already, where it is now.
+    places: &'b [Option<Id>],
+    /// For each value, whether it and all that it depends on stay as they are.
+    is_image: &'b [bool],
 }
 
 impl Placed {
     /// Writes what a needed value of this region is computed from, and the value.
-    fn write(&mut self, id: Id, arena: &Arena<'_>, new: &mut Arena<'_>, places: &[Option<Id>]) -> Option<Id> {
+    fn write(&mut self, id: Id, before: &Before<'_, '_>, new: &mut Arena<'_>) -> Option<Id> {
         let member = self.members.binary_search(&id).ok()?;
         let root = self.solution.places[member]? as usize;
         let solution = self.solution.clone();
@@ -162,7 +173,7 @@ impl Placed {
                 }
             }
             if stack.len() == depth {
-                self.written[number] = self.write_node(&solution, number, arena, new, places);
+                self.written[number] = self.write_node(&solution, number, before, new);
                 debug_assert!(self.written[number].is_some(), "a solution fits where its structure does");
                 self.written[number]?;
             }
@@ -174,23 +185,26 @@ impl Placed {
         &self,
         solution: &Solution,
         number: usize,
-        arena: &Arena<'_>,
+        before: &Before<'_, '_>,
         new: &mut Arena<'_>,
-        places: &[Option<Id>],
     ) -> Option<Id> {
         let node = &solution.nodes[number];
         match &node.term {
-            SolvedTerm::Input(member) => places[usize::from(self.members[*member as usize])],
+            SolvedTerm::Input(member) => before.places[usize::from(self.members[*member as usize])],
             SolvedTerm::Apply(op, operands) => {
                 let mut children = Children::new();
                 for &operand in operands {
                     children.push(self.written[operand as usize]?);
                 }
-                let made_by = match node.member {
-                    Some(member) if node.made_by.is_empty() => &arena.node(self.members[member as usize]).made_by,
+                let member = node.member.map(|member| self.members[member as usize]);
+                let made_by = match member {
+                    Some(member) if node.made_by.is_empty() => before.arena.made_by(member),
                     _ => &node.made_by,
                 };
-                new.add_made_by(Term::apply_to(op.clone(), &children), made_by)
+                match member.filter(|&member| before.is_image[usize::from(member)]) {
+                    Some(member) => Some(new.add_image(before.arena.node(member), &children, made_by)),
+                    None => new.add_made_by(Term::apply_to(op.clone(), &children), made_by),
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use gradc_ir::Op;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::Region;
+use super::{Homes, Region};
 use crate::canonical::Arena;
 use crate::facts::Facts;
 
@@ -52,37 +52,57 @@ const INPUT: u32 = u32::MAX >> 1;
 pub(crate) struct Keys {
     /// For each value of the arena that is a member of the present region, its number in it.
     local: Vec<u32>,
+    /// For each value of the arena, one more than the number of the last region that took it from outside.
+    taken: Vec<u32>,
 }
 
 impl Keys {
     /// For the regions of an arena.
     pub(crate) fn new(arena: &Arena<'_>) -> Keys {
-        Keys { local: vec![0; arena.len()] }
+        Keys { local: vec![0; arena.len()], taken: vec![0; arena.len()] }
     }
 
-    /// The key of a region, and the values of the graph that its nodes are. `home` says which region a value is in, if any,
+    /// The values of a region and what they take from outside, in order.
+    fn members(&mut self, arena: &Arena<'_>, number: usize, region: &Region, homes: &Homes) -> Vec<Id> {
+        let mut outside: Vec<Id> = Vec::with_capacity(region.values.len());
+        for &operand in region.values.iter().flat_map(|&id| arena.operands(id)) {
+            let mark = number as u32 + 1;
+            if homes.of(operand) != Some(number)
+                && std::mem::replace(&mut self.taken[usize::from(operand)], mark) != mark
+            {
+                outside.push(operand);
+            }
+        }
+        outside.sort_unstable();
+        let mut members = Vec::with_capacity(region.values.len() + outside.len());
+        let mut outside = outside.into_iter().peekable();
+        for &id in &region.values {
+            members.extend(std::iter::from_fn(|| outside.next_if(|&other| other < id)));
+            members.push(id);
+        }
+        // Operands come before their users.
+        debug_assert_eq!(outside.next(), None);
+        members
+    }
+
+    /// The key of a region, and the values of the graph that its nodes are. `homes` says which region a value is in, if any,
     /// and `needed` whether something outside its region uses it.
     pub(crate) fn key(
         &mut self,
         arena: &Arena<'_>,
         number: usize,
         region: &Region,
-        home: &[Option<usize>],
+        homes: &Homes,
         needed: &[bool],
     ) -> (Key, Vec<Id>) {
-        let mut members: Vec<Id> = Vec::with_capacity(2 * region.values.len());
-        members.extend_from_slice(&region.values);
-        let is_outside = |id: &Id| home[usize::from(*id)] != Some(number);
-        members.extend(region.values.iter().flat_map(|&id| arena.operands(id)).copied().filter(is_outside));
-        members.sort_unstable();
-        members.dedup();
+        let members = self.members(arena, number, region, homes);
         for (local, &id) in (0u32..).zip(&members) {
             self.local[usize::from(id)] = local;
         }
         let mut key = Vec::with_capacity(3 * members.len());
         for &id in &members {
             let node = arena.node(id);
-            let is_inside = home[usize::from(id)] == Some(number);
+            let is_inside = homes.of(id) == Some(number);
             match node.op_number {
                 Some(op) if is_inside || arena.operands(id).is_empty() => {
                     let operands = arena.operands(id);

@@ -6,19 +6,20 @@ use gradc_ir::{Class, op};
 use super::Fact::{Finite, Float, Moderate, NonNegative, NotTiny};
 use super::Flaw::{Cancels, Rounds};
 use super::FpClass::{Accurate, Fast, Strict};
-use super::{Match, Rule, rule};
+use super::compiled::is_identity;
+use super::{Match, Rule, Wanted, rule};
 use crate::term::Term;
 use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // What an operator's algebra says: one line for all operators.
-    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).that(|algebra| algebra.right_identity.is_some()).built(identity).sees(1).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
+    rule("identity",            Strict,   "f(x, e)",                 "x",                  "the operator says that e is its identity, bit for bit").any(Class::Elementwise).that(|algebra| algebra.right_identity.is_some()).to(Wanted::Identity).built(identity).sees(1).local().at(&["x * 1 @", "x + -0 @", "x - 0 @", "x / 1 @", "pow(x, 1) @"]),
     rule("involution",          Strict,   "f(f(x))",                 "x",                  "the operator undoes itself").any(Class::Elementwise).that(|algebra| algebra.involution).built(involution).sees(2).local().at(&["-(-x) @", "not(not(p)) @"]),
     rule("idempotent",          Strict,   "f(f(x)) or f(x, x)",      "f(x) or x",          "the operator changes nothing the second time").any(Class::Elementwise).that(|algebra| algebra.idempotent).built(idempotent).sees(2).local().at(&["abs(abs(x)) @", "sign(sign(x)) @", "max(x, x) @", "min(x, x) @", "and(p, p) @", "or(p, p) @", "stop_gradient(stop_gradient(x)) @"]),
-    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).that(|algebra| algebra.even).to(&op::neg::NEG).built(even).sees(2).local().at(&["abs(-x) @"]),
+    rule("even",                Strict,   "f(-x)",                   "f(x)",               "the operator does not see the sign").any(Class::Elementwise).that(|algebra| algebra.even).to(Wanted::One(&op::neg::NEG)).built(even).sees(2).local().at(&["abs(-x) @"]),
     // Negation itself is odd too, but that says nothing new.
-    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(&op::neg::NEG).built(odd).sees(2).local().at(&["tanh(-x) @", "erf(-x) @"]),
+    rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(Wanted::One(&op::neg::NEG)).built(odd).sees(2).local().at(&["tanh(-x) @", "erf(-x) @"]),
 
     rule("magnitude-of-positive", Accurate, "abs(x)",                "x",                  "only the sign of a zero differs").when(&[("x", NonNegative)]).local().at(&["x: 64 in 0..3"]),
 
@@ -87,13 +88,7 @@ fn orders(op: &gradc_ir::Op, children: &[Id]) -> impl Iterator<Item = (Id, Id)> 
 
 fn identity(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let op = found.term.op()?;
-    let identity = op.def.algebra.right_identity?;
-    let is_identity = |id: Id| {
-        let facts = terms.facts(id);
-        let identity = facts.ty.dtype.round(identity);
-        facts.constant.is_some_and(|constant| constant.to_bits() == identity.to_bits())
-    };
-    orders(op, found.term.operands()).find(|&(_, e)| is_identity(e)).map(|(x, _)| x)
+    orders(op, found.term.operands()).find(|&(_, e)| is_identity(op, terms.facts(e))).map(|(x, _)| x)
 }
 
 /// The operand of the application of `def` in a class, if there is one.

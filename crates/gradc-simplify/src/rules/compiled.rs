@@ -6,7 +6,7 @@ use egg::Id;
 use gradc_ir::{Class, Op, OpDef, TensorType};
 use rustc_hash::FxHashMap;
 
-use super::{Fact, Lhs, Match, Rhs, Rule, Subject, table};
+use super::{Fact, Lhs, Match, Rhs, Rule, Subject, Wanted, table};
 use crate::facts::Facts;
 use crate::options::Options;
 use crate::pattern::{Bindings, Matches, Names, Pattern, build, match_term, parse};
@@ -24,6 +24,8 @@ pub(crate) struct Compiled {
     rhs: Option<Pattern>,
     /// How far below the root it looks before it matches, and where the rule says so, before it builds.
     reach: u8,
+    /// What must be known about operands of the root for the rule to be right, whatever its attributes.
+    direct: Vec<Fact>,
 }
 
 /// What a rule says of the class that it matched.
@@ -51,7 +53,8 @@ impl Compiled {
             return Err("the right side has variables that the left side does not".to_owned());
         }
         let reach = lhs.as_ref().map_or(1, Pattern::depth).max(rule.sees.unwrap_or(0));
-        Ok(Compiled { rule, subject, names, lhs, rhs, reach })
+        let direct = lhs.as_ref().map_or(Vec::new(), |lhs| direct_conditions(rule, lhs, &names));
+        Ok(Compiled { rule, subject, names, lhs, rhs, reach, direct })
     }
 
     /// The parsed left side of a rule on a formula.
@@ -60,18 +63,20 @@ impl Compiled {
         self.lhs.as_ref().map(|lhs| (lhs, &self.names))
     }
 
-    /// Whether an application of the operator at the root to so many operands may match, as far as can be said without a
-    /// look at what these are applied to; `facts` are an operand's, and `applies` says whether one of its terms applies an
+    /// Whether an application of `op`, the operator at the root, to so many operands may match, as far as can be said without
+    /// a look at what these are applied to; `facts` are an operand's, and `applies` says whether one of its terms applies an
     /// operator.
     pub(crate) fn may_match<'f>(
         &self,
+        op: &Op,
         count: usize,
         facts: impl Fn(usize) -> &'f Facts,
         applies: impl Fn(usize, &'static OpDef) -> bool,
     ) -> bool {
         let may_match =
             |pattern: &Pattern, position: usize| pattern.may_match(facts(position), |def| applies(position, def));
-        match &self.lhs {
+        let is_met = |fact: &Fact| (0..count).any(|position| fact.holds(facts(position), |_| None));
+        let has_form = match &self.lhs {
             Some(Pattern::Apply { def, operands: patterns, .. }) if patterns.len() == count => {
                 let in_order = || patterns.iter().zip(0..).all(|(pattern, position)| may_match(pattern, position));
                 let other_way =
@@ -81,8 +86,21 @@ impl Compiled {
             Some(Pattern::Apply { .. }) => false,
             Some(Pattern::Spread { operand, .. }) => may_match(operand, 0),
             Some(_) => true,
-            None => self.rule.operand.is_none_or(|def| (0..count).any(|position| applies(position, def))),
-        }
+            None => match self.rule.operands {
+                None => true,
+                Some(Wanted::One(def)) => (0..count).any(|position| applies(position, def)),
+                Some(Wanted::All(def)) => {
+                    let is_such = |position: usize| {
+                        facts(position).constant.is_some()
+                            || applies(position, def)
+                            || applies(position, &gradc_ir::op::broadcast::BROADCAST)
+                    };
+                    (0..count).any(|position| applies(position, def)) && (0..count).all(is_such)
+                }
+                Some(Wanted::Identity) => (0..count).any(|position| is_identity(op, facts(position))),
+            },
+        };
+        has_form && self.direct.iter().all(is_met)
     }
 
     /// Every way in which a term matches, conditions included.
@@ -97,13 +115,23 @@ impl Compiled {
 
     fn matches_where(&self, terms: &dyn Terms, term: &Term, counts: fn(Fact) -> bool) -> Matches {
         // Most terms end here, so nothing is looked up before it is asked for.
+        let Some(op) = term.op() else { return Matches::new() };
         let operands = term.operands();
         let applies = |position: usize, def: &'static OpDef| {
             terms.terms(operands[position]).iter().any(|term| term.applies(def).is_some())
         };
-        if !self.may_match(operands.len(), |position| terms.facts(operands[position]), applies) {
+        if !self.may_match(op, operands.len(), |position| terms.facts(operands[position]), applies) {
             return Matches::new();
         }
+        self.matches_considered(terms, term, counts)
+    }
+
+    /// The same as [`Compiled::matches`] for a term that [may match](Compiled::may_match).
+    pub(crate) fn matches_of_candidate(&self, terms: &dyn Terms, term: &Term) -> Matches {
+        self.matches_considered(terms, term, |_| true)
+    }
+
+    fn matches_considered(&self, terms: &dyn Terms, term: &Term, counts: fn(Fact) -> bool) -> Matches {
         let unbound = Bindings::unbound(&self.names);
         let mut found = match &self.lhs {
             Some(lhs) => match_term(terms, lhs, term, unbound),
@@ -171,6 +199,26 @@ impl Compiled {
             (None, Rhs::Formula(_)) => unreachable!("formulas are parsed"),
         }
     }
+}
+
+/// The conditions on variables that are operands of the root, where these do not depend on attributes.
+fn direct_conditions(rule: &Rule, lhs: &Pattern, names: &Names) -> Vec<Fact> {
+    let Pattern::Apply { operands, .. } = lhs else { return Vec::new() };
+    let is_direct = |name: &str| {
+        let variable = names.value(name);
+        operands.iter().any(|operand| match operand {
+            Pattern::Variable(own) | Pattern::Constant(own) => Some(*own) == variable,
+            _ => false,
+        })
+    };
+    let counts = |(name, fact): &&(&str, Fact)| is_direct(name) && !fact.is_preference() && !fact.is_along_axes();
+    rule.when.iter().filter(counts).map(|(_, fact)| *fact).collect()
+}
+
+/// Whether this is known of the number that an operator says is its identity.
+pub(super) fn is_identity(op: &Op, facts: &Facts) -> bool {
+    let is_that = |identity: f64, constant: f64| constant.to_bits() == facts.ty.dtype.round(identity).to_bits();
+    op.def.algebra.right_identity.zip(facts.constant).is_some_and(|(identity, constant)| is_that(identity, constant))
 }
 
 /// A choice of rules, by the operator at their root.

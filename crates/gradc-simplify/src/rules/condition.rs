@@ -53,6 +53,25 @@ impl Fact {
         matches!(self, Fact::NotShifted(_) | Fact::Unbounded | Fact::PerhapsPositive)
     }
 
+    /// Whether it is about the axes that an attribute variable stands for.
+    pub(crate) fn is_along_axes(self) -> bool {
+        match self {
+            Fact::SumsToOne(_) | Fact::OneHot(_) | Fact::SumsToZero(_) | Fact::Shifted(_) | Fact::NotShifted(_) => true,
+            Fact::NotTiny
+            | Fact::Positive
+            | Fact::NonNegative
+            | Fact::Finite
+            | Fact::Moderate
+            | Fact::Vanishing
+            | Fact::Unbounded
+            | Fact::NotPositive
+            | Fact::PerhapsPositive
+            | Fact::Symmetric
+            | Fact::Truth
+            | Fact::Float => false,
+        }
+    }
+
     /// Whether it is known. `axes` gives the axes that an attribute variable stands for.
     pub(crate) fn holds<'a>(self, facts: &Facts, axes: impl Fn(&str) -> Option<&'a [usize]>) -> bool {
         let range = facts.range;

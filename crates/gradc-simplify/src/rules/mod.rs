@@ -109,6 +109,17 @@ pub(crate) enum Lhs {
     Any(Class, &'static str),
 }
 
+/// What the operands must be where a rule is on any operator of a class, so that most applications are passed over at once.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    /// One of them applies this operator.
+    One(&'static OpDef),
+    /// One of them applies this operator, and each of the others does, or applies a broadcast, or is a number.
+    All(&'static OpDef),
+    /// One of them is the number that the operator is the identity with.
+    Identity,
+}
+
 /// What an application of a rule builds on.
 pub(crate) struct Match<'m> {
     /// The class that the term is in, if it is in one already.
@@ -162,8 +173,8 @@ pub struct Rule {
     pub(crate) rhs: Rhs,
     /// Where the left side is any operator of a class: what the operator must say about itself, ...
     pub(crate) algebra: Option<fn(&Algebra) -> bool>,
-    /// ... and an operator that one of its operands must apply.
-    pub(crate) operand: Option<&'static OpDef>,
+    /// ... and what its operands must be.
+    pub(crate) operands: Option<Wanted>,
     /// Where a function builds the right side: how far below the root there are classes on which depends what it builds, if
     /// that is said.
     pub(crate) sees: Option<u8>,
@@ -198,7 +209,7 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         lhs: Lhs::Formula(lhs),
         rhs: Rhs::Formula(rhs),
         algebra: None,
-        operand: None,
+        operands: None,
         sees: None,
         when: &[],
         flaw: None,
@@ -237,9 +248,9 @@ impl Rule {
         Rule { algebra: Some(algebra), ..self }
     }
 
-    /// Of the applications, those to an application of this operator.
-    const fn to(self, operand: &'static OpDef) -> Rule {
-        Rule { operand: Some(operand), ..self }
+    /// Of the applications, those to such operands.
+    const fn to(self, operands: Wanted) -> Rule {
+        Rule { operands: Some(operands), ..self }
     }
 
     /// What is built depends on nothing that is further below the root. The order of the terms of a class depends on their

@@ -5,16 +5,16 @@ use gradc_ir::op::{self, broadcast::BROADCAST, concat::CONCAT, reshape::RESHAPE,
 use gradc_ir::{Attrs, Class, Op, Shape, TensorType};
 
 use super::FpClass::{Accurate, Strict};
-use super::{Match, Rule, rule};
+use super::{Match, Rule, Wanted, rule};
 use crate::ops;
 use crate::terms::Terms;
 
 #[rustfmt::skip]
 pub(super) static RULES: &[Rule] = &[
     // Elementwise operators before movement: fewer elements to compute, and movements meet.
-    rule("apply-before-broadcast", Strict, "f(broadcast[B](x), broadcast[B](y))", "broadcast[B](f(x, y))", "each element is computed once from the same operands").any(Class::Elementwise).to(&BROADCAST).built(|t, m| before_movement(t, m, &BROADCAST)).sees(2).local().at(&["broadcast[B](x) * broadcast[B](y) @ x: 3; y: 3; B: 0 / 3 2", "exp(broadcast[B](x)) @ x: 3; B: 1 / 2 3", "broadcast[B](x) > 0 @ x: 3; B: 1 / 2 3"]),
-    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&RESHAPE).built(|t, m| before_movement(t, m, &RESHAPE)).sees(2).local().at(&["reshape[R](x) * reshape[R](y) @ x: 3; y: 3; R: 3 1", "reshape[R](x) * broadcast[B](y) @ x: 3 4; y: 3; R: 3 2 2; B: 0 / 3 2 2"]),
-    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(&TRANSPOSE).built(|t, m| before_movement(t, m, &TRANSPOSE)).sees(2).local().at(&["transpose[P](x) * transpose[P](y) @ x: 3 2; y: 3 2; P: 1 0", "transpose[P](x) * broadcast[B](y) @ x: 3 2; y: 3; P: 1 0; B: 1 / 2 3"]),
+    rule("apply-before-broadcast", Strict, "f(broadcast[B](x), broadcast[B](y))", "broadcast[B](f(x, y))", "each element is computed once from the same operands").any(Class::Elementwise).to(Wanted::All(&BROADCAST)).built(|t, m| before_movement(t, m, &BROADCAST)).sees(2).local().at(&["broadcast[B](x) * broadcast[B](y) @ x: 3; y: 3; B: 0 / 3 2", "exp(broadcast[B](x)) @ x: 3; B: 1 / 2 3", "broadcast[B](x) > 0 @ x: 3; B: 1 / 2 3"]),
+    rule("apply-before-reshape", Strict,  "f(reshape[R](x), reshape[R](y))", "reshape[R](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(Wanted::All(&RESHAPE)).built(|t, m| before_movement(t, m, &RESHAPE)).sees(2).local().at(&["reshape[R](x) * reshape[R](y) @ x: 3; y: 3; R: 3 1", "reshape[R](x) * broadcast[B](y) @ x: 3 4; y: 3; R: 3 2 2; B: 0 / 3 2 2"]),
+    rule("apply-before-transpose", Strict, "f(transpose[P](x), transpose[P](y))", "transpose[P](f(x, y))", "the same elements elsewhere").any(Class::Elementwise).to(Wanted::All(&TRANSPOSE)).built(|t, m| before_movement(t, m, &TRANSPOSE)).sees(2).local().at(&["transpose[P](x) * transpose[P](y) @ x: 3 2; y: 3 2; P: 1 0", "transpose[P](x) * broadcast[B](y) @ x: 3 2; y: 3; P: 1 0; B: 1 / 2 3"]),
 
     rule("broadcast-broadcast", Strict,   "broadcast[A](broadcast[B](x))", "broadcast[AB](x)", "the same elements in the same places").built(broadcast_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1 2 / 4 3 2", "x: 2 3; B: 0 2 / 2 4 3; A: 0 2 3 / 2 5 4 3"]),
     rule("broadcast-nothing",   Strict,   "broadcast[B](x)",         "x",                  "there is no new axis").built(|_, m| (m.attrs("B")?.ints("axes").len() == m.ty.shape.rank()).then_some(m.value("x")?)).local().at(&["x: 2 3; B: 0 1 / 2 3"]),
@@ -31,7 +31,7 @@ pub(super) static RULES: &[Rule] = &[
 
     // What several slices of one value give back is put together, not added up.
     rule("sum-of-pads",         Accurate, "pad[P](x) + pad[Q](y)",   "concat(x, y)",       "where one is, the other is zero; only the sign of a zero differs").built(sum_of_pads).local().in_sums().at(&["x: 3 2; y: 3 4; P: 0 0 / 0 4 / 0 0 / 0; Q: 0 2 / 0 0 / 0 0 / 0", "x: 2 3; y: 1 3; P: 3 0 / 1 0 / 0 0 / 0; Q: 1 0 / 4 0 / 0 0 / 0"]),
-    rule("concat-of-concat",    Strict,   "concat(x, concat(y, z))", "concat(x, y, z)",    "the same elements in the same places").any(Class::Movement).to(&CONCAT).built(concat_of_concat).local().at(&["concat[C](x, concat[C](y, z)) @ x: 3 2; y: 3 1; z: 3 2; C: 1", "concat[C](concat[C](x, y), z) @ x: 3 2; y: 1 2; z: 2 2; C: 0"]),
+    rule("concat-of-concat",    Strict,   "concat(x, concat(y, z))", "concat(x, y, z)",    "the same elements in the same places").any(Class::Movement).to(Wanted::One(&CONCAT)).built(concat_of_concat).local().at(&["concat[C](x, concat[C](y, z)) @ x: 3 2; y: 3 1; z: 3 2; C: 1", "concat[C](concat[C](x, y), z) @ x: 3 2; y: 1 2; z: 2 2; C: 0"]),
 
     rule("cast-nothing",        Strict,   "cast[D](x)",              "x",                  "it is of this type already").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 4; D: float"]),
     rule("stop-gradient",       Strict,   "stop_gradient(x)",        "x",                  "the graph is differentiated already").differentiated().local(),

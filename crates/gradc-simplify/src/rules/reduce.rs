@@ -6,7 +6,7 @@ use gradc_ir::{Class, DType, Op, OpDef, Shape};
 
 use super::Fact::{Moderate, NotTiny, SumsToOne, SumsToZero};
 use super::FpClass::{Accurate, Fast, Strict};
-use super::{Match, Rule, rule};
+use super::{Match, Rule, Wanted, rule};
 use crate::ops;
 use crate::term::Term;
 use crate::terms::Terms;
@@ -17,9 +17,9 @@ pub(super) static RULES: &[Rule] = &[
     rule("sum-of-number",       Accurate, "sum[A](#c)",              "n * #c",             "one rounding instead of many").built(sum_of_number).local().at(&["#c: 0.1; A: 0", "#c: 1; A: 0"]),
     rule("extreme-of-number",   Strict,   "amax(#c) or amin(#c)",    "#c",                 "the extreme of equal numbers is that number").any(Class::Reduce).built(extreme_of_number).local().at(&["amax[A](#c) @ A: 0", "amin[A](#c) @ A: 0"]),
     rule("sum-of-broadcast",    Accurate, "sum[A](broadcast[B](x))", "n * sum(x)",         "one rounding instead of many").built(sum_of_broadcast).local().at(&["x: 3; B: 0 / 3 2; A: 1", "x: 3; B: 1 / 2 3; A: 0 1", "x: 2 3; B: 0 2 / 2 5 3; A: 1 2", "x: 3; B: 0 / 3 2; A: 0"]),
-    rule("extreme-of-broadcast",Strict,   "amax[A](broadcast[B](x))","amax(x)",            "repeated elements do not change the extreme").any(Class::Reduce).to(&BROADCAST).built(extreme_of_broadcast).local().at(&["amax[A](broadcast[B](x)) @ x: 3; B: 0 / 3 2; A: 1", "amin[A](broadcast[B](x)) @ x: 3; B: 1 / 2 3; A: 0 1"]),
-    rule("reduce-transposed",   Strict,   "sum[A](transpose[P](x))", "transpose(sum(x))",  "the axes keep their order, and so does the accumulation").any(Class::Reduce).to(&TRANSPOSE).built(reduce_transposed).local().at(&["sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 0 2; A: 0", "amax[A](transpose[P](x)) @ x: 2 3 4; P: 2 1 0; A: 1", "sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 2 0; A: 0 1"]),
-    rule("reduce-reshaped",     Strict,   "sum[A](reshape[R](x))",   "reshape(sum(x))",    "the same elements in the same order").any(Class::Reduce).to(&RESHAPE).built(reduce_reshaped).at(&["sum[A](reshape[R](x)) @ x: 3 4; R: 3 2 2; A: 1 2", "amax[A](reshape[R](x)) @ x: 2 3 4; R: 6 4; A: 1", "sum[A](reshape[R](x)) @ x: 2 3; R: 6; A: 0"]),
+    rule("extreme-of-broadcast",Strict,   "amax[A](broadcast[B](x))","amax(x)",            "repeated elements do not change the extreme").any(Class::Reduce).to(Wanted::One(&BROADCAST)).built(extreme_of_broadcast).local().at(&["amax[A](broadcast[B](x)) @ x: 3; B: 0 / 3 2; A: 1", "amin[A](broadcast[B](x)) @ x: 3; B: 1 / 2 3; A: 0 1"]),
+    rule("reduce-transposed",   Strict,   "sum[A](transpose[P](x))", "transpose(sum(x))",  "the axes keep their order, and so does the accumulation").any(Class::Reduce).to(Wanted::One(&TRANSPOSE)).built(reduce_transposed).local().at(&["sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 0 2; A: 0", "amax[A](transpose[P](x)) @ x: 2 3 4; P: 2 1 0; A: 1", "sum[A](transpose[P](x)) @ x: 2 3 4; P: 1 2 0; A: 0 1"]),
+    rule("reduce-reshaped",     Strict,   "sum[A](reshape[R](x))",   "reshape(sum(x))",    "the same elements in the same order").any(Class::Reduce).to(Wanted::One(&RESHAPE)).built(reduce_reshaped).at(&["sum[A](reshape[R](x)) @ x: 3 4; R: 3 2 2; A: 1 2", "amax[A](reshape[R](x)) @ x: 2 3 4; R: 6 4; A: 1", "sum[A](reshape[R](x)) @ x: 2 3; R: 6; A: 0"]),
     rule("sum-of-concatenation",Accurate, "sum[A](concat[C](x, y))", "sum[A](x) + sum[A](y)", "as many additions, and nothing is moved").built(sum_of_concat).at(&["x: 3 2 in 0..2; y: 4 2 in 0..2; C: 0; A: 0 1", "x: 3 2 in 0..2; y: 3 1 in 0..2; C: 1; A: 1"]),
     rule("reduce-unit-axes",    Accurate, "sum[A](x)",               "reshape(x)",         "there is one element to reduce; -0 stays -0").built(reduce_unit_axes).local().at(&["x: 3 1; A: 1", "x: 1 3 1; A: 0 2"]),
     rule("sum-of-sum",          Accurate, "sum[A](sum[B](x))",       "sum[AB](x)",         "as many additions; the sum of a kernel is accumulated in parts anyway").built(|t, m| merged(t, m, &REDUCE_SUM)).at(&["x: 2 3 4 in 0..2; B: 1; A: 0", "x: 2 3 4 in 0..2; B: 0 2; A: 0"]),
