@@ -34,6 +34,7 @@ mod matmul;
 mod narrow;
 mod op;
 mod options;
+mod pages;
 mod partition;
 mod program;
 mod routine;
