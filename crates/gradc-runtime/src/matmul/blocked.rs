@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use super::kernels::{Element, Kernels, Tile};
 use super::pack::Piece;
+use super::prefetch::{self, Ahead};
 use super::product::{Form, Product};
 
 /// The most depths of a block.
@@ -129,7 +130,8 @@ pub(super) unsafe fn multiply<T: Element>(kernels: &Kernels<T>, product: &Produc
                     pack_lanes: blocking.pack_lanes,
                 };
                 for lanes in blocks(product.lanes, blocking.lanes) {
-                    block.multiply(lanes);
+                    let ahead = block.ahead(&lanes, &blocking);
+                    block.multiply(lanes, ahead);
                 }
             }
         }
@@ -203,12 +205,44 @@ struct Block<'a, T: 'static> {
 }
 
 impl<T: Element> Block<'_, T> {
-    /// Multiplies a block of lanes with the rows.
+    /// The lanes that are packed after those of a block, where they come from afar.
+    fn ahead(&self, lanes: &Range<usize>, blocking: &Blocking) -> Ahead<T> {
+        let product = self.product;
+        // What is read where it is, is read faster than it could be asked for.
+        if !self.pack_lanes || product.lanes * product.depth * size_of::<T>() < prefetch::FAR {
+            return Ahead::nothing();
+        }
+        // The next ones at these depths, or the first ones at the next depths.
+        let (lanes, depths) = match lanes.end < product.lanes {
+            true => (lanes.end..product.lanes, self.depths.clone()),
+            false => (0..product.lanes, self.depths.end..product.depth),
+        };
+        Ahead::new(&Piece {
+            from: product.l.wrapping_add(lanes.start * product.l_lane + depths.start * product.l_depth),
+            across: lanes.len().min(blocking.lanes),
+            stride_across: product.l_lane,
+            depth: depths.len().min(blocking.depths),
+            stride_depth: product.l_depth,
+        })
+    }
+
+    /// Whether C is added to and comes from afar. Lines that are only written are not read before, so it is no use to ask for these.
+    fn reads_far(&self) -> bool {
+        let product = self.product;
+        (product.accumulate || self.depths.start > 0)
+            && product.c_lane == 1
+            && product.lanes * product.rows * size_of::<T>() >= prefetch::FAR
+            && self.depths.len() >= prefetch::DEEP
+    }
+
+    /// Multiplies a block of lanes with the rows. Meanwhile what is ahead is asked for.
     ///
     /// # Safety
     /// As [`multiply`]; `lanes` are some of the product's, and no more than a block has.
-    unsafe fn multiply(&self, lanes: Range<usize>) {
+    unsafe fn multiply(&self, lanes: Range<usize>, mut ahead: Ahead<T>) {
         let (product, rows) = (self.product, &self.rows);
+        let tiles = rows.count.div_ceil(self.kernels.rows) * lanes.len().div_ceil(self.kernels.lanes);
+        let (lines, reads_far) = (ahead.lines().div_ceil(tiles), self.reads_far());
         for (number, tile) in blocks(rows.count, self.kernels.rows).enumerate() {
             let mut start = lanes.start;
             while start < lanes.end {
@@ -216,6 +250,13 @@ impl<T: Element> Block<'_, T> {
                 // SAFETY: these lanes and rows are some of the product's.
                 unsafe {
                     let (l, l_depth) = self.panel(panel.clone(), start - lanes.start, number == 0);
+                    let c = self.c.add(panel.start * product.c_lane + tile.start * product.c_row);
+                    if lines > 0 {
+                        ahead.ask(lines);
+                    }
+                    if reads_far {
+                        prefetch::rows_to_write(c, tile.len(), product.c_row, panel.len());
+                    }
                     self.kernels.tile(&Tile {
                         lanes: panel.len(),
                         rows: tile.len(),
@@ -225,7 +266,7 @@ impl<T: Element> Block<'_, T> {
                         r: rows.from.add(number * rows.tile),
                         r_row: rows.row,
                         r_depth: rows.depth,
-                        c: self.c.add(panel.start * product.c_lane + tile.start * product.c_row),
+                        c,
                         c_lane: product.c_lane,
                         c_row: product.c_row,
                         accumulate: product.accumulate || self.depths.start > 0,

@@ -7,6 +7,7 @@ mod blocked;
 mod kernels;
 mod pack;
 mod part;
+mod prefetch;
 mod product;
 mod row;
 #[cfg(test)]
