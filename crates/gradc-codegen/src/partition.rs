@@ -114,7 +114,36 @@ fn product_work(gemm: &Gemm) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use gradc_ir::DType;
+    use gradc_schedule::plan::{BufferId, Gemm, MatrixRef};
+
+    use super::{MULTIPLICATIONS, STEP, count, product_work};
+
+    /// An m × k matrix times a k × n matrix.
+    fn product([m, n, k]: [usize; 3]) -> Gemm {
+        let matrix =
+            |columns| MatrixRef { buffer: BufferId(0), row_stride: columns, column_stride: 1, batch_stride: 0 };
+        let (a, b, c) = (matrix(k), matrix(n), matrix(n));
+        let dtype = DType::F32;
+        Gemm { dtype, batch: 1, m, n, k, a, b, c, accumulate: false, scale: 1.0, factor: None, scratch: None }
+    }
+
+    #[test]
+    fn products_of_few_rows_are_shared_by_what_they_load() {
+        let elements = 1 << 16;
+        let many = product_work(&product([64, 256, 256]));
+        assert_eq!(many, 64 * elements / MULTIPLICATIONS);
+        // One row or one column takes half as long as there are elements to load, not an eighth of it.
+        for shape in [[1, 256, 256], [256, 1, 256]] {
+            assert_eq!(product_work(&product(shape)), elements / 2);
+            assert!(product_work(&product(shape)) >= STEP);
+        }
+        // Two rows load as much as one, and four are multiplied as fast as any.
+        assert_eq!(product_work(&product([2, 256, 256])), elements / 2);
+        assert_eq!(product_work(&product([4, 256, 256])), 4 * elements / MULTIPLICATIONS);
+        assert!(product_work(&product([1, 64, 64])) < STEP);
+        assert_eq!(product_work(&product([0, 64, 64])), 0);
+    }
 
     #[test]
     fn pieces_are_even_where_they_can_be() {

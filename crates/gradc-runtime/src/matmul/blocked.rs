@@ -16,6 +16,7 @@
 
 use std::ops::Range;
 
+use super::Path;
 use super::kernels::{Element, Kernels, Tile};
 use super::pack::Piece;
 use super::prefetch::{self, Ahead};
@@ -23,6 +24,8 @@ use super::product::{Form, Product};
 
 /// The most depths of a block.
 const DEPTHS: usize = 384;
+/// The depths of a block of [`Path::WideRow`]: so few that all lanes of each are read along memory at the same time.
+const DEPTHS_OF_WIDE_ROW: usize = 8;
 /// The bytes of lanes of a block: a multiple of what the widest tile of any instruction set has.
 const LANES_BYTES: usize = 512;
 /// The most bytes of a block of rows that are packed.
@@ -56,8 +59,22 @@ pub(super) struct Blocking {
 }
 
 impl Blocking {
-    /// For products of a form, none of whose extents is 0, with elements of `size` bytes.
-    pub(super) fn new(form: &Form, size: usize) -> Blocking {
+    /// For products of a form, none of whose extents is 0, with elements of `size` bytes; `None` for a path that has no blocks.
+    pub(super) fn new(form: &Form, path: Path, size: usize) -> Option<Blocking> {
+        match path {
+            Path::Nothing | Path::Zero | Path::AdjacentDepths => None,
+            Path::WideRow => Some(Blocking {
+                depths: form.depth.min(DEPTHS_OF_WIDE_ROW),
+                rows: form.rows,
+                lanes: form.lanes,
+                pack_rows: false,
+                pack_lanes: false,
+            }),
+            Path::Blocked => Some(Blocking::of_tiles(form, size)),
+        }
+    }
+
+    fn of_tiles(form: &Form, size: usize) -> Blocking {
         let depths = even(form.depth, DEPTHS, 1);
         let lanes_to_pack_rows = if form.r_row == 1 { LANES_TO_PACK_ADJACENT_ROWS } else { LANES_TO_PACK_ROWS };
         let pack_rows = form.r_depth != 1 && form.lanes > lanes_to_pack_rows;
@@ -112,8 +129,12 @@ fn blocks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
 /// The machine has the kernels' instructions. Everything that the product refers to is valid, and C apart from the
 /// others; no extent is 0. `scratch` is valid for writing as many elements as [`Blocking::scratch`] says, and apart from
 /// all of them.
-pub(super) unsafe fn multiply<T: Element>(kernels: &Kernels<T>, product: &Product<T>, scratch: *mut T) {
-    let blocking = Blocking::new(&product.form, size_of::<T>());
+pub(super) unsafe fn multiply<T: Element>(
+    kernels: &Kernels<T>,
+    product: &Product<T>,
+    blocking: &Blocking,
+    scratch: *mut T,
+) {
     // SAFETY: the rows follow the panels.
     let packed_rows = unsafe { scratch.add(blocking.panels(&product.form, size_of::<T>())) };
     for depths in blocks(product.depth, blocking.depths) {
@@ -124,13 +145,13 @@ pub(super) unsafe fn multiply<T: Element>(kernels: &Kernels<T>, product: &Produc
                     kernels,
                     product,
                     depths: depths.clone(),
-                    rows: Rows::new(product, &blocking, depths.clone(), rows.clone(), packed_rows, kernels),
+                    rows: Rows::new(product, blocking, depths.clone(), rows.clone(), packed_rows, kernels),
                     c: product.c.add(rows.start * product.c_row),
                     panels: scratch,
                     pack_lanes: blocking.pack_lanes,
                 };
                 for lanes in blocks(product.lanes, blocking.lanes) {
-                    let ahead = block.ahead(&lanes, &blocking);
+                    let ahead = block.ahead(&lanes, blocking);
                     block.multiply(lanes, ahead);
                 }
             }

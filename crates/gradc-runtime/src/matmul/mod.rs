@@ -13,6 +13,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use blocked::Blocking;
 use kernels::{Element, Kernels};
 use product::{Form, Product};
 
@@ -133,6 +134,12 @@ pub unsafe fn multiply_part_f64(
     unsafe { run(Kernels::select(), part, factor, a, b, c, scratch) }
 }
 
+/// So many lanes are wide: a few times what the widest tile of any instruction set has.
+const WIDE: usize = 256;
+
+/// The least elements of the matrix of a [`Path::WideRow`]. A smaller one is in a cache near by, where the order does not matter.
+const WIDE_ELEMENTS: usize = 1 << 19;
+
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
@@ -142,6 +149,8 @@ enum Path {
     Zero,
     /// One row, and adjacent depths.
     AdjacentDepths,
+    /// One row, and so many adjacent lanes that they are best read along memory, a few depths at a time.
+    WideRow,
     /// Everything else.
     Blocked,
 }
@@ -154,6 +163,14 @@ impl Path {
             Path::Zero
         } else if form.rows == 1 && form.l_depth == 1 && form.r_depth == 1 {
             Path::AdjacentDepths
+        } else if form.rows == 1
+            && form.l_lane == 1
+            && form.lanes >= WIDE
+            && form.lanes.saturating_mul(form.depth) >= WIDE_ELEMENTS
+            && !matmul.accumulate
+        {
+            // Sums of a few depths that are added to a large number would be lost.
+            Path::WideRow
         } else {
             Path::Blocked
         }
@@ -179,6 +196,7 @@ unsafe fn run<T: Element>(
         return;
     }
     let form = Form { lanes: lanes.len(), rows: rows.len(), ..whole };
+    let blocking = Blocking::new(&form, path, size_of::<T>());
     for index in batch.clone() {
         // SAFETY: the matrices of this product begin within what the caller promised, and so do those of the part, which
         // is what the paths ask for.
@@ -190,11 +208,11 @@ unsafe fn run<T: Element>(
             let c = c.add(index * matmul.c.batch + lanes.start * form.c_lane + rows.start * form.c_row);
             let (accumulate, scale) = (matmul.accumulate, T::of(matmul.scale).times(factor));
             let product = Product { form, l, r, c, accumulate, scale };
-            match path {
-                Path::Nothing => {}
-                Path::Zero => clear(&product),
-                Path::AdjacentDepths => (kernels.row)(&product),
-                Path::Blocked => blocked::multiply(kernels, &product, scratch),
+            match (path, &blocking) {
+                (Path::Zero, _) => clear(&product),
+                (Path::AdjacentDepths, _) => (kernels.row)(&product),
+                (_, Some(blocking)) => blocked::multiply(kernels, &product, blocking, scratch),
+                (_, None) => {}
             }
         }
     }

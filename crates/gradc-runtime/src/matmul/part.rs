@@ -15,6 +15,10 @@ const LANES_BYTES: usize = 128;
 /// What packing an element costs, in multiplications of the kernels.
 const PACKING: usize = 16;
 
+/// What an element of an operand costs that all parts need, in multiplications of the kernels: one core has it, or it is
+/// loaded by all of them.
+const SHARED: usize = 8;
+
 /// Some of the products of a batch, and of each some lanes and rows: the axes of C, in an order that
 /// depends on how C lies in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +45,10 @@ impl MatmulPart {
     fn blocking(&self, size: usize) -> Option<(Form, Blocking)> {
         let whole = Form::new(&self.matmul);
         let form = Form { lanes: self.lanes.len(), rows: self.rows.len(), ..whole };
-        let is_blocked = Path::new(&self.matmul, &whole) == Path::Blocked && form.lanes > 0 && form.rows > 0;
-        is_blocked.then(|| (form, Blocking::new(&form, size)))
+        if form.lanes == 0 || form.rows == 0 {
+            return None;
+        }
+        Some((form, Blocking::new(&form, Path::new(&self.matmul, &whole), size)?))
     }
 
     /// About how long it takes, in multiplications.
@@ -61,12 +67,23 @@ impl Matmul {
     /// the least time. One part, where nothing is gained.
     pub fn parts(&self, size: usize, count: usize) -> Vec<MatmulPart> {
         let whole = MatmulPart::whole(self);
+        // What all parts need of the operands.
+        let none = (vec![whole.clone()], 0);
         let batches = cut(&whole.batch, 1, count).map(|batch| MatmulPart { batch, ..whole.clone() });
         let lanes = cut(&whole.lanes, LANES_BYTES / size, count).map(|lanes| MatmulPart { lanes, ..whole.clone() });
         let rows = cut(&whole.rows, ROWS_STEP, count).map(|rows| MatmulPart { rows, ..whole.clone() });
-        let cuts: [Vec<MatmulPart>; 4] = [vec![whole.clone()], batches.collect(), rows.collect(), lanes.collect()];
-        let slowest = |parts: &Vec<MatmulPart>| parts.iter().map(|part| part.cost(size)).max().unwrap_or(usize::MAX);
-        cuts.into_iter().min_by_key(slowest).unwrap_or_default()
+        let elements = |extent: usize| extent.saturating_mul(self.k).saturating_mul(self.batch);
+        let cuts: [(Vec<MatmulPart>, usize); 4] = [
+            none,
+            (batches.collect(), 0),
+            (rows.collect(), elements(whole.lanes.len())),
+            (lanes.collect(), elements(whole.rows.len())),
+        ];
+        let slowest = |(parts, shared): &(Vec<MatmulPart>, usize)| {
+            let slowest = parts.iter().map(|part| part.cost(size)).max().unwrap_or(usize::MAX);
+            slowest.saturating_add(SHARED.saturating_mul(*shared))
+        };
+        cuts.into_iter().min_by_key(slowest).map(|(parts, _)| parts).unwrap_or_default()
     }
 }
 

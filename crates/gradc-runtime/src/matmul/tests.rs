@@ -140,6 +140,8 @@ fn products_of_several_blocks() {
         [1, 300, 129],
         [300, 1, 129],
         [1, 129, 1000],
+        [1, 300, 1800],
+        [300, 1, 1803],
         [5, 3, 2000],
         [64, 384, 768],
         [65, 385, 769],
@@ -205,7 +207,7 @@ fn what_is_not_accumulated_to_is_not_read() {
 /// Sums are rounded, but not more than a sum of so many products has to be, and in the same way each time.
 #[test]
 fn sums_are_accurate_and_always_the_same() {
-    for shape in [[33, 47, 1000], [1, 47, 1000], [33, 1, 1000], [8, 64, 64]] {
+    for shape in [[33, 47, 1000], [1, 47, 1000], [1, 527, 1000], [33, 1, 1000], [8, 64, 64]] {
         for layout in 0..4 {
             let (matmul, operands) = matrices(1, shape, layout);
             let [a, b, c] = operands.map(|matrix| matrix.data.iter().map(|x| x / 7.0).collect::<Vec<f64>>());
@@ -273,6 +275,8 @@ fn parts_of_a_product_have_the_bits_of_the_whole() {
         (1, [1, 70, 33]),
         (1, [70, 1, 900]),
         (1, [1, 70, 900]),
+        (1, [1, 600, 900]),
+        (3, [290, 1, 1810]),
         (1, [13, 33, 400]),
         (1, [25, 8, 500]),
         (1, [97, 130, 1]),
@@ -322,4 +326,15 @@ fn products_are_cut_where_it_is_worth_while() {
     assert_eq!(matmul.parts(4, 4).iter().map(|part| part.batch.clone()).collect::<Vec<_>>(), [0..1, 1..3, 3..4, 4..6]);
     let (matmul, _) = matrices(1, [3, 3, 3], 0);
     assert_eq!(matmul.parts(4, 4).len(), 1);
+}
+
+/// What all parts need is the smaller one of the operands.
+#[test]
+fn products_are_cut_along_the_larger_operand() {
+    let cut = |m, n| {
+        let (matmul, _) = matrices(1, [m, n, 128], 0);
+        matmul.parts(4, 2).iter().map(|part| (part.rows.len(), part.lanes.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(cut(528, 128), [(264, 128); 2]);
+    assert_eq!(cut(128, 528), [(128, 256), (128, 272)]);
 }
