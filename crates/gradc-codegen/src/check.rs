@@ -91,6 +91,10 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
     let mut places = Vec::new();
     for (matrix, rows, columns, written) in matrices {
         let buffer = plan.buffers.get(matrix.buffer.0 as usize).ok_or("there is no such buffer")?;
+        let extents = [matrix.batch, matrix.rows, matrix.columns].map(|axes| axes.extent());
+        ensure(extents == [gemm.batch, rows, columns].map(Some), || {
+            format!("a matrix in {} is not {} times {rows} x {columns}", buffer.name, gemm.batch)
+        })?;
         let reached = reach(&matrix, gemm.batch, rows, columns).ok_or("a stride is too large")?;
         let bytes = reached.checked_mul(gemm.dtype.size());
         ensure(bytes.is_some_and(|bytes| bytes <= buffer.ty.bytes()), || {
@@ -99,6 +103,11 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
         ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
         places.push((region(plan, matrix.buffer), written, buffer.name.as_str()));
     }
+    // Parts that run at the same time write rows, columns or batches that differ. Where rows or columns are of several axes, they
+    // are cut where no two parts have an element in common; but what is there before must be added to.
+    let is_empty = gemm.batch == 0 || gemm.m == 0 || gemm.n == 0;
+    let is_safe = if gemm.c.is_plain() { gemm.c.is_apart() } else { gemm.accumulate };
+    ensure(is_empty || is_safe, || "elements of a product overlap".to_owned())?;
     if let Some(id) = gemm.factor {
         let buffer = plan.buffers.get(id.0 as usize).ok_or("there is no such buffer")?;
         let is_number = buffer.ty.dtype == gemm.dtype && buffer.ty.shape.elements() == 1;
@@ -167,10 +176,7 @@ fn reach(matrix: &MatrixRef, batch: usize, rows: usize, columns: usize) -> Optio
     if batch == 0 || rows == 0 || columns == 0 {
         return Some(0);
     }
-    let axes = [(batch, matrix.batch_stride), (rows, matrix.row_stride), (columns, matrix.column_stride)];
-    let last =
-        axes.iter().try_fold(0usize, |sum, &(extent, stride)| sum.checked_add((extent - 1).checked_mul(stride)?))?;
-    last.checked_add(1)
+    matrix.furthest()?.checked_add(1)
 }
 
 /// A piece of the arena, or of a slot.

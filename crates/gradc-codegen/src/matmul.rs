@@ -1,7 +1,8 @@
 //! Products of a plan in the terms of the runtime.
 
-use gradc_runtime::{Matmul, Strides};
-use gradc_schedule::plan::{Gemm, MatrixRef};
+use gradc_runtime::{self as runtime, Matmul, Strides};
+use gradc_schedule::plan::{Axes, Gemm, MatrixRef};
+use smallvec::SmallVec;
 
 /// The bytes of scratch memory that a product needs, whatever machine it runs on: what
 /// [`schedule`](gradc_schedule::schedule) has to be told, for a plan that is to be compiled.
@@ -12,9 +13,9 @@ pub fn scratch_bytes(gemm: &Gemm) -> usize {
 /// What the runtime is told of a product.
 pub(crate) fn matmul(gemm: &Gemm) -> Matmul {
     let strides = |matrix: MatrixRef| Strides {
-        row: matrix.row_stride,
-        column: matrix.column_stride,
-        batch: matrix.batch_stride,
+        row: axes(&matrix.rows),
+        column: axes(&matrix.columns),
+        batch: axes(&matrix.batch),
     };
     Matmul {
         batch: gemm.batch,
@@ -28,3 +29,11 @@ pub(crate) fn matmul(gemm: &Gemm) -> Matmul {
         scale: gemm.scale,
     }
 }
+
+fn axes(axes: &Axes) -> runtime::Axes {
+    let axes = axes.iter().map(|axis| runtime::Axis { extent: axis.extent, stride: axis.stride });
+    let axes: SmallVec<[runtime::Axis; Axes::MOST]> = axes.collect();
+    runtime::Axes::nested(&axes).unwrap_or_else(|| unreachable!("gradc has a bug: a product has more axes than it may"))
+}
+
+const _: () = assert!(Axes::MOST <= runtime::Axes::MOST);

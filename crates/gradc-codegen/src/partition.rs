@@ -121,9 +121,8 @@ mod tests {
 
     /// An m × k matrix times a k × n matrix.
     fn product([m, n, k]: [usize; 3]) -> Gemm {
-        let matrix =
-            |columns| MatrixRef { buffer: BufferId(0), row_stride: columns, column_stride: 1, batch_stride: 0 };
-        let (a, b, c) = (matrix(k), matrix(n), matrix(n));
+        let matrix = |rows: usize, columns: usize| MatrixRef::plain(BufferId(0), 1, rows, columns);
+        let (a, b, c) = (matrix(m, k), matrix(k, n), matrix(m, n));
         let dtype = DType::F32;
         Gemm { dtype, batch: 1, m, n, k, a, b, c, accumulate: false, scale: 1.0, factor: None, scratch: None }
     }

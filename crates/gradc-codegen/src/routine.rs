@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use gradc_ir::DType;
 use gradc_runtime::{MatmulPart, multiply_part_f32, multiply_part_f64};
-use gradc_schedule::plan::{BufferId, Gemm, Location, Plan, Scan, ScanSlot, Step};
+use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, Step};
 
 use crate::compile::Placed;
 use crate::crew::Crew;
@@ -42,7 +42,7 @@ enum Command {
     /// The operands are A, B, C and scratch memory.
     Matmul {
         dtype: DType,
-        part: MatmulPart,
+        part: Box<MatmulPart>,
         factor: Option<Address>,
         operands: [Address; 4],
     },
@@ -270,11 +270,15 @@ impl<T: Copy> AcrossThreads<T> {
 fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, usize) {
     let dtype = gemm.dtype;
     let factor = gemm.factor.map(|buffer| address(plan, buffer));
+    let matrix = |matrix: MatrixRef| {
+        let Address { base, offset } = address(plan, matrix.buffer);
+        Address { base, offset: offset + matrix.offset * dtype.size() }
+    };
     // Where no scratch memory is needed, its address is not used.
-    let operands = [gemm.a.buffer, gemm.b.buffer, gemm.c.buffer, gemm.scratch.unwrap_or(gemm.c.buffer)]
-        .map(|buffer| address(plan, buffer));
+    let scratch = address(plan, gemm.scratch.unwrap_or(gemm.c.buffer));
+    let operands = [matrix(gemm.a), matrix(gemm.b), matrix(gemm.c), scratch];
     if parts.len() == 1 {
-        return (Command::Matmul { dtype, part: parts.remove(0), factor, operands }, 0);
+        return (Command::Matmul { dtype, part: Box::new(parts.remove(0)), factor, operands }, 0);
     }
     let [a, b, c, _] = operands;
     let mut size = 0;

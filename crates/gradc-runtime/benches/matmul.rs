@@ -34,7 +34,7 @@ const LAYOUTS: [(&str, bool, bool); 4] =
 
 fn strides(rows: usize, columns: usize, transposed: bool) -> Strides {
     let (row, column) = if transposed { (1, rows) } else { (columns, 1) };
-    Strides { row, column, batch: 0 }
+    Strides::plain(row, column, 0)
 }
 
 /// The best times of both.
@@ -87,8 +87,8 @@ macro_rules! measure {
                     },
                     // SAFETY: as above.
                     || unsafe {
-                        let [a_strides, b_strides, c_strides] =
-                            [sa, sb, sc].map(|strides| (strides.column as isize, strides.row as isize));
+                        let [a_strides, b_strides, c_strides] = [sa, sb, sc]
+                            .map(|strides| (strides.column.inner.stride as isize, strides.row.inner.stride as isize));
                         gemm(
                             m,
                             n,

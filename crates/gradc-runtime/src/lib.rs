@@ -17,7 +17,7 @@ mod scalar;
 mod team;
 
 pub use matmul::{
-    Matmul, MatmulPart, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64, matmul_instructions,
+    Axes, Axis, Matmul, MatmulPart, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64, matmul_instructions,
     multiply_part_f32, multiply_part_f64,
 };
 pub use probe::probe_fma_f32;

@@ -28,33 +28,40 @@ const MOST_TILES: usize = 3;
 
 /// How many chunks a product is cut into, all of them equally deep; `None` where it is computed as one.
 pub(crate) fn chunks(gemm: &Gemm) -> Option<usize> {
-    let Gemm { batch, m, n, k, c, accumulate, .. } = *gemm;
-    let is_plain = !accumulate && c.row_stride == n && c.column_stride == 1;
-    if is_plain { chunks_of([batch, m, n, k]) } else { None }
+    let Gemm { batch, m, n, k, a, b, c, accumulate, .. } = *gemm;
+    let is_plain = !accumulate && c == MatrixRef::plain(c.buffer, batch, m, n);
+    let is_cut = |count: &usize| a.columns.split(*count).is_some() && b.rows.split(*count).is_some();
+    if is_plain { chunks_where([batch, m, n, k], is_cut) } else { None }
 }
 
 /// The same for a product with a result of its own, row by row: its batch, rows, columns, and depth.
-pub(crate) fn chunks_of([batch, m, n, k]: [usize; 4]) -> Option<usize> {
+pub(crate) fn chunks_of(extents: [usize; 4]) -> Option<usize> {
+    chunks_where(extents, |_| true)
+}
+
+/// The same, of the numbers of chunks that are possible.
+fn chunks_where([batch, m, n, k]: [usize; 4], is_possible: impl Fn(&usize) -> bool) -> Option<usize> {
     let tiles = m.div_ceil(TILE.0) * n.div_ceil(TILE.1);
     let work = m.saturating_mul(n).saturating_mul(k);
     if batch != 1 || tiles > MOST_TILES || work < LEAST_WORK {
         return None;
     }
-    (2..=MOST_CHUNKS).rev().find(|&count| k.is_multiple_of(count) && k / count >= LEAST_DEPTH)
+    let is_right = |count: &usize| k.is_multiple_of(*count) && k / count >= LEAST_DEPTH && is_possible(count);
+    (2..=MOST_CHUNKS).rev().find(is_right)
 }
 
-/// The product of each of so many chunks, to a buffer that holds one result after another.
-pub(crate) fn batch(gemm: &Gemm, count: usize, partial: BufferId) -> Gemm {
-    let Gemm { m, n, a, b, .. } = *gemm;
-    let depth = gemm.k / count;
-    Gemm {
+/// The product of each of so many chunks, as many as [`chunks`] says, to a buffer that holds one result after another.
+pub(crate) fn batch(gemm: &Gemm, count: usize, partial: BufferId) -> Option<Gemm> {
+    let Gemm { m, n, k, a, b, .. } = *gemm;
+    let ((a_batch, a_columns), (b_batch, b_rows)) = (a.columns.split(count)?, b.rows.split(count)?);
+    Some(Gemm {
         batch: count,
-        k: depth,
-        a: MatrixRef { batch_stride: depth * a.column_stride, ..a },
-        b: MatrixRef { batch_stride: depth * b.row_stride, ..b },
-        c: MatrixRef { buffer: partial, row_stride: n, column_stride: 1, batch_stride: m * n },
+        k: k / count,
+        a: MatrixRef { batch: a_batch, columns: a_columns, ..a },
+        b: MatrixRef { batch: b_batch, rows: b_rows, ..b },
+        c: MatrixRef::plain(partial, count, m, n),
         ..*gemm
-    }
+    })
 }
 
 /// The kernel that adds up the results of the chunks, its first buffer, to its second one.

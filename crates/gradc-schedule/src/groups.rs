@@ -20,7 +20,7 @@
 //! *late*: their results are there when the step is done.
 
 use gradc_ir::op::scan::SCAN;
-use gradc_ir::{Class, Graph, LeafKind, Role, Shape, ValueId};
+use gradc_ir::{Graph, LeafKind, Role, Shape, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::Options;
@@ -339,7 +339,7 @@ impl Grouping<'_, '_> {
     /// A step for one root.
     fn single(&self, root: ValueId) -> Work {
         let op = self.graph.op(root);
-        if op.is_some_and(|op| op.def.class == Class::Contract) {
+        if self.places.product(root).is_some() {
             return Work::Product(root, None);
         }
         if op.is_some_and(is_assembled) {

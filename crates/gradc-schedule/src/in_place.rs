@@ -5,7 +5,7 @@
 //! than the formula says, so this is not done where values are computed as they are written.
 
 use gradc_ir::op::{add, broadcast, matmul, mul, neg, reshape, sub};
-use gradc_ir::{Class, Graph, ValueId};
+use gradc_ir::{Graph, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::depth;
@@ -24,7 +24,7 @@ pub(crate) struct Update {
     pub(crate) value: ValueId,
     /// The leaf.
     pub(crate) leaf: ValueId,
-    /// The product.
+    /// The root that is the product.
     pub(crate) product: ValueId,
     /// The factor, or its sign.
     pub(crate) scale: f64,
@@ -88,8 +88,11 @@ fn matched(graph: &Graph, places: &Places<'_>, leaf: ValueId, value: ValueId) ->
         return None;
     };
     let Scaled { value: product, scale, factor } = scaled(graph, places, other)?;
-    let op = graph.op(product).filter(|op| op.def.class == Class::Contract)?;
-    let operands = graph.operands(product);
+    if places.placed(product).is_some_and(|placed| placed.destination.overlaps) {
+        return None;
+    }
+    let multiplied = places.product(product)?;
+    let (op, operands) = (graph.op(multiplied)?, graph.operands(multiplied));
     let (m, n, k) = matmul::sizes(&op.attrs, graph.ty(operands[0]), graph.ty(operands[1]));
     let batch = graph.shape(product).elements().checked_div(m * n)?;
     let fits =

@@ -4,7 +4,8 @@
 //!
 //! 0. `expand`, `numerics` and `reshapes`: the graph in operators that kernels know, with what can be computed better, or without
 //!    memory, written so;
-//! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them;
+//! 1. `places`: which values are computed once (roots) and which are part of the expressions that read them; `matrix`: what products
+//!    read and write through movements, so that it is in no memory of its own;
 //! 2. `needs`: what each root reads from memory, and at which element;
 //! 3. `groups`: which roots one step computes, and in which pass over its loops; `in_place`: what products are added to;
 //! 4. `memory`: which buffer holds each value, in place where that is safe; `arena`: where these buffers are;

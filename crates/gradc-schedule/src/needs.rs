@@ -25,8 +25,8 @@ pub(crate) fn needs_of(graph: &Graph, places: &Places<'_>, root: ValueId) -> Vec
     let mut walk = Walk { graph, places, needs: Vec::new(), known: FxHashSet::default(), seen: FxHashSet::default() };
     let operands = graph.operands(root);
     let own_loops = is_assembled(op);
-    if op.def.class == Class::Contract {
-        operands.iter().for_each(|&operand| walk.add(operand_view(graph, places, operand).value, None));
+    if let Some(product) = places.product(root) {
+        graph.operands(product).iter().for_each(|&operand| walk.add(operand_view(graph, places, operand).value, None));
     } else if op.def.class == Class::Scan {
         operands.iter().for_each(|&operand| walk.add(places.memory(operand).unwrap_or(operand), None));
     } else if own_loops || reduction(graph, root).is_some() {

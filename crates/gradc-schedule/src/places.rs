@@ -6,15 +6,19 @@
 //! what is read more than once and costs more to compute than [`RECOMPUTE_LIMIT`] (what is in it several times counts once),
 //! and what is repeated by a broadcast or by windows that overlap, and does. A movement that is read more than once is never
 //! a root for its cost: its operand is.
+//!
+//! A product of matrices reads its operands through movements ([`matrix`](crate::matrix)), so what is behind these is in memory,
+//! and they are not. Nor is a product that is itself nothing but moved: the root is where it goes.
 
 use gradc_ir::op::Arity;
 use gradc_ir::op::{broadcast, concat, gather, pad, reshape, result, scatter_add, window};
 use gradc_ir::{Class, Graph, Op, ScalarBuilder, ScalarOp, ScalarValue, ValueId};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::Options;
 use crate::index::splits;
-use crate::matrix::matrix_view;
+use crate::matrix::{Destination, Uses, destination, is_for_products, is_movement, is_nested, matrix_view};
 use crate::reduction::{count, unrolled};
 
 /// A value whose expression costs up to this much (in additions; see [`cost_of`]) is recomputed for every reader. It is
@@ -53,6 +57,19 @@ pub(crate) struct Places<'g> {
     /// For inline values, what an element costs, and how deep the expression is.
     expressions: Vec<Expression>,
     readers: Vec<u32>,
+    is_result: Vec<bool>,
+    /// The products of matrices that are written to another value's memory, by that value.
+    placed: FxHashMap<ValueId, Placed>,
+    /// For such a product, and what is between, that value.
+    destinations: FxHashMap<ValueId, ValueId>,
+}
+
+/// A product of matrices, and where it goes.
+pub(crate) struct Placed {
+    /// The product.
+    pub(crate) product: ValueId,
+    /// The root.
+    pub(crate) destination: Destination,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -73,7 +90,11 @@ impl<'g> Places<'g> {
             base: graph.values().collect(),
             expressions: vec![Expression::default(); graph.len()],
             readers: vec![0; graph.len()],
+            is_result: vec![false; graph.len()],
+            placed: FxHashMap::default(),
+            destinations: FxHashMap::default(),
         };
+        graph.outputs().iter().for_each(|output| places.is_result[output.value.index()] = true);
         for value in graph.values().filter(|value| live[value.index()]) {
             graph.operands(value).iter().for_each(|operand| places.readers[operand.index()] += 1);
         }
@@ -99,6 +120,22 @@ impl<'g> Places<'g> {
         matches!(self.of(value), Place::Leaf | Place::Root | Place::View).then_some(self.base[value.index()])
     }
 
+    /// The product of matrices that a root is, if it is one: itself, or what is written to its memory.
+    pub(crate) fn product(&self, root: ValueId) -> Option<ValueId> {
+        let is_product = |root: &ValueId| self.graph.op(*root).is_some_and(|op| op.def.class == Class::Contract);
+        self.placed(root).map(|placed| placed.product).or_else(|| Some(root).filter(is_product))
+    }
+
+    /// The product of matrices that is written to the memory of a root other than itself.
+    pub(crate) fn placed(&self, root: ValueId) -> Option<&Placed> {
+        self.placed.get(&root)
+    }
+
+    /// For a product that is written to the memory of another value, and for what is between these, that value.
+    pub(crate) fn destination(&self, value: ValueId) -> Option<ValueId> {
+        self.destinations.get(&value).copied()
+    }
+
     /// What computing one element of a root costs, reads included.
     pub(crate) fn cost(&self, root: ValueId) -> u32 {
         let Some(op) = self.graph.op(root) else { return 0 };
@@ -113,6 +150,13 @@ impl<'g> Places<'g> {
     fn decide(&mut self, value: ValueId, op: &Op, options: &Options) {
         let operands = self.graph.operands(value);
         self.place[value.index()] = Place::Inline;
+        if self.destination(value).is_some() {
+            return;
+        }
+        if self.placed(value).is_some() {
+            self.place[value.index()] = Place::Root;
+            return;
+        }
         if op.is(&reshape::RESHAPE) {
             return self.decide_reshape(value, operands[0], options);
         }
@@ -122,7 +166,7 @@ impl<'g> Places<'g> {
         let root = match op.def.class {
             Class::Contract => {
                 operands.iter().for_each(|&operand| self.require_matrix(operand));
-                true
+                !options.fuse || !self.place_elsewhere(value)
             }
             Class::Reduce => true,
             Class::Indexed if op.is(&gather::GATHER) => {
@@ -149,6 +193,16 @@ impl<'g> Places<'g> {
         } else {
             self.decide_expression(value, op);
         }
+    }
+
+    /// Whether a product is written to another value's memory; then that value is a root instead.
+    fn place_elsewhere(&mut self, product: ValueId) -> bool {
+        let Some(destination) = destination(self.graph, product, self) else { return false };
+        for value in destination.between.iter().chain([&product]) {
+            self.destinations.insert(*value, destination.value);
+        }
+        self.placed.insert(destination.value, Placed { product, destination });
+        true
     }
 
     /// Whether the operand of `value` is repeated and costs more than it may then: what a broadcast repeats, what is in
@@ -209,12 +263,18 @@ impl<'g> Places<'g> {
         cost > RECOMPUTE_LIMIT
     }
 
-    /// A reshape is the operand's memory in another shape, unless the operand can be computed at its positions.
+    /// A reshape is the operand's memory in another shape, unless the operand can be computed at its positions, or all that read
+    /// it are products of matrices that can do so through it.
     fn decide_reshape(&mut self, value: ValueId, operand: ValueId, options: &Options) {
         let (from, to) = (self.graph.shape(operand), self.graph.shape(value));
         let expression = self.expression(operand);
         let inline = self.of(operand) == Place::Inline && options.fuse;
-        if inline && (expression.flat || splits(from, to)) && expression.depth < EXPRESSION_DEPTH_LIMIT {
+        let is_read_through = || {
+            let is_nested = is_nested(self.graph, value, |value| self.of(value) == Place::Inline);
+            is_nested && is_for_products(self.graph, value, self)
+        };
+        let is_expression = inline && expression.depth < EXPRESSION_DEPTH_LIMIT;
+        if is_expression && (expression.flat || splits(from, to) || is_read_through()) {
             self.expressions[value.index()] = Expression { depth: expression.depth + 1, ..expression };
         } else {
             self.view(value, operand);
@@ -243,6 +303,24 @@ impl<'g> Places<'g> {
             self.view(value, self.graph.operands(value)[0]);
         } else {
             self.place[value.index()] = Place::Root;
+            self.settle_reshapes(value);
+        }
+    }
+
+    /// Sees to it that a kernel can compute `value`, which was read through by products: a reshape among the movements that it
+    /// is may be one that no kernel computes.
+    fn settle_reshapes(&mut self, value: ValueId) {
+        let mut value = value;
+        while let Some(op) = self.graph.op(value).filter(|op| is_movement(op)) {
+            let operand = self.graph.operands(value)[0];
+            let is_view = self.of(value) == Place::Inline
+                && op.is(&reshape::RESHAPE)
+                && !self.expression(operand).flat
+                && !splits(self.graph.shape(operand), self.graph.shape(value));
+            if is_view {
+                return self.view(value, operand);
+            }
+            value = operand;
         }
     }
 
@@ -256,8 +334,7 @@ impl<'g> Places<'g> {
     /// What is between an operand of a product and its matrix may have become a root after the product was decided on, and
     /// what is left of the view may be none that a product takes: then the operand is a root after all.
     fn settle_products(&mut self) {
-        let contracts = |value: &ValueId| self.graph.op(*value).is_some_and(|op| op.def.class == Class::Contract);
-        let products: Vec<ValueId> = self.roots().filter(contracts).collect();
+        let products: Vec<ValueId> = self.roots().filter_map(|root| self.product(root)).collect();
         loop {
             let before = self.roots().count();
             for &product in &products {
@@ -300,6 +377,16 @@ impl<'g> Places<'g> {
             flat: sum.flat && operand.flat,
         });
         Expression { depth: sum.depth + 1, ..sum }
+    }
+}
+
+impl Uses for Places<'_> {
+    fn is_result(&self, value: ValueId) -> bool {
+        self.is_result[value.index()]
+    }
+
+    fn is_live(&self, value: ValueId) -> bool {
+        self.readers[value.index()] > 0 || self.is_result(value)
     }
 }
 

@@ -19,7 +19,7 @@
 
 use std::collections::BTreeSet;
 
-use gradc_ir::{Class, Graph, ValueId};
+use gradc_ir::{Graph, ValueId};
 
 use crate::groups::{Groups, group};
 use crate::memory::{Memory, assign};
@@ -110,6 +110,8 @@ struct Outline {
     needs: Vec<Vec<ValueId>>,
     /// The operands of values that are part of expressions, or of others' memory.
     operands: Vec<Vec<ValueId>>,
+    /// For a product that is written to another root's memory, and what is between these, that root.
+    destinations: Vec<Option<ValueId>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,8 +153,8 @@ impl Outline {
             Place::Leaf | Place::Dead => Kind::Kept,
             Place::View | Place::Inline => Kind::Part,
             Place::Root => match (step_before_turn(value), graph.op(value)) {
-                (Some(_), Some(op)) if !results[value.index()] && !is_of_a_loop(graph, value) => {
-                    Kind::Early { product: op.def.class == Class::Contract }
+                (Some(_), Some(_)) if !results[value.index()] && !is_of_a_loop(graph, value) => {
+                    Kind::Early { product: places.product(value).is_some() }
                 }
                 _ => Kind::Kept,
             },
@@ -172,6 +174,7 @@ impl Outline {
             steps: graph.values().map(|value| Some((step_before_turn(value)?, last_read[value.index()].0))).collect(),
             needs: needs(&groups),
             operands: graph.values().map(|value| graph.operands(value).to_vec()).collect(),
+            destinations: graph.values().map(|value| places.destination(value)).collect(),
             kinds,
             crossing,
         }
@@ -225,6 +228,9 @@ impl Outline {
             dropped[index] = match self.kinds[index] {
                 Kind::Kept => false,
                 Kind::Early { .. } => is_dropped(ValueId::from_index(index)),
+                Kind::Part if let Some(root) = self.destinations[index] => {
+                    matches!(self.kinds[root.index()], Kind::Early { .. }) && is_dropped(root)
+                }
                 Kind::Part => self.operands[index].iter().any(|operand| dropped[operand.index()]),
             };
         }

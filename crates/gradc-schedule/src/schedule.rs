@@ -13,12 +13,12 @@ use crate::depth;
 use crate::expand::expand;
 use crate::groups::{Groups, Work, group};
 use crate::in_place::Update;
-use crate::kernel::{BufferParam, Kernel};
-use crate::matrix::MatrixView;
+use crate::kernel::{Access, Affine, BufferParam, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt};
+use crate::matrix::{MatrixView, placed_view, plain_view};
 use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
 use crate::numerics::refine;
-use crate::places::Places;
+use crate::places::{Placed, Places};
 use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
 use crate::rematerialise;
 use crate::reshapes::move_reshapes;
@@ -106,11 +106,12 @@ impl Kernels {
 }
 
 /// What the work of a step computes.
-fn computed(graph: &Graph, work: &Work) -> Computed {
+fn computed(graph: &Graph, places: &Places<'_>, work: &Work) -> Computed {
     match work {
         Work::Loops { members, .. } => described(graph, members.iter().map(|member| member.value)),
         Work::Product(root, update) => {
-            described(graph, [Some(*root), update.map(|update| update.value)].into_iter().flatten())
+            let placed = places.placed(*root).map(|placed| placed.product);
+            described(graph, [placed, Some(*root), update.map(|update| update.value)].into_iter().flatten())
         }
         Work::Assembly(root) | Work::Scan(root) => described(graph, [*root]),
     }
@@ -125,6 +126,20 @@ fn described(graph: &Graph, values: impl IntoIterator<Item = ValueId>) -> Comput
         computed.spans.extend(span);
     }
     computed
+}
+
+/// A kernel that writes zeros to its only buffer.
+fn zeros(dtype: DType, elements: usize) -> Kernel {
+    let (var, reg) = (LoopVar(0), Reg(0));
+    let store = Stmt::Store { buffer: 0, address: Affine::var(var), value: reg };
+    Kernel {
+        name: "zeros".into(),
+        buffers: vec![BufferParam { name: "y0".into(), dtype, elements, access: Access::Write }],
+        body: vec![
+            Stmt::Let { reg, dtype, expr: Expr::Const(0.0.into()) },
+            Stmt::Loop(Loop { var, extent: elements, kind: LoopKind::Vector, body: vec![store] }),
+        ],
+    }
 }
 
 /// A finished kernel and its buffers, of which some may have been the same.
@@ -153,7 +168,7 @@ impl Assembler<'_, '_> {
         let mut steps: Vec<(Step, Computed)> = Vec::new();
         steps.extend(before.into_iter().filter_map(|copy| self.copy(copy)));
         for number in 0..self.groups.steps.len() {
-            let computed = computed(self.graph, &self.groups.steps[number]);
+            let computed = computed(self.graph, self.places, &self.groups.steps[number]);
             steps.extend(self.step(number).into_iter().map(|step| (step, computed.clone())));
         }
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
@@ -193,7 +208,9 @@ impl Assembler<'_, '_> {
         // The steps of groups count from 1.
         let live = Live { from: step + 1, to: step + 1 };
         if let Work::Product(root, update) = &self.groups.steps[step] {
-            return self.product(*root, *update).map_or_else(Vec::new, |gemm| self.products(gemm, live));
+            let Some(gemm) = self.product(*root, *update) else { return Vec::new() };
+            let filled = if gemm.accumulate && update.is_none() { self.zeros(&gemm) } else { None };
+            return filled.into_iter().chain(self.products(gemm, live)).collect();
         }
         if let Work::Scan(root) = &self.groups.steps[step] {
             return self.scan(*root).into_iter().collect();
@@ -226,12 +243,23 @@ impl Assembler<'_, '_> {
 
     /// A product, or, where it is in chunks of its depth, that of each chunk and their sum.
     fn products(&mut self, gemm: Gemm, live: Live) -> Vec<Step> {
-        let Some(count) = depth::chunks(&gemm) else { return vec![Step::Gemm(self.with_scratch(gemm, live))] };
-        let partial = TensorType::new(gemm.dtype, [count, gemm.m, gemm.n]);
-        let partial = self.memory.in_arena("partial", partial, live);
-        let chunks = self.with_scratch(depth::batch(&gemm, count, partial), live);
+        let in_chunks = depth::chunks(&gemm).and_then(|count| {
+            let partial = TensorType::new(gemm.dtype, [count, gemm.m, gemm.n]);
+            let partial = self.memory.in_arena("partial", partial, live);
+            Some((count, partial, depth::batch(&gemm, count, partial)?))
+        });
+        let Some((count, partial, chunks)) = in_chunks else {
+            return vec![Step::Gemm(Box::new(self.with_scratch(gemm, live)))];
+        };
+        let chunks = self.with_scratch(chunks, live);
         let sum = self.kernel(depth::sum(&gemm, count), vec![partial, gemm.c.buffer]);
-        [Some(Step::Gemm(chunks)), sum].into_iter().flatten().collect()
+        [Some(Step::Gemm(Box::new(chunks))), sum].into_iter().flatten().collect()
+    }
+
+    /// Zeros, to which a product is added where its elements overlap.
+    fn zeros(&mut self, gemm: &Gemm) -> Option<Step> {
+        let elements = self.memory.buffers[gemm.c.buffer.0 as usize].ty.shape.elements();
+        self.kernel(zeros(gemm.dtype, elements), vec![gemm.c.buffer])
     }
 
     /// A product with the scratch memory that it needs.
@@ -254,19 +282,23 @@ impl Assembler<'_, '_> {
 
     /// A product without scratch memory.
     fn product(&self, root: ValueId, update: Option<Update>) -> Option<Gemm> {
-        let op = self.graph.op(root)?;
-        let operands = self.graph.operands(root);
+        let product = self.places.product(root)?;
+        let op = self.graph.op(product)?;
+        let operands = self.graph.operands(product);
         let (a, b) = (operands[0], operands[1]);
         let (m, n, k) = gradc_ir::op::matmul::sizes(&op.attrs, self.graph.ty(a), self.graph.ty(b));
         let operand = |operand: ValueId, transposed: &str| {
             let view = operand_view(self.graph, self.places, operand);
             self.matrix(if op.attrs.bool(transposed) { view.transposed() } else { view })
         };
-        let TensorType { dtype, ref shape } = *self.graph.ty(root);
+        let TensorType { dtype, ref shape } = *self.graph.ty(product);
         let batch = shape[..shape.rank() - 2].iter().product();
         debug_assert!(matches!(dtype, DType::F32 | DType::F64));
-        let plain = crate::matrix::plain_view(self.graph, root);
-        let c = MatrixView { value: update.map_or(root, |update| update.value), ..plain };
+        let (own, overlaps) = match self.places.placed(root) {
+            Some(Placed { destination, .. }) => (placed_view(self.graph, product, destination)?, destination.overlaps),
+            None => (plain_view(self.graph, root), false),
+        };
+        let c = MatrixView { value: update.map_or(root, |update| update.value), ..own };
         Some(Gemm {
             dtype,
             batch,
@@ -276,7 +308,7 @@ impl Assembler<'_, '_> {
             a: operand(a, "transpose_a")?,
             b: operand(b, "transpose_b")?,
             c: self.matrix(c)?,
-            accumulate: update.is_some(),
+            accumulate: update.is_some() || overlaps,
             scale: update.map_or(1.0, |update| update.scale),
             factor: update.and_then(|update| update.factor).and_then(|factor| self.memory.buffer_of(factor)),
             scratch: None,
@@ -293,8 +325,7 @@ impl Assembler<'_, '_> {
     }
 
     fn matrix(&self, view: MatrixView) -> Option<MatrixRef> {
-        let MatrixView { value, row_stride, column_stride, batch_stride } = view;
-        let buffer = self.memory.buffer_of(value)?;
-        Some(MatrixRef { buffer, row_stride, column_stride, batch_stride })
+        let MatrixView { value, offset, batch, rows, columns } = view;
+        Some(MatrixRef { buffer: self.memory.buffer_of(value)?, offset, batch, rows, columns })
     }
 }

@@ -297,8 +297,8 @@ fn reductions_over_any_axes() {
     insta::assert_snapshot!(text(&plan));
 }
 
-/// A convolution is one copy of the windows, inner loop over what lies together, and a product; bias, rectifier and
-/// pooling are one kernel. What overlaps is added up in vectors.
+/// A convolution is a product that reads the windows where they are; bias, rectifier and pooling are one kernel. What overlaps is
+/// added up in vectors.
 #[test]
 fn windows_are_read_through() {
     let windows = |size, stride| Windows { size, stride, dilation: 1 };

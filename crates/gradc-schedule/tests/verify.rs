@@ -4,7 +4,7 @@ use gradc_ir::{DType, Graph, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{
     self, Access, Affine, BufferParam, Combine, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt,
 };
-use gradc_schedule::plan::{self, Buffer, BufferId, Location, Plan, Step};
+use gradc_schedule::plan::{self, Axes, Buffer, BufferId, Location, Plan, Step};
 use gradc_schedule::{Options, schedule};
 
 /// A kernel of one loop over 4 elements, reading `x` and writing `y`, both f32[4].
@@ -129,7 +129,7 @@ fn plans_are_checked_step_by_step() {
     check_plan(|plan| move_to(plan, 0), "step 2: v1 (b2) is read where it does not hold its value");
     check_plan(|plan| move_to(plan, 32), "v2 is not where a f32[4, 4] can be");
     let widen = |plan: &mut Plan| match &mut plan.steps[0] {
-        Step::Gemm(gemm) => gemm.a.row_stride = 5,
+        Step::Gemm(gemm) => gemm.a.rows = Axes::one(gemm.m, 5),
         other => unreachable!("the first step is a product, not {other:?}"),
     };
     check_plan(widen, "step 0: a matrix reaches beyond x");

@@ -10,4 +10,5 @@ mod refusals;
 mod scans;
 mod support;
 mod threads;
+mod views;
 mod wide;

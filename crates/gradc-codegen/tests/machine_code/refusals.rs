@@ -3,7 +3,7 @@
 use gradc_codegen::{Binding, CodegenError, Options, RunError, compile, scratch_bytes};
 use gradc_ir::{DType, Graph, LeafKind, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{Access, Combine, Expr, Kernel, LoopKind, Reg, Stmt};
-use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
+use gradc_schedule::plan::{Axes, Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use gradc_schedule::schedule;
 
 use crate::support::{affine, elementwise, lets, load, looped, param, plan_of, store};
@@ -99,9 +99,11 @@ fn buffers_outside_the_arena() {
 #[test]
 fn matrices_beyond_their_buffers() {
     let mut plan = addition();
-    let matrix =
-        |buffer: usize| MatrixRef { buffer: BufferId(buffer as u32), row_stride: 3, column_stride: 1, batch_stride: 0 };
-    let (a, b, c) = (matrix(0), matrix(1), matrix(2));
+    let matrix = |buffer: u32, rows: usize, columns: usize| MatrixRef {
+        rows: Axes::one(rows, 3),
+        ..MatrixRef::plain(BufferId(buffer), 1, rows, columns)
+    };
+    let (a, b, c) = (matrix(0, 2, 4), matrix(1, 4, 2), matrix(2, 2, 2));
     let gemm = Gemm {
         dtype: DType::F32,
         batch: 1,
@@ -116,7 +118,7 @@ fn matrices_beyond_their_buffers() {
         factor: None,
         scratch: None,
     };
-    plan.steps.push(Step::Gemm(gemm));
+    plan.steps.push(Step::Gemm(Box::new(gemm)));
     assert_invalid(&plan, "a matrix reaches");
 }
 

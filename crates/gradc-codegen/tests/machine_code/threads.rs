@@ -245,21 +245,16 @@ fn plan(inputs: &[usize], results: &[usize], steps: Vec<Step>) -> Plan {
 
 /// `C = A · B`, m × n of k products, with scratch memory in the arena.
 fn product([m, n, k]: [usize; 3]) -> Plan {
-    let matrix = |buffer: u32, columns: usize| MatrixRef {
-        buffer: BufferId(buffer),
-        row_stride: columns,
-        column_stride: 1,
-        batch_stride: 0,
-    };
+    let matrix = |buffer: u32, rows: usize, columns: usize| MatrixRef::plain(BufferId(buffer), 1, rows, columns);
     let gemm = Gemm {
         dtype: F32,
         batch: 1,
         m,
         n,
         k,
-        a: matrix(0, k),
-        b: matrix(1, n),
-        c: matrix(2, n),
+        a: matrix(0, m, k),
+        b: matrix(1, k, n),
+        c: matrix(2, m, n),
         accumulate: false,
         scale: 1.0,
         factor: None,
@@ -273,7 +268,7 @@ fn product([m, n, k]: [usize; 3]) -> Plan {
         location: Location::Arena(0),
     });
     plan.arena_bytes = bytes;
-    plan.steps.push(Step::Gemm(Gemm { scratch: (bytes > 0).then_some(BufferId(3)), ..gemm }));
+    plan.steps.push(Step::Gemm(Box::new(Gemm { scratch: (bytes > 0).then_some(BufferId(3)), ..gemm })));
     plan
 }
 

@@ -23,15 +23,15 @@ use super::prefetch::{self, Ahead};
 use super::product::{Form, Product};
 
 /// The most depths of a block.
-const DEPTHS: usize = 384;
+pub(super) const DEPTHS: usize = 384;
 /// The depths of a block of [`Path::WideRow`]: so few that all lanes of each are read along memory at the same time.
 const DEPTHS_OF_WIDE_ROW: usize = 8;
 /// The bytes of lanes of a block: a multiple of what the widest tile of any instruction set has.
-const LANES_BYTES: usize = 512;
+pub(super) const LANES_BYTES: usize = 512;
 /// The most bytes of a block of rows that are packed.
 const ROWS_BYTES: usize = 512 << 10;
 /// Lanes are packed to a multiple of this: the bytes of the widest vector of any instruction set.
-const VECTOR_BYTES: usize = 64;
+pub(super) const VECTOR_BYTES: usize = 64;
 /// The most bytes of lanes of a tile, for any instruction set.
 const TILE_BYTES: usize = 256;
 /// The rows of a block are a multiple of this, which is one of every kernel's.
@@ -62,7 +62,7 @@ impl Blocking {
     /// For products of a form, none of whose extents is 0, with elements of `size` bytes; `None` for a path that has no blocks.
     pub(super) fn new(form: &Form, path: Path, size: usize) -> Option<Blocking> {
         match path {
-            Path::Nothing | Path::Zero | Path::AdjacentDepths => None,
+            Path::Nothing | Path::Zero | Path::AdjacentDepths | Path::Gathered | Path::Scattered => None,
             Path::WideRow => Some(Blocking {
                 depths: form.depth.min(DEPTHS_OF_WIDE_ROW),
                 rows: form.rows,
@@ -74,7 +74,8 @@ impl Blocking {
         }
     }
 
-    fn of_tiles(form: &Form, size: usize) -> Blocking {
+    /// For products that are computed tile by tile.
+    pub(super) fn of_tiles(form: &Form, size: usize) -> Blocking {
         let depths = even(form.depth, DEPTHS, 1);
         let lanes_to_pack_rows = if form.r_row == 1 { LANES_TO_PACK_ADJACENT_ROWS } else { LANES_TO_PACK_ROWS };
         let pack_rows = form.r_depth != 1 && form.lanes > lanes_to_pack_rows;
@@ -107,13 +108,13 @@ impl Blocking {
 }
 
 /// The size of blocks of `total` that are `most` at most, a multiple of `step`, and as even as can be.
-fn even(total: usize, most: usize, step: usize) -> usize {
+pub(super) fn even(total: usize, most: usize, step: usize) -> usize {
     let blocks = total.div_ceil(most);
     total.div_ceil(blocks).next_multiple_of(step)
 }
 
 /// Ranges of `size` that cover `total`; the last one may be shorter.
-fn blocks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     // Without the division that `step_by` begins with.
     let mut next = 0;
     std::iter::from_fn(move || {

@@ -1,6 +1,6 @@
 //! The micro-kernels: one for each size of a tile of C, by instruction set. They are those of the `gemm` crates.
 
-use super::{pack, row};
+use super::{gathered, pack, row, scattered};
 
 /// Multiplies a panel of lanes with a few rows and writes, or adds to, one tile of C.
 ///
@@ -80,6 +80,10 @@ pub(super) struct Kernels<T: 'static> {
     pub(super) pack: pack::Function<T>,
     /// Products with one row.
     pub(super) row: row::Function<T>,
+    /// Products of operands of several axes.
+    pub(super) gathered: gathered::Kernel<T>,
+    /// Adds elements of products to where they belong.
+    pub(super) add: scattered::Function<T>,
 }
 
 impl<T: Element> Kernels<T> {
@@ -168,7 +172,7 @@ pub(super) trait Element: Copy + 'static {
 
 /// The micro-kernels of one element type and instruction set.
 macro_rules! kernels {
-    ($element:ident, $gemm:ident::$set:ident, $available:expr, $vector:expr, $simd:expr) => {
+    ($element:ident, $gemm:ident::$set:ident, $gathered:ident, $available:expr, $vector:expr, $simd:expr) => {
         Kernels {
             name: stringify!($set),
             available: $available,
@@ -178,13 +182,15 @@ macro_rules! kernels {
             tiles: $gemm::microkernel::$set::$element::UKR.as_flattened(),
             pack: pack::$set::<$element>(),
             row: row::$set::<$element, { $simd }>(),
+            gathered: gathered::$gathered::$set(),
+            add: scattered::$set::<$element>(),
         }
     };
 }
 
 /// Everything there is for one element type, of which a vector of 128 bits has `$lanes`.
 macro_rules! element {
-    ($element:ident, $gemm:ident, $lanes:literal, $transpose:path, $vectors:path) => {
+    ($element:ident, $gemm:ident, $gathered:ident, $lanes:literal, $transpose:path, $vectors:path) => {
         impl Element for $element {
             const ZERO: $element = 0.0;
             const ONE: $element = 1.0;
@@ -192,12 +198,33 @@ macro_rules! element {
             fn kernels() -> &'static [Kernels<$element>] {
                 static ALL: &[Kernels<$element>] = &[
                     #[cfg(target_arch = "x86_64")]
-                    kernels!($element, $gemm::avx512f, || is_x86_feature_detected!("avx512f"), 4 * $lanes, 4 * $lanes),
+                    kernels!(
+                        $element,
+                        $gemm::avx512f,
+                        $gathered,
+                        || is_x86_feature_detected!("avx512f"),
+                        4 * $lanes,
+                        4 * $lanes
+                    ),
                     #[cfg(target_arch = "x86_64")]
-                    kernels!($element, $gemm::fma, || is_x86_feature_detected!("fma"), 2 * $lanes, 2 * $lanes),
+                    kernels!(
+                        $element,
+                        $gemm::fma,
+                        $gathered,
+                        || is_x86_feature_detected!("fma"),
+                        2 * $lanes,
+                        2 * $lanes
+                    ),
                     #[cfg(target_arch = "aarch64")]
-                    kernels!($element, $gemm::neon, || std::arch::is_aarch64_feature_detected!("neon"), $lanes, $lanes),
-                    kernels!($element, $gemm::scalar, || true, 1, $lanes),
+                    kernels!(
+                        $element,
+                        $gemm::neon,
+                        $gathered,
+                        || std::arch::is_aarch64_feature_detected!("neon"),
+                        $lanes,
+                        $lanes
+                    ),
+                    kernels!($element, $gemm::scalar, $gathered, || true, 1, $lanes),
                 ];
                 ALL
             }
@@ -238,5 +265,5 @@ macro_rules! element {
     };
 }
 
-element!(f32, gemm_f32, 4, pack::transpose_f32, pack::vectors::pack);
-element!(f64, gemm_f64, 2, pack::transpose_f64, pack::no_vectors);
+element!(f32, gemm_f32, single, 4, pack::transpose_f32, pack::vectors::pack);
+element!(f64, gemm_f64, double, 2, pack::transpose_f64, pack::no_vectors);

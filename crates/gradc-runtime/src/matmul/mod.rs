@@ -3,20 +3,28 @@
 //! The crates' own front door allocates memory for packed operands in every product; here that memory is the caller's,
 //! who plans it with everything else. What is done with it, and in which order, is in `blocked.rs`.
 
+mod axes;
 mod blocked;
+mod gathered;
 mod kernels;
+#[cfg(test)]
+mod nested_tests;
 mod pack;
 mod part;
 mod prefetch;
 mod product;
 mod row;
+mod scattered;
 #[cfg(test)]
 mod tests;
 
 use blocked::Blocking;
+use gathered::{Gathered, OperandAxes};
 use kernels::{Element, Kernels};
 use product::{Form, Product};
+use scattered::Scattered;
 
+pub use axes::{Axes, Axis};
 pub use part::MatmulPart;
 
 /// How a matrix lies in memory, in elements.
@@ -24,11 +32,23 @@ pub use part::MatmulPart;
 #[repr(C)]
 pub struct Strides {
     /// From row to row.
-    pub row: usize,
+    pub row: Axes,
     /// From column to column.
-    pub column: usize,
+    pub column: Axes,
     /// From one product of the batch to the next.
-    pub batch: usize,
+    pub batch: Axes,
+}
+
+impl Strides {
+    /// Of a matrix that has but one axis of each kind.
+    pub const fn plain(row: usize, column: usize, batch: usize) -> Strides {
+        Strides { row: Axes::plain(row), column: Axes::plain(column), batch: Axes::plain(batch) }
+    }
+
+    /// Whether rows and columns have one axis each.
+    fn is_plain(&self) -> bool {
+        self.row.is_plain() && self.column.is_plain()
+    }
 }
 
 /// `C = s · A · B` or `C += s · A · B`, `batch` times over.
@@ -47,7 +67,7 @@ pub struct Matmul {
     pub a: Strides,
     /// The layout of B.
     pub b: Strides,
-    /// The layout of C.
+    /// The layout of C. Where its rows or columns are of several axes, its elements may overlap: it is only added to then.
     pub c: Strides,
     /// Whether C is added to.
     pub accumulate: bool,
@@ -63,6 +83,23 @@ impl Matmul {
     }
 }
 
+impl Matmul {
+    /// Whether an operand is of several axes, so that it is gathered.
+    fn is_gathered(&self) -> bool {
+        !self.a.is_plain() || !self.b.is_plain()
+    }
+
+    /// The axes of the operands of a form.
+    fn operand_axes(&self, form: &Form) -> OperandAxes<'_> {
+        let Matmul { a, b, .. } = self;
+        if form.lanes_of_a {
+            OperandAxes { lanes: &a.row, lanes_depth: &a.column, rows: &b.column, rows_depth: &b.row }
+        } else {
+            OperandAxes { lanes: &b.column, lanes_depth: &b.row, rows: &a.row, rows_depth: &a.column }
+        }
+    }
+}
+
 /// The instruction set that products are computed with on this machine.
 pub fn matmul_instructions() -> &'static str {
     Kernels::<f32>::select().name
@@ -72,8 +109,8 @@ pub fn matmul_instructions() -> &'static str {
 ///
 /// # Safety
 /// `matmul` is valid. `a`, `b` and `c` are aligned, and valid for every element that its extents and strides reach;
-/// `c` is written and overlaps neither `a` nor `b`, nor do elements of `c` overlap each other. Unless it
-/// accumulates, `c` need not be initialised. `scratch` is aligned as the elements are, better to a cache line, valid for
+/// `c` is written and overlaps neither `a` nor `b`, nor do elements of `c` overlap each other, unless its rows or columns are of
+/// several axes; then it accumulates. Unless it accumulates, `c` need not be initialised. `scratch` is aligned as the elements are, better to a cache line, valid for
 /// writing [`Matmul::scratch_bytes`], and apart from the others; it need not be initialised.
 pub unsafe extern "C" fn gradc_runtime_matmul_f32(
     matmul: *const Matmul,
@@ -147,6 +184,10 @@ enum Path {
     Nothing,
     /// A sum of no products.
     Zero,
+    /// C is of several axes.
+    Scattered,
+    /// An operand is of several axes.
+    Gathered,
     /// One row, and adjacent depths.
     AdjacentDepths,
     /// One row, and so many adjacent lanes that they are best read along memory, a few depths at a time.
@@ -161,6 +202,10 @@ impl Path {
             Path::Nothing
         } else if form.depth == 0 {
             Path::Zero
+        } else if !matmul.c.is_plain() {
+            Path::Scattered
+        } else if matmul.is_gathered() {
+            Path::Gathered
         } else if form.rows == 1 && form.l_depth == 1 && form.r_depth == 1 {
             Path::AdjacentDepths
         } else if form.rows == 1
@@ -188,10 +233,7 @@ unsafe fn run<T: Element>(
     c: *mut T,
     scratch: *mut T,
 ) {
-    let MatmulPart { matmul, ref batch, ref lanes, ref rows } = *part;
-    let whole = Form::new(&matmul);
-    // Of the whole product, so that an element has the same bits whatever part it is in.
-    let path = Path::new(&matmul, &whole);
+    let MatmulPart { ref matmul, form: whole, path, ref batch, ref lanes, ref rows } = *part;
     if path == Path::Nothing || lanes.is_empty() || rows.is_empty() {
         return;
     }
@@ -201,19 +243,49 @@ unsafe fn run<T: Element>(
         // SAFETY: the matrices of this product begin within what the caller promised, and so do those of the part, which
         // is what the paths ask for.
         unsafe {
-            let (a, b) = (a.add(index * matmul.a.batch), b.add(index * matmul.b.batch));
+            let (a, b) = (a.add(matmul.a.batch.at(index)), b.add(matmul.b.batch.at(index)));
             let (l, r) = if form.lanes_of_a { (a, b) } else { (b, a) };
-            let l = l.add(lanes.start * form.l_lane);
-            let r = r.add(rows.start * form.r_row);
-            let c = c.add(index * matmul.c.batch + lanes.start * form.c_lane + rows.start * form.c_row);
+            let c = c.add(matmul.c.batch.at(index));
             let (accumulate, scale) = (matmul.accumulate, T::of(matmul.scale).times(factor));
             let product = Product { form, l, r, c, accumulate, scale };
+            if path == Path::Gathered || path == Path::Scattered {
+                run_nested(kernels, part, product, scratch);
+                continue;
+            }
+            let product = Product {
+                l: l.add(lanes.start * form.l_lane),
+                r: r.add(rows.start * form.r_row),
+                c: c.add(lanes.start * form.c_lane + rows.start * form.c_row),
+                ..product
+            };
             match (path, &blocking) {
                 (Path::Zero, _) => clear(&product),
                 (Path::AdjacentDepths, _) => (kernels.row)(&product),
                 (_, Some(blocking)) => blocked::multiply(kernels, &product, blocking, scratch),
                 (_, None) => {}
             }
+        }
+    }
+}
+
+/// Computes a part of one product, which has several axes somewhere; its operands and C are whole.
+///
+/// # Safety
+/// As [`run`].
+#[inline(never)]
+unsafe fn run_nested<T: Element>(kernels: &Kernels<T>, part: &MatmulPart, product: Product<T>, scratch: *mut T) {
+    let MatmulPart { matmul, path, lanes, rows, .. } = part;
+    let (axes, first_lane, first_row) = (matmul.operand_axes(&product.form), lanes.start, rows.start);
+    // SAFETY: as for this function.
+    unsafe {
+        if *path == Path::Scattered {
+            let (c_rows, c_columns, is_gathered) = (&matmul.c.row, &matmul.c.column, matmul.is_gathered());
+            let scattered = Scattered { product, axes, is_gathered, c_rows, c_columns, first_row };
+            scattered::multiply(kernels, &scattered, scratch);
+        } else {
+            let Form { c_lane, c_row, .. } = product.form;
+            let product = Product { c: product.c.add(first_lane * c_lane + first_row * c_row), ..product };
+            gathered::multiply(kernels, &Gathered { product, axes, first_lane, first_row }, scratch);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::blocked::{Blocking, ROWS_STEP};
 use super::product::Form;
-use super::{Matmul, Path};
+use super::{Matmul, Path, gathered, scattered};
 
 /// Lanes are cut at multiples of this many bytes: the widest tile of any instruction set.
 const LANES_BYTES: usize = 128;
@@ -24,6 +24,11 @@ const SHARED: usize = 8;
 #[derive(Clone, Debug, PartialEq)]
 pub struct MatmulPart {
     pub(super) matmul: Matmul,
+    /// The form of the whole product, and how it is computed. They are the whole's so that an element has the same bits whatever
+    /// part it is in.
+    pub(super) form: Form,
+    /// See `form`.
+    pub(super) path: Path,
     pub(super) batch: Range<usize>,
     pub(super) lanes: Range<usize>,
     pub(super) rows: Range<usize>,
@@ -32,31 +37,43 @@ pub struct MatmulPart {
 impl MatmulPart {
     /// All of a product.
     pub(super) fn whole(matmul: &Matmul) -> MatmulPart {
-        let Form { lanes, rows, .. } = Form::new(matmul);
-        MatmulPart { matmul: *matmul, batch: 0..matmul.batch, lanes: 0..lanes, rows: 0..rows }
+        let form = Form::new(matmul);
+        let path = Path::new(matmul, &form);
+        MatmulPart { matmul: *matmul, form, path, batch: 0..matmul.batch, lanes: 0..form.lanes, rows: 0..form.rows }
     }
 
     /// The bytes of scratch memory that this part needs, for elements of `size` bytes (4 or 8).
     pub fn scratch_bytes(&self, size: usize) -> usize {
-        self.blocking(size).map_or(0, |(form, blocking)| blocking.scratch(&form, size) * size)
+        let (path, form) = self.path();
+        let elements = match path {
+            Path::Gathered => gathered::scratch(&form, size),
+            Path::Scattered => scattered::scratch(&form, self.matmul.is_gathered(), size),
+            _ => Blocking::new(&form, path, size).map_or(0, |blocking| blocking.scratch(&form, size)),
+        };
+        elements * size
     }
 
-    /// The form of the part and how it is divided, where it is computed in blocks.
-    fn blocking(&self, size: usize) -> Option<(Form, Blocking)> {
-        let whole = Form::new(&self.matmul);
-        let form = Form { lanes: self.lanes.len(), rows: self.rows.len(), ..whole };
-        if form.lanes == 0 || form.rows == 0 {
-            return None;
+    /// How the part is computed, and its form.
+    fn path(&self) -> (Path, Form) {
+        let form = Form { lanes: self.lanes.len(), rows: self.rows.len(), ..self.form };
+        let is_empty = form.lanes == 0 || form.rows == 0;
+        (if is_empty { Path::Nothing } else { self.path }, form)
+    }
+
+    /// Lanes and rows that are packed, or read in another way that takes as long.
+    fn packed(&self, lanes: usize, rows: usize, size: usize) -> usize {
+        let (path, form) = self.path();
+        match (path, Blocking::new(&form, path, size)) {
+            (Path::Gathered | Path::Scattered, _) => lanes,
+            (_, Some(blocking)) => usize::from(blocking.pack_lanes) * lanes + usize::from(blocking.pack_rows) * rows,
+            (_, None) => 0,
         }
-        Some((form, Blocking::new(&form, Path::new(&self.matmul, &whole), size)?))
     }
 
     /// About how long it takes, in multiplications.
     pub(super) fn cost(&self, size: usize) -> usize {
         let (lanes, rows) = (self.lanes.len().next_multiple_of(LANES_BYTES / 2 / size), self.rows.len());
-        let packed = self.blocking(size).map_or(0, |(_, blocking)| {
-            usize::from(blocking.pack_lanes) * lanes + usize::from(blocking.pack_rows) * rows
-        });
+        let packed = self.packed(lanes, rows, size);
         let depth = self.matmul.k.saturating_mul(self.batch.len());
         depth.saturating_mul(lanes.saturating_mul(rows).saturating_add(PACKING * packed))
     }
@@ -71,19 +88,31 @@ impl Matmul {
         let none = (vec![whole.clone()], 0);
         let batches = cut(&whole.batch, 1, count).map(|batch| MatmulPart { batch, ..whole.clone() });
         let lanes = cut(&whole.lanes, LANES_BYTES / size, count).map(|lanes| MatmulPart { lanes, ..whole.clone() });
-        let rows = cut(&whole.rows, ROWS_STEP, count).map(|rows| MatmulPart { rows, ..whole.clone() });
+        let rows = |step: usize| cut(&whole.rows, step, count).map(|rows| MatmulPart { rows, ..whole.clone() });
         let elements = |extent: usize| extent.saturating_mul(self.k).saturating_mul(self.batch);
-        let cuts: [(Vec<MatmulPart>, usize); 4] = [
-            none,
-            (batches.collect(), 0),
-            (rows.collect(), elements(whole.lanes.len())),
-            (lanes.collect(), elements(whole.rows.len())),
-        ];
+        let (of_lanes, of_rows) = (elements(whole.lanes.len()), elements(whole.rows.len()));
+        let cuts: Vec<(Vec<MatmulPart>, usize)> = match self.c.is_plain() {
+            true => {
+                vec![none, (batches.collect(), 0), (rows(ROWS_STEP).collect(), of_lanes), (lanes.collect(), of_rows)]
+            }
+            // Cut elsewhere, two parts might add to the same element.
+            false => vec![none, (rows(self.rows_apart().unwrap_or(self.m)).collect(), of_lanes)],
+        };
         let slowest = |(parts, shared): &(Vec<MatmulPart>, usize)| {
             let slowest = parts.iter().map(|part| part.cost(size)).max().unwrap_or(usize::MAX);
             slowest.saturating_add(SHARED.saturating_mul(*shared))
         };
         cuts.into_iter().min_by_key(slowest).map(|(parts, _)| parts).unwrap_or_default()
+    }
+
+    /// So many rows of C, and those after them, have no element in common: the windows of one image and those of the next.
+    fn rows_apart(&self) -> Option<usize> {
+        let (m, n, batch) = (self.m.checked_sub(1)?, self.n.checked_sub(1)?, self.batch.checked_sub(1)?);
+        let outermost = self.c.row.outer.iter().rposition(|axis| axis.extent > 1)?;
+        let axis = self.c.row.outer[outermost];
+        let within = self.c.row.at(m).checked_sub((axis.extent - 1) * axis.stride)?;
+        let reach = within + self.c.column.at(n) + self.c.batch.at(batch);
+        (axis.stride > reach).then_some(self.m / axis.extent)
     }
 }
 

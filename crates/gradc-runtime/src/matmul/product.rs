@@ -4,8 +4,8 @@
 //! *lanes* here, the second *rows*: which is which is decided by how C lies in memory. The operand that has the lanes is
 //! `l`, the other one `r`.
 
+use super::Matmul;
 use super::kernels::Element;
-use super::{Matmul, Strides};
 
 /// Lanes of a vector, for any element type and instruction set: how well lanes fill vectors is an estimate.
 const LANES: usize = 16;
@@ -41,31 +41,49 @@ pub(super) struct Form {
 impl Form {
     /// The form of the products of `matmul`: lanes are what is adjacent in C, unless its elements are sums so long that writing
     /// them does not matter, and fewer of them would be lanes of vectors that nothing is in; where there is one row or one
-    /// column, lanes are the other extent.
+    /// column, lanes are the other extent. Of an operand of several axes, the rows are; the strides here are those of the innermost ones.
     pub(super) fn new(matmul: &Matmul) -> Form {
-        let Matmul { m, n, k, a, b, c, .. } = *matmul;
-        let adjacent_rows = c.column != 1 && c.row == 1;
+        let Matmul { m, n, k, ref a, ref b, ref c, .. } = *matmul;
+        let adjacent_rows = c.column.inner.stride != 1 && c.row.inner.stride == 1;
         let (lanes, rows) = if adjacent_rows { (m, n) } else { (n, m) };
         let vectors = |lanes: usize, rows: usize| lanes.div_ceil(LANES).saturating_mul(rows);
         let turned = k >= LONG && 3 * vectors(lanes, rows) > 4 * vectors(rows, lanes);
-        let lanes_of_a = if m == 1 || n == 1 { n == 1 } else { adjacent_rows != turned };
+        let lanes_of_a = match (a.is_plain(), b.is_plain()) {
+            // Each row of a block is added to places of its own.
+            _ if !c.is_plain() => false,
+            (true, false) => true,
+            (false, true) => false,
+            _ if m == 1 || n == 1 => n == 1,
+            _ => adjacent_rows != turned,
+        };
+        let [a_row, a_column, b_row, b_column] = [&a.row, &a.column, &b.row, &b.column].map(|axes| axes.inner.stride);
+        let (c_rows, c_columns) = (c.row.inner.stride, c.column.inner.stride);
         if lanes_of_a {
             Form {
                 lanes_of_a,
                 lanes: m,
                 rows: n,
                 depth: k,
-                l_lane: a.row,
-                l_depth: a.column,
-                r_row: b.column,
-                r_depth: b.row,
-                c_lane: c.row,
-                c_row: c.column,
+                l_lane: a_row,
+                l_depth: a_column,
+                r_row: b_column,
+                r_depth: b_row,
+                c_lane: c_rows,
+                c_row: c_columns,
             }
         } else {
-            let Strides { row: l_depth, column: l_lane, .. } = b;
-            let (r_row, r_depth, c_lane, c_row) = (a.row, a.column, c.column, c.row);
-            Form { lanes_of_a, lanes: n, rows: m, depth: k, l_lane, l_depth, r_row, r_depth, c_lane, c_row }
+            Form {
+                lanes_of_a,
+                lanes: n,
+                rows: m,
+                depth: k,
+                l_lane: b_column,
+                l_depth: b_row,
+                r_row: a_row,
+                r_depth: a_column,
+                c_lane: c_columns,
+                c_row: c_rows,
+            }
         }
     }
 }

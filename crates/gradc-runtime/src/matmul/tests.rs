@@ -17,7 +17,7 @@ fn matrix(batch: usize, rows: usize, columns: usize, transposed: bool, seed: usi
     let number = |at: usize| ((at * 31 + seed * 17) % 23) as f64 - 11.0;
     let is_element = |at: usize| at % per_batch < pitch * outer && at % per_batch % pitch < inner;
     let data = (0..batch * per_batch).map(|at| if is_element(at) { number(at) } else { padding }).collect();
-    Matrix { strides: Strides { row, column, batch: per_batch }, data }
+    Matrix { strides: Strides::plain(row, column, per_batch), data }
 }
 
 /// The operands and what C holds before. What is between their rows must not be used; C's must not be written.
@@ -34,12 +34,12 @@ fn matrices(batch: usize, [m, n, k]: [usize; 3], layout: usize) -> (Matmul, [Mat
 /// The oracle: the front door of the `gemm` crate.
 fn reference<T: Element>(matmul: &Matmul, a: &[T], b: &[T], c: &mut [T]) {
     let Matmul { batch, m, n, k, accumulate, .. } = *matmul;
-    let strides = |strides: Strides| (strides.column as isize, strides.row as isize);
+    let strides = |strides: Strides| (strides.column.inner.stride as isize, strides.row.inner.stride as isize);
     let ((a_column, a_row), (b_column, b_row), (c_column, c_row)) =
         (strides(matmul.a), strides(matmul.b), strides(matmul.c));
     for index in 0..if m * n == 0 { 0 } else { batch } {
-        let (a, b) = (a[index * matmul.a.batch..].as_ptr(), b[index * matmul.b.batch..].as_ptr());
-        let c = c[index * matmul.c.batch..].as_mut_ptr();
+        let (a, b) = (a[matmul.a.batch.at(index)..].as_ptr(), b[matmul.b.batch.at(index)..].as_ptr());
+        let c = c[matmul.c.batch.at(index)..].as_mut_ptr();
         let alpha = if accumulate { T::ONE } else { T::ZERO };
         let none = Parallelism::None;
         // SAFETY: the matrices are as large as their strides and extents say, and apart.
@@ -164,7 +164,7 @@ fn batches_are_products_of_their_own() {
                 let (mut matmul, matrices) = matrices(batch, shape, layout);
                 check(&matmul, &matrices);
                 // One matrix for all of the batch.
-                matmul.b.batch = 0;
+                matmul.b.batch = Axes::plain(0);
                 check(&matmul, &matrices);
             }
         }
@@ -181,6 +181,7 @@ fn any_strides() {
                 let (mut matmul, matrices) = matrices(1, [m, n, 19], 0);
                 let odd = matrix(1, 100, 100, false, 5, 3.0);
                 let [mut a, mut b, c] = matrices;
+                let (row, column) = (Axes::plain(row), Axes::plain(column));
                 if swapped {
                     (b.data, matmul.b.row, matmul.b.column) = (odd.data, row, column);
                 } else {
@@ -239,7 +240,7 @@ fn scratch_memory_is_bounded_by_a_constant_and_by_the_operands() {
                 let layout_of_b = b;
                 let strides = |rows: usize, columns: usize, transposed: bool| {
                     let (row, column) = if transposed { (1, rows) } else { (columns, 1) };
-                    Strides { row, column, batch: 0 }
+                    Strides::plain(row, column, 0)
                 };
                 let (a, b, c) = (strides(m, k, a), strides(k, n, b), strides(m, n, false));
                 let matmul = Matmul { batch: 3, m, n, k, a, b, c, accumulate: false, scale: 1.0 };

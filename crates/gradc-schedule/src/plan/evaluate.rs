@@ -109,7 +109,7 @@ impl Memory<'_> {
     fn gemm(&mut self, gemm: &Gemm) {
         let (a, b, mut c) = (self.read(gemm.a.buffer), self.read(gemm.b.buffer), self.read(gemm.c.buffer));
         let at = |matrix: &MatrixRef, batch: usize, row: usize, column: usize| {
-            batch * matrix.batch_stride + row * matrix.row_stride + column * matrix.column_stride
+            matrix.offset + matrix.batch.at(batch) + matrix.rows.at(row) + matrix.columns.at(column)
         };
         let scale = gemm.dtype.round(gemm.scale * gemm.factor.map_or(1.0, |factor| self.read(factor)[0]));
         for batch in 0..gemm.batch {

@@ -1,9 +1,11 @@
 //! The plan: what a compiled program does, step by step, and where its values live.
 
+mod axes;
 mod evaluate;
 mod print;
 mod verify;
 
+pub use axes::{Axes, Axis};
 pub use evaluate::evaluate;
 pub use print::{Traffic, print, print_kernels, traffic};
 pub use verify::{PlanError, verify};
@@ -72,7 +74,7 @@ pub enum Step {
         buffers: Vec<BufferId>,
     },
     /// Multiplies matrices.
-    Gemm(Gemm),
+    Gemm(Box<Gemm>),
     /// Runs a body once for each element of sequences.
     Scan(Scan),
 }
@@ -129,17 +131,56 @@ impl Scan {
     }
 }
 
-/// A matrix in a buffer, for each of a number of batches. Strides are in elements.
+/// A matrix in a buffer, for each of a number of batches: an element is at the sum of where its batch, its row and its column
+/// are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatrixRef {
     /// The buffer.
     pub buffer: BufferId,
-    /// From row to row.
-    pub row_stride: usize,
-    /// From column to column.
-    pub column_stride: usize,
-    /// From batch to batch.
-    pub batch_stride: usize,
+    /// The first element of all.
+    pub offset: usize,
+    /// The batches.
+    pub batch: Axes,
+    /// The rows.
+    pub rows: Axes,
+    /// The columns.
+    pub columns: Axes,
+}
+
+impl MatrixRef {
+    /// Matrices that fill a buffer, row by row.
+    pub fn plain(buffer: BufferId, batch: usize, rows: usize, columns: usize) -> MatrixRef {
+        MatrixRef {
+            buffer,
+            offset: 0,
+            batch: Axes::one(batch, rows * columns),
+            rows: Axes::one(rows, columns),
+            columns: Axes::one(columns, 1),
+        }
+    }
+
+    /// The furthest element; `None` where that is no number, or where there is none.
+    pub fn furthest(&self) -> Option<usize> {
+        let axes = [self.batch, self.rows, self.columns];
+        axes.iter().try_fold(self.offset, |sum, axes| sum.checked_add(axes.furthest()?))
+    }
+
+    /// Whether its rows and its columns each have one stride.
+    pub fn is_plain(&self) -> bool {
+        self.rows.len() <= 1 && self.columns.len() <= 1
+    }
+
+    /// Whether every element is somewhere else, as far as the strides tell.
+    pub fn is_apart(&self) -> bool {
+        let mut axes: Vec<Axis> = [self.batch, self.rows, self.columns].iter().flat_map(|axes| axes.to_vec()).collect();
+        axes.sort_unstable_by_key(|axis| axis.stride);
+        let mut reach = 0usize;
+        axes.iter().all(|axis| {
+            let is_beyond = axis.stride > reach;
+            reach = reach.saturating_add(axis.extent.saturating_sub(1).saturating_mul(axis.stride));
+            is_beyond
+        })
+    }
 }
 
 /// `C = s · A · B`, or `C += s · A · B`, for each batch.
@@ -159,7 +200,7 @@ pub struct Gemm {
     pub a: MatrixRef,
     /// k × n.
     pub b: MatrixRef,
-    /// m × n.
+    /// m × n. Where its rows or columns are of several axes, as windows are, its elements may overlap: it is only added to then.
     pub c: MatrixRef,
     /// Whether C is added to.
     pub accumulate: bool,

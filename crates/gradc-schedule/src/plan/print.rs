@@ -4,7 +4,9 @@ use std::fmt::{self, Write};
 
 use gradc_ir::LeafKind;
 
-use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Recomputed, Scan, ScanSlot, SlotKind, Step};
+use super::{
+    Axes, Axis, Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Recomputed, Scan, ScanSlot, SlotKind, Step,
+};
 use crate::kernel::{Access, reach};
 
 /// The text of a plan: its buffers with their places, its steps with the bytes that each reads and writes, and the size
@@ -109,7 +111,12 @@ fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
     if *batch != 1 {
         write!(out, "{batch} x ")?;
     }
-    write!(out, "{m} x {n} x {k}: {} {operator} ", Named(plan, c.buffer))?;
+    write!(out, "{m} x {n} x {k}: ")?;
+    match *c == MatrixRef::plain(c.buffer, *batch, *m, *n) {
+        true => write!(out, "{}", Named(plan, c.buffer))?,
+        false => write_matrix(out, plan, c)?,
+    }
+    write!(out, " {operator} ")?;
     if *scale != 1.0 {
         write!(out, "{scale} * ")?;
     }
@@ -126,13 +133,32 @@ fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
 }
 
 fn write_matrix(out: &mut String, plan: &Plan, matrix: &MatrixRef) -> fmt::Result {
-    let MatrixRef { buffer, row_stride, column_stride, batch_stride } = matrix;
-    write!(out, "{}(rows {row_stride}, columns {column_stride}", Named(plan, *buffer))?;
-    if *batch_stride > 0 {
-        write!(out, ", batches {batch_stride}")?;
+    let MatrixRef { buffer, offset, batch, rows, columns } = matrix;
+    write!(out, "{}(", Named(plan, *buffer))?;
+    if *offset > 0 {
+        write!(out, "from {offset}, ")?;
+    }
+    write!(out, "rows {}, columns {}", Strides(rows), Strides(columns))?;
+    if !batch.is_empty() {
+        write!(out, ", batches {}", Strides(batch))?;
     }
     out.push(')');
     Ok(())
+}
+
+/// The stride of an axis; of several, each with how many there are.
+struct Strides<'a>(&'a Axes);
+
+impl fmt::Display for Strides<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stride) = self.0.stride() {
+            return write!(f, "{stride}");
+        }
+        for (i, Axis { extent, stride }) in self.0.iter().enumerate() {
+            write!(f, "{}{stride} x {extent}", if i > 0 { " + " } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 /// A buffer by its number and name.

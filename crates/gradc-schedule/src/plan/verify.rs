@@ -116,6 +116,7 @@ impl State<'_> {
         self.matrix(gemm, a, [*batch, *m, *k])?;
         self.matrix(gemm, b, [*batch, *k, *n])?;
         self.matrix(gemm, c, [*batch, *m, *n])?;
+        ensure(c.is_plain() || gemm.accumulate, || "a product is not added to elements that may overlap".into())?;
         ensure(a.buffer != c.buffer && b.buffer != c.buffer, || "a product overwrites an operand".into())?;
         self.read(a.buffer)?;
         self.read(b.buffer)?;
@@ -178,12 +179,13 @@ impl State<'_> {
     fn matrix(&self, gemm: &Gemm, matrix: &MatrixRef, extents: [usize; 3]) -> Result<(), String> {
         let buffer = self.buffer(matrix.buffer)?;
         ensure(buffer.ty.dtype == gemm.dtype, || format!("{} is not {}", buffer.name, gemm.dtype))?;
+        let own = [matrix.batch, matrix.rows, matrix.columns].map(|axes| axes.extent());
+        ensure(own == extents.map(Some), || format!("a matrix in {} has other extents", buffer.name))?;
         if extents.contains(&0) {
             return Ok(());
         }
-        let strides = [matrix.batch_stride, matrix.row_stride, matrix.column_stride];
-        let last: usize = extents.iter().zip(strides).map(|(extent, stride)| (extent - 1) * stride).sum();
-        ensure(last < buffer.ty.shape.elements(), || format!("a matrix reaches beyond {}", buffer.name))
+        let fits = matrix.furthest().is_some_and(|last| last < buffer.ty.shape.elements());
+        ensure(fits, || format!("a matrix reaches beyond {}", buffer.name))
     }
 
     fn buffer(&self, id: BufferId) -> Result<&Buffer, String> {
