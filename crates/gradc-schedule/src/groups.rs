@@ -126,8 +126,9 @@ impl Groups {
     }
 }
 
-/// Distributes the roots of a graph over steps. Those from `again` on join no step before them.
-pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again: Option<ValueId>) -> Groups {
+/// Distributes the roots of a graph over steps. Some values, if any, are those that are computed `again`: these are not computed
+/// before it is their turn, and from the first of them on, no root joins a step before it.
+pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again: &[bool]) -> Groups {
     let mut needs: Vec<Vec<Need>> = vec![Vec::new(); graph.len()];
     places.roots().for_each(|root| needs[root.index()] = needs_of(graph, places, root));
     let updated = updated_leaves(graph, places);
@@ -136,7 +137,7 @@ pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again
         false => Vec::new(),
     };
     let added_to = candidates.iter().map(|update| (update.product, update.leaf)).collect();
-    let order = order(graph, places, &needs, &updated, &added_to);
+    let order = order(graph, places, &needs, &updated, &added_to, again);
     let in_place = in_place(graph, &candidates, &needs, &order);
     let mut stored = vec![false; graph.len()];
     let kept = graph.outputs().iter().filter_map(|output| places.memory(output.value));
@@ -150,7 +151,7 @@ pub(crate) fn group(graph: &Graph, places: &Places<'_>, options: &Options, again
         in_place,
         last_reader: vec![None; graph.len()],
         last_scalar: None,
-        again,
+        again: again.iter().position(|&again| again).map(ValueId::from_index),
         closed: 0,
         fuse: options.fuse,
     };
@@ -188,6 +189,7 @@ fn order(
     needs: &[Vec<Need>],
     updated: &[Option<ValueId>],
     added_to: &FxHashMap<ValueId, ValueId>,
+    again: &[bool],
 ) -> Vec<ValueId> {
     // Leaves are there from the beginning, wherever the graph has them.
     let start = ValueId::from_index(0);
@@ -207,7 +209,8 @@ fn order(
         let own = updated[root.index()].into_iter().flat_map(|leaf| [Some(leaf), only_for[root.index()]]).flatten();
         let leaves = own.chain(added_to.get(&root).copied());
         let leaf = leaves.map(|leaf| (last_reader[leaf.index()], true)).max();
-        let waits = graph.shape(root).elements() != 1 && only_for[root.index()].is_none();
+        let is_early = graph.shape(root).elements() == 1 || only_for[root.index()].is_some();
+        let waits = !is_early || again.get(root.index()) == Some(&true);
         let own = waits.then_some((root, false));
         keys[root.index()] = reads.chain(leaf).chain(own).max().unwrap_or((start, false));
     }

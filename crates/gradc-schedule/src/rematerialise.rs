@@ -3,16 +3,20 @@
 //! A training step takes the most memory where the forward pass ends and the backward pass begins: whatever the backward pass
 //! reads is there. That step is the *turn* here, and what is computed before it and read after it *crosses* it. Where a plan
 //! needs more than [`Options::memory_limit`], some of what crosses is dropped and computed a second time, by the same
-//! operators on the same operands, right before it is read. Nothing is computed more than twice.
+//! operators on the same operands, right before it is read.
 //!
 //! Two ways are tried, and of what stays within the limit the one is taken that computes the least again:
 //!
-//! - *In place*: what is neither a product nor a loop, and is computed from leaves and from what crosses the turn anyway.
+//! - *In place*: what is neither a product nor a loop, and is computed from leaves and from products and loops that cross the
+//!   turn anyway, by as many steps as it may take. Each step that reads it computes it for itself, so that it need not be in
+//!   memory at all, unless that takes a matrix.
 //! - *In segments* (Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016): the steps before the
 //!   turn are cut into segments in which about equally many bytes cross. Of a segment that is computed again, only what the
 //!   segments after it read is kept. What one of its values needs is computed where the first of them is read: so all of a
 //!   segment is there at once, and segments one after another. Of each number of segments, the fewest are computed again that
 //!   suffice, those of the earliest steps, whose values are kept for longest.
+//!
+//! Without a limit, too, a plan whose arena is larger than the caches computes in place what it can, if that moves no more bytes.
 //!
 //! Loops and their results are kept. The number of plans that are tried depends on the logarithm of the number of values, and
 //! each takes the time of any plan.
@@ -20,13 +24,20 @@
 use std::collections::BTreeSet;
 
 use gradc_ir::{Graph, ValueId};
+use rustc_hash::FxHashMap;
 
 use crate::groups::{Groups, group};
 use crate::memory::{Memory, assign};
 use crate::places::{Place, Places};
-use crate::plan::{Plan, Recomputed};
+use crate::plan::{Plan, Recomputed, Step, Traffic, traffic};
 use crate::scans::Bodies;
 use crate::schedule::{Options, plan};
+
+/// An arena of so many bytes is larger than the caches of most machines.
+const LARGE: usize = 64 << 20;
+
+/// How often the largest step may become another one.
+const ROUNDS: usize = 4;
 
 /// How many segments there may be.
 const SEGMENTS: [usize; 14] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192];
@@ -34,20 +45,21 @@ const SEGMENTS: [usize; 14] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 1
 /// The plan for a graph that computes the least again of those that stay within the limit, or else the one with the smallest
 /// arena that was found. `plain` is the plan that computes nothing again.
 pub(crate) fn within(graph: &Graph, options: &Options, plain: Plan, limit: usize) -> Plan {
-    let outline = Outline::new(graph, options);
-    let mut search =
-        Search { graph, options, outline: &outline, flops: gradc_ir::work(graph).flops, limit, best: plain };
-    search.consider(&outline.in_place());
+    let outline = Outline::new(graph, options, &[]);
+    let original = &Again { graph: graph.clone(), copied: Vec::new(), values: 0 };
+    let flops = gradc_ir::work(graph).flops;
+    let mut search = Search { original, options, outline: &outline, flops, limit, best: plain };
+    search.consider(&outline.in_place(), Copies::OfEachStep);
     for count in SEGMENTS.into_iter().take_while(|&count| count <= outline.crossing.len()) {
         let segments = outline.segments(count);
         // The last one ends at the turn: its values are read as soon as they are there again.
         let (mut fewest, mut most) = (1, count - 1);
-        if !search.consider(&outline.dropped(&segments, most)) {
+        if !search.consider(&outline.dropped(&segments, most), Copies::Shared) {
             continue;
         }
         while fewest < most {
             let middle = usize::midpoint(fewest, most);
-            match search.consider(&outline.dropped(&segments, middle)) {
+            match search.consider(&outline.dropped(&segments, middle), Copies::Shared) {
                 true => most = middle,
                 false => fewest = middle + 1,
             }
@@ -56,8 +68,53 @@ pub(crate) fn within(graph: &Graph, options: &Options, plain: Plan, limit: usize
     search.best
 }
 
+/// The plan for a graph: `plain`, which computes nothing again, or, where its arena is so large that most of it comes from memory,
+/// one that computes in place what it can, if it moves no more bytes. What is computed again is little next to these.
+pub(crate) fn without_limit(graph: &Graph, options: &Options, plain: Plan) -> Plan {
+    if plain.arena_bytes < LARGE {
+        return plain;
+    }
+    let (bytes_without, flops) = (plain.arena_bytes, gradc_ir::work(graph).flops);
+    let (moved, mut best) = (bytes_moved(&plain), plain);
+    let mut now = Again { graph: graph.clone(), copied: Vec::new(), values: 0 };
+    // The turn may be another one, once there is less at the first.
+    for _ in 0..ROUNDS {
+        let outline = Outline::new(&now.graph, options, &now.copied);
+        let next = again(&now, &outline, &outline.in_place(), Copies::OfEachStep);
+        if next.values == now.values {
+            break;
+        }
+        let mut found = plan(&next.graph, options, &next.copied);
+        if found.arena_bytes >= best.arena_bytes || bytes_moved(&found) > moved {
+            break;
+        }
+        let flops = gradc_ir::work(&next.graph).flops.saturating_sub(flops);
+        found.recomputed = Some(Recomputed { values: next.values, flops, bytes_without });
+        (best, now) = (found, next);
+    }
+    best
+}
+
+/// What the steps of a plan read and write.
+fn bytes_moved(plan: &Plan) -> usize {
+    let of_step = |step: &Step| {
+        let Traffic { read, written } = traffic(plan, step);
+        read.saturating_add(written)
+    };
+    plan.steps.iter().map(of_step).fold(0, usize::saturating_add)
+}
+
+/// How often what is dropped is computed again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copies {
+    /// Once.
+    Shared,
+    /// By each step that reads it.
+    OfEachStep,
+}
+
 struct Search<'a> {
-    graph: &'a Graph,
+    original: &'a Again,
     options: &'a Options,
     outline: &'a Outline,
     /// Those of the graph as it is.
@@ -68,12 +125,12 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Makes the plan that computes these values again, and says whether it is within the limit.
-    fn consider(&mut self, dropped: &[bool]) -> bool {
-        if !dropped.contains(&true) {
+    fn consider(&mut self, dropped: &[bool], copies: Copies) -> bool {
+        let Again { graph, copied, values } = again(self.original, self.outline, dropped, copies);
+        if values == 0 {
             return false;
         }
-        let Again { graph, first, values } = again(self.graph, self.outline, dropped);
-        let mut found = plan(&graph, self.options, first);
+        let mut found = plan(&graph, self.options, &copied);
         let flops = gradc_ir::work(&graph).flops.saturating_sub(self.flops);
         found.recomputed = Some(Recomputed { values, flops, bytes_without: self.bytes_without() });
         let (fits, fitted) = (found.arena_bytes <= self.limit, self.best.arena_bytes <= self.limit);
@@ -99,8 +156,8 @@ impl Search<'_> {
 struct Outline {
     /// For each value, what it is before the turn.
     kinds: Vec<Kind>,
-    /// Whether a root is computed after the turn.
-    late: Vec<bool>,
+    /// For each root that is computed after the turn, its step.
+    late: Vec<Option<usize>>,
     /// The roots that are kept in the arena across the turn, with the steps that compute them, in the order of these.
     crossing: Vec<(usize, ValueId)>,
     bytes: Vec<usize>,
@@ -128,9 +185,10 @@ enum Kind {
 }
 
 impl Outline {
-    fn new(graph: &Graph, options: &Options) -> Outline {
+    /// Of a graph in which some values are computed `again` already.
+    fn new(graph: &Graph, options: &Options, again: &[bool]) -> Outline {
         let places = Places::new(graph, options);
-        let groups = group(graph, &places, options, None);
+        let groups = group(graph, &places, options, again);
         let bodies = Bodies::new(graph, places.roots(), options);
         let turn = peak(&assign(graph, &places, &groups, &bodies), groups.steps.len());
         let mut last_read = vec![(0, 0); graph.len()];
@@ -169,7 +227,7 @@ impl Outline {
             places.roots().filter(crosses).filter_map(|root| Some((groups.step_of(root)?, root))).collect();
         crossing.sort_unstable();
         Outline {
-            late: graph.values().map(|value| groups.step_of(value).is_some_and(|step| step > turn)).collect(),
+            late: graph.values().map(|value| groups.step_of(value).filter(|&step| step > turn)).collect(),
             bytes: graph.values().map(|value| graph.ty(value).bytes()).collect(),
             steps: graph.values().map(|value| Some((step_before_turn(value)?, last_read[value.index()].0))).collect(),
             needs: needs(&groups),
@@ -180,17 +238,19 @@ impl Outline {
         }
     }
 
-    /// What is computed from leaves and from what crosses the turn, by no product.
+    /// What is computed from leaves and from what crosses the turn and is kept, by no product and no loop.
     fn in_place(&self) -> Vec<bool> {
         let mut crosses = vec![false; self.kinds.len()];
         self.crossing.iter().for_each(|(_, root)| crosses[root.index()] = true);
-        let there = |value: &ValueId| crosses[value.index()] || self.kinds[value.index()] == Kind::Kept;
-        let is_dropped = |value: ValueId| {
-            crosses[value.index()]
-                && self.kinds[value.index()] == Kind::Early { product: false }
-                && self.needs[value.index()].iter().all(there)
-        };
-        self.with_parts(is_dropped)
+        // Whether it is there, or can be computed from what is. What a root reads is before it in the graph.
+        let mut there = vec![false; self.kinds.len()];
+        let mut dropped = vec![false; self.kinds.len()];
+        for (index, kind) in self.kinds.iter().enumerate() {
+            let from_what_is_there = self.needs[index].iter().all(|need| there[need.index()]);
+            dropped[index] = *kind == Kind::Early { product: false } && from_what_is_there;
+            there[index] = *kind == Kind::Kept || crosses[index] || dropped[index];
+        }
+        self.with_parts(|value| dropped[value.index()])
     }
 
     /// The last step of each segment but the last.
@@ -271,57 +331,86 @@ fn peak(memory: &Memory, steps: usize) -> usize {
 /// A graph in which values are computed again.
 struct Again {
     graph: Graph,
-    /// The first value that is.
-    first: Option<ValueId>,
+    /// Which of its values are.
+    copied: Vec<bool>,
     /// How many roots of the original are.
     values: usize,
 }
 
+/// The copies of values, each for one step or for all.
+type Copied = FxHashMap<(Option<usize>, ValueId), ValueId>;
+
 /// The graph in which what is computed after the turn reads other copies of what is dropped.
-fn again(graph: &Graph, outline: &Outline, dropped: &[bool]) -> Again {
-    let late = &outline.late;
+fn again(original: &Again, outline: &Outline, dropped: &[bool], copies: Copies) -> Again {
+    let graph = &original.graph;
     let mut new = graph.emptied();
     let mut places: Vec<ValueId> = Vec::with_capacity(graph.len());
-    let mut copies: Vec<Option<ValueId>> = vec![None; graph.len()];
-    let (mut first, mut values) = (None, 0);
+    let mut made = Copied::default();
+    let (mut copied, mut again) = (Vec::new(), vec![false; graph.len()]);
     for value in graph.values() {
-        if late[value.index()] {
-            for copied in missing(graph, graph.operands(value), dropped, &copies) {
-                let operands = operands_after(graph, copied, &places, &copies);
-                let copy = new.copy_node(graph, copied, &operands);
-                if let Some(name) = graph.value_name(copied) {
+        let reader = outline.late[value.index()];
+        let key = reader.filter(|_| copies == Copies::OfEachStep);
+        if reader.is_some() {
+            for old in missing(graph, outline, graph.operands(value), dropped, key, &made) {
+                let operands = operands_after(graph, old, &places, key, &made);
+                let copy = new.copy_node(graph, old, &operands);
+                if let (Some(name), false) = (graph.value_name(old), again[old.index()]) {
                     new.set_value_name(copy, format!("{name}.again"));
                 }
-                copies[copied.index()] = Some(copy);
-                first = first.or(Some(copy));
-                values += usize::from(outline.kinds[copied.index()] != Kind::Part);
+                made.insert((key, old), copy);
+                copied.resize(copy.index() + 1, false);
+                copied[copy.index()] = true;
+                again[old.index()] = outline.kinds[old.index()] != Kind::Part;
             }
         }
-        let operands = match late[value.index()] {
-            true => operands_after(graph, value, &places, &copies),
-            false => graph.operands(value).iter().map(|operand| places[operand.index()]).collect(),
+        let operands = match reader {
+            Some(_) => operands_after(graph, value, &places, key, &made),
+            None => graph.operands(value).iter().map(|operand| places[operand.index()]).collect(),
         };
-        places.push(new.copy_node(graph, value, &operands));
+        let place = new.copy_node(graph, value, &operands);
+        if original.copied.get(value.index()) == Some(&true) {
+            copied.resize(place.index() + 1, false);
+            copied[place.index()] = true;
+        }
+        places.push(place);
     }
     for output in graph.outputs() {
         new.add_output(output.role, output.name.clone(), places[output.value.index()]);
     }
-    Again { graph: new, first, values }
+    copied.resize(new.len(), false);
+    Again { graph: new, copied, values: original.values + again.into_iter().filter(|&again| again).count() }
 }
 
-/// What has to be copied before something can read `values` after the turn, in the graph's order.
-fn missing(graph: &Graph, values: &[ValueId], dropped: &[bool], copies: &[Option<ValueId>]) -> Vec<ValueId> {
-    let mut open: Vec<ValueId> = values.to_vec();
+/// What has to be copied before something can read `values` after the turn, in the graph's order: what is dropped, and what is
+/// part of the same expressions, lest that be kept in its place.
+fn missing(
+    graph: &Graph,
+    outline: &Outline,
+    values: &[ValueId],
+    dropped: &[bool],
+    key: Option<usize>,
+    made: &Copied,
+) -> Vec<ValueId> {
+    let is_dropped = |value: &ValueId| dropped[value.index()];
+    let mut open: Vec<ValueId> = values.iter().copied().filter(is_dropped).collect();
     let mut found = BTreeSet::new();
     while let Some(value) = open.pop() {
-        if dropped[value.index()] && copies[value.index()].is_none() && found.insert(value) {
-            open.extend(graph.operands(value));
+        if !made.contains_key(&(key, value)) && found.insert(value) {
+            let is_part = |operand: &ValueId| outline.kinds[operand.index()] == Kind::Part;
+            open.extend(graph.operands(value).iter().filter(|operand| is_dropped(operand) || is_part(operand)));
         }
     }
     found.into_iter().collect()
 }
 
 /// The operands of a value that is computed after the turn.
-fn operands_after(graph: &Graph, value: ValueId, places: &[ValueId], copies: &[Option<ValueId>]) -> Vec<ValueId> {
-    graph.operands(value).iter().map(|operand| copies[operand.index()].unwrap_or(places[operand.index()])).collect()
+fn operands_after(
+    graph: &Graph,
+    value: ValueId,
+    places: &[ValueId],
+    key: Option<usize>,
+    made: &Copied,
+) -> Vec<ValueId> {
+    let after = |operand: &ValueId| made.get(&(key, *operand)).copied().unwrap_or(places[operand.index()]);
+    graph.operands(value).iter().map(after).collect()
 }

@@ -33,7 +33,8 @@ pub struct Options {
     /// Whether values may be computed by other formulas than the graph's, which lose fewer digits or share exponentials.
     pub refine: bool,
     /// The most bytes of the arena. Where keeping everything takes more, values are computed again; where nothing suffices, the
-    /// plan has the smallest arena that was found, which is larger.
+    /// plan has the smallest arena that was found, which is larger. Without a limit, only what is cheaper to compute again than to
+    /// keep is, in arenas that are larger than the caches.
     pub memory_limit: Option<usize>,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
@@ -53,9 +54,10 @@ pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let expanded = expand(graph);
     let refined = if options.refine { refine(&expanded) } else { Cow::Borrowed(&*expanded) };
     let refined = if options.fuse { moved(refined) } else { refined };
-    let plan = plan(&refined, options, None);
+    let plan = plan(&refined, options, &[]);
     match options.memory_limit {
         Some(limit) if plan.arena_bytes > limit => rematerialise::within(&refined, options, plan, limit),
+        None if options.fuse => rematerialise::without_limit(&refined, options, plan),
         _ => plan,
     }
 }
@@ -68,9 +70,9 @@ fn moved(graph: Cow<'_, Graph>) -> Cow<'_, Graph> {
     }
 }
 
-/// The plan that computes each value of a graph once. Values from `again` on are computed late, to be kept for a shorter time:
-/// they are no part of steps before them.
-pub(crate) fn plan(graph: &Graph, options: &Options, again: Option<ValueId>) -> Plan {
+/// The plan that computes each value of a graph once. Values that are `again` computed are so late, to be kept for a shorter time:
+/// from the first of them on, none is part of a step before it.
+pub(crate) fn plan(graph: &Graph, options: &Options, again: &[bool]) -> Plan {
     let places = Places::new(graph, options);
     let groups = group(graph, &places, options, again);
     let bodies = Bodies::new(graph, places.roots(), options);

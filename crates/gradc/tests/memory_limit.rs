@@ -1,8 +1,11 @@
 //! Less memory than keeping everything takes: values are computed again, and results are the same.
+//!
+//! A limit that everything is within gives the plan that computes nothing again.
 
 use std::path::Path;
 
 use gradc::ir::Role;
+use gradc::schedule::plan::{Plan, traffic};
 use gradc::{Error, Executable, Goal, Level, Model, Options, Program, Tensor, TensorView, UpdateRule, index_bounds};
 use gradc_testing::{Random, random_network};
 
@@ -152,4 +155,26 @@ fn random_networks() {
     for seed in 0..60 {
         check(&model(&random_network(seed)), &format!("seed {seed}"), Level::Full);
     }
+}
+
+/// What is larger than any cache is computed again without being asked for, where that moves fewer bytes.
+#[test]
+fn large_activations_are_not_kept() {
+    let source = "model m {
+        input x: f32[16384, 64]
+        let h = x
+        for i in 0..2 { h = h + dense(gelu_tanh(dense(layer_norm(h), 256)), 64) }
+        loss mean(square(h))
+    }";
+    let model = model(source);
+    let mut all = compile(&model, Some(usize::MAX), Level::Full).expect("there is memory");
+    let mut less = compile(&model, None, Level::Full).expect("there is memory");
+    let (kept, again) = (all.plan(), less.plan());
+    assert!(kept.recomputed.is_none() && kept.arena_bytes > 64 << 20, "{} bytes", kept.arena_bytes);
+    assert!(again.recomputed.is_some_and(|recomputed| recomputed.bytes_without == kept.arena_bytes));
+    assert!(10 * again.arena_bytes < 7 * kept.arena_bytes, "{} of {}", again.arena_bytes, kept.arena_bytes);
+    let moved =
+        |plan: &Plan| plan.steps.iter().map(|step| traffic(plan, step)).map(|t| t.read + t.written).sum::<usize>();
+    assert!(moved(again) <= moved(kept));
+    assert_same(&step(&model, &mut less), &step(&model, &mut all), "a network of large activations");
 }
