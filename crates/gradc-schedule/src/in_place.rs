@@ -15,7 +15,7 @@ use crate::places::Places;
 
 /// The deepest product that is added to what it updates. A deeper one is summed in blocks; each would be rounded as what it is
 /// added to is, and small ones be lost.
-const DEEPEST: usize = 384;
+const DEEPEST: usize = 512;
 
 /// The next value of a leaf, which a product changes in place: the leaf, plus the product times a factor.
 #[derive(Clone, Copy, Debug)]

@@ -145,7 +145,7 @@ fn averages_read_the_old_value() {
 
 #[test]
 fn deep_products_and_strict_plans_are_computed_as_written() {
-    let (mut graph, values) = start(385);
+    let (mut graph, values) = start(513);
     let next = descent(&mut graph, values);
     graph.add_output(Role::Update, "w", next);
     assert_eq!(added_in(&graph), 0);

@@ -23,7 +23,7 @@ use super::prefetch::{self, Ahead};
 use super::product::{Form, Product};
 
 /// The most depths of a block.
-pub(super) const DEPTHS: usize = 384;
+pub(super) const DEPTHS: usize = 512;
 /// The depths of a block of [`Path::WideRow`]: so few that all lanes of each are read along memory at the same time.
 const DEPTHS_OF_WIDE_ROW: usize = 8;
 /// The bytes of lanes of a block: a multiple of what the widest tile of any instruction set has.
