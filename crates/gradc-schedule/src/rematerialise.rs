@@ -5,11 +5,13 @@
 //! needs more than [`Options::memory_limit`], some of what crosses is dropped and computed a second time, by the same
 //! operators on the same operands, right before it is read.
 //!
-//! Two ways are tried, and of what stays within the limit the one is taken that computes the least again:
+//! Two ways are tried, and the second on top of the first. Of what stays within the limit the one is taken that computes the
+//! least again:
 //!
 //! - *In place*: what is neither a product nor a loop, and is computed from leaves and from products and loops that cross the
 //!   turn anyway, by as many steps as it may take. Each step that reads it computes it for itself, so that it need not be in
-//!   memory at all, unless that takes a matrix.
+//!   memory at all, unless that takes a matrix. With less memory there, another step may be the turn: so this is done a few
+//!   times over.
 //! - *In segments* (Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016): the steps before the
 //!   turn are cut into segments in which about equally many bytes cross. Of a segment that is computed again, only what the
 //!   segments after it read is kept. What one of its values needs is computed where the first of them is read: so all of a
@@ -36,7 +38,7 @@ use crate::schedule::{Options, plan};
 /// An arena of so many bytes is larger than the caches of most machines.
 const LARGE: usize = 64 << 20;
 
-/// How often the largest step may become another one.
+/// How often more is computed in place.
 const ROUNDS: usize = 4;
 
 /// How many segments there may be.
@@ -45,25 +47,13 @@ const SEGMENTS: [usize; 14] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 1
 /// The plan for a graph that computes the least again of those that stay within the limit, or else the one with the smallest
 /// arena that was found. `plain` is the plan that computes nothing again.
 pub(crate) fn within(graph: &Graph, options: &Options, plain: Plan, limit: usize) -> Plan {
-    let outline = Outline::new(graph, options, &[]);
-    let original = &Again { graph: graph.clone(), copied: Vec::new(), values: 0 };
-    let flops = gradc_ir::work(graph).flops;
-    let mut search = Search { original, options, outline: &outline, flops, limit, best: plain };
-    search.consider(&outline.in_place(), Copies::OfEachStep);
-    for count in SEGMENTS.into_iter().take_while(|&count| count <= outline.crossing.len()) {
-        let segments = outline.segments(count);
-        // The last one ends at the turn: its values are read as soon as they are there again.
-        let (mut fewest, mut most) = (1, count - 1);
-        if !search.consider(&outline.dropped(&segments, most), Copies::Shared) {
-            continue;
-        }
-        while fewest < most {
-            let middle = usize::midpoint(fewest, most);
-            match search.consider(&outline.dropped(&segments, middle), Copies::Shared) {
-                true => most = middle,
-                false => fewest = middle + 1,
-            }
-        }
+    let original = Again::nothing(graph);
+    let mut search = Search { options, flops: gradc_ir::work(graph).flops, limit, best: plain };
+    let lean = search.in_place(&original);
+    search.in_segments(&original);
+    // What is computed in place takes no memory between segments either.
+    if let Some(lean) = lean {
+        search.in_segments(&lean);
     }
     search.best
 }
@@ -74,25 +64,18 @@ pub(crate) fn without_limit(graph: &Graph, options: &Options, plain: Plan) -> Pl
     if plain.arena_bytes < LARGE {
         return plain;
     }
-    let (bytes_without, flops) = (plain.arena_bytes, gradc_ir::work(graph).flops);
-    let (moved, mut best) = (bytes_moved(&plain), plain);
-    let mut now = Again { graph: graph.clone(), copied: Vec::new(), values: 0 };
-    // The turn may be another one, once there is less at the first.
+    let moved = bytes_moved(&plain);
+    let (flops, limit) = (gradc_ir::work(graph).flops, plain.arena_bytes);
+    let mut search = Search { options, flops, limit, best: plain };
+    let mut now = Again::nothing(graph);
     for _ in 0..ROUNDS {
-        let outline = Outline::new(&now.graph, options, &now.copied);
-        let next = again(&now, &outline, &outline.in_place(), Copies::OfEachStep);
-        if next.values == now.values {
+        let Some((next, found)) = search.next_in_place(&now) else { break };
+        if found.arena_bytes >= search.best.arena_bytes || bytes_moved(&found) > moved {
             break;
         }
-        let mut found = plan(&next.graph, options, &next.copied);
-        if found.arena_bytes >= best.arena_bytes || bytes_moved(&found) > moved {
-            break;
-        }
-        let flops = gradc_ir::work(&next.graph).flops.saturating_sub(flops);
-        found.recomputed = Some(Recomputed { values: next.values, flops, bytes_without });
-        (best, now) = (found, next);
+        (search.best, now) = (found, next);
     }
-    best
+    search.best
 }
 
 /// What the steps of a plan read and write.
@@ -114,25 +97,74 @@ enum Copies {
 }
 
 struct Search<'a> {
-    original: &'a Again,
     options: &'a Options,
-    outline: &'a Outline,
-    /// Those of the graph as it is.
+    /// Those of the graph that computes nothing again.
     flops: u64,
     limit: usize,
     best: Plan,
 }
 
 impl Search<'_> {
-    /// Makes the plan that computes these values again, and says whether it is within the limit.
-    fn consider(&mut self, dropped: &[bool], copies: Copies) -> bool {
-        let Again { graph, copied, values } = again(self.original, self.outline, dropped, copies);
-        if values == 0 {
-            return false;
+    /// Computes more in place, and more again, as long as that takes less memory: when there is less at the turn, another step is.
+    /// Returns the last graph of these.
+    fn in_place(&mut self, original: &Again) -> Option<Again> {
+        let (mut last, mut bytes) = (None, self.best.arena_bytes);
+        for _ in 0..ROUNDS {
+            let Some((next, found)) = self.next_in_place(last.as_ref().unwrap_or(original)) else { break };
+            let is_smaller = found.arena_bytes < bytes;
+            bytes = found.arena_bytes;
+            self.consider(found);
+            if !is_smaller {
+                break;
+            }
+            last = Some(next);
         }
-        let mut found = plan(&graph, self.options, &copied);
-        let flops = gradc_ir::work(&graph).flops.saturating_sub(self.flops);
-        found.recomputed = Some(Recomputed { values, flops, bytes_without: self.bytes_without() });
+        last
+    }
+
+    /// What is computed in place on top of what is computed again already, with its plan; nothing, where nothing else can be.
+    fn next_in_place(&self, now: &Again) -> Option<(Again, Plan)> {
+        let outline = Outline::new(now, self.options);
+        let next = again(now, &outline, &outline.in_place(), Copies::OfEachStep);
+        let found = (next.values > now.values).then(|| self.plan(&next))?;
+        Some((next, found))
+    }
+
+    /// Tries all numbers of segments.
+    fn in_segments(&mut self, original: &Again) {
+        let outline = Outline::new(original, self.options);
+        for count in SEGMENTS.into_iter().take_while(|&count| count <= outline.crossing.len()) {
+            let segments = outline.segments(count);
+            let mut try_with = |fewest: usize| {
+                let again = again(original, &outline, &outline.dropped(&segments, fewest), Copies::Shared);
+                again.values > original.values && self.consider(self.plan(&again))
+            };
+            // The last one ends at the turn: its values are read as soon as they are there again.
+            let (mut fewest, mut most) = (1, count - 1);
+            if !try_with(most) {
+                continue;
+            }
+            while fewest < most {
+                let middle = usize::midpoint(fewest, most);
+                match try_with(middle) {
+                    true => most = middle,
+                    false => fewest = middle + 1,
+                }
+            }
+        }
+    }
+
+    /// The plan of a graph that computes values again.
+    fn plan(&self, again: &Again) -> Plan {
+        let mut found = plan(&again.graph, self.options, &again.copied);
+        let flops = gradc_ir::work(&again.graph).flops.saturating_sub(self.flops);
+        found.recomputed = Some(Recomputed { values: again.values, flops, bytes_without: self.bytes_without() });
+        found
+    }
+
+    /// Takes a plan if it is better, and says whether it is within the limit.
+    fn consider(&mut self, found: Plan) -> bool {
+        let flops = found.recomputed.map_or(0, |recomputed| recomputed.flops);
         let (fits, fitted) = (found.arena_bytes <= self.limit, self.best.arena_bytes <= self.limit);
         let is_better = match (fits, fitted) {
             (true, true) => flops < self.best.recomputed.map_or(0, |recomputed| recomputed.flops),
@@ -185,10 +217,11 @@ enum Kind {
 }
 
 impl Outline {
-    /// Of a graph in which some values are computed `again` already.
-    fn new(graph: &Graph, options: &Options, again: &[bool]) -> Outline {
+    /// Of a graph in which some values are computed again already.
+    fn new(again: &Again, options: &Options) -> Outline {
+        let graph = &again.graph;
         let places = Places::new(graph, options);
-        let groups = group(graph, &places, options, again);
+        let groups = group(graph, &places, options, &again.copied);
         let bodies = Bodies::new(graph, places.roots(), options);
         let turn = peak(&assign(graph, &places, &groups, &bodies), groups.steps.len());
         let mut last_read = vec![(0, 0); graph.len()];
@@ -335,6 +368,13 @@ struct Again {
     copied: Vec<bool>,
     /// How many roots of the original are.
     values: usize,
+}
+
+impl Again {
+    /// A graph in which none are.
+    fn nothing(graph: &Graph) -> Again {
+        Again { graph: graph.clone(), copied: Vec::new(), values: 0 }
+    }
 }
 
 /// The copies of values, each for one step or for all.
