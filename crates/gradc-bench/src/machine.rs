@@ -24,6 +24,9 @@ const LEAST_SET: u32 = 14;
 /// The greatest, likewise: no cache holds it.
 const GREATEST_SET: u32 = 29;
 
+/// The fewest rounds of a measurement, however long they take: the first ones may be slow.
+const LEAST_ROUNDS: usize = 3;
+
 impl Machine {
     /// Measures the peak of fused multiply-adds on so many threads at the same time, for about this time; bandwidths take as
     /// long again when they are asked for.
@@ -63,7 +66,8 @@ fn copying(bytes: usize, threads: usize, time: Duration) -> f64 {
     let bytes = bytes.max(1);
     // As many copies as make the clock's resolution, and the beginning together, unimportant.
     let times = ((1 << 20) / bytes).max(1);
-    let buffers = || (vec![1u8; bytes], vec![0u8; bytes]);
+    // Zeros would be no memory before they are written, and getting it takes many times as long as copying.
+    let buffers = || (vec![1u8; bytes], vec![2u8; bytes]);
     best(time, threads, buffers, |(source, target)| {
         for _ in 0..times {
             target.copy_from_slice(black_box(source));
@@ -82,7 +86,7 @@ fn best<T: Send>(time: Duration, threads: usize, own: impl Fn() -> T, work: impl
     let Some(mut session) = team.enter() else { return 0.0 };
     let begun = Instant::now();
     let mut best = 0f64;
-    loop {
+    for round in 1.. {
         let start = Instant::now();
         session.run(shares.len(), &|at| {
             let (own, done) = &mut *share(at);
@@ -91,10 +95,11 @@ fn best<T: Send>(time: Duration, threads: usize, own: impl Fn() -> T, work: impl
         let elapsed = start.elapsed().as_secs_f64().max(1e-9);
         let done: f64 = (0..shares.len()).map(|at| share(at).1).sum();
         best = best.max(done / elapsed);
-        if begun.elapsed() >= time {
-            return best;
+        if begun.elapsed() >= time && round >= LEAST_ROUNDS {
+            break;
         }
     }
+    best
 }
 
 #[cfg(test)]
