@@ -120,7 +120,11 @@ impl List {
         let negated = terms.terms(class).iter().find_map(|term| term.applies(&NEG)).map(|(_, operand)| operand[0]);
         let (class, negative) = (negated.unwrap_or(class), negative ^ negated.is_some());
         self.visited.extend(negated.map(|class| terms.find(class)));
-        let is_sum = |term: &&Term| term.applies(&ADD).is_some() || term.applies(&SUB).is_some();
+        // A number is no sum of numbers: `1 - x` is not `0.5 + 0.5 - x`.
+        let is_number = |&operand: &Id| terms.facts(operand).constant.is_some();
+        let is_sum = |term: &&Term| {
+            (term.applies(&ADD).is_some() || term.applies(&SUB).is_some()) && !term.operands().iter().all(is_number)
+        };
         match terms.terms(class).iter().find(is_sum) {
             Some(sum) if depth > 0 && self.addends.len() < LONGEST => {
                 self.write_out(terms, sum, negative, depth - 1);
@@ -163,4 +167,28 @@ pub(super) fn total(terms: &mut dyn Terms, made: Id, last: Option<Last>, rest: &
         let op = if addend.negative { SUB.op() } else { ADD.op() };
         terms.apply(op, &[sum, addend.class])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use gradc_ir::{DType, TensorType};
+
+    use super::*;
+    use crate::certificate::Recorder;
+    use crate::egraph::Classes;
+    use crate::facts::Facts;
+
+    /// Else the complement `1 - x` is also `(0.5 - x) + 0.5`, which loses the same digits and is not known to.
+    #[test]
+    fn numbers_are_not_taken_apart() {
+        let ty = TensorType::new(DType::F32, [2]);
+        let mut classes = Classes::new(vec![Facts::of_type(ty.clone())], Recorder::default());
+        let x = classes.add(Term::Leaf(0)).expect("there is such a leaf");
+        let half = classes.literal(0.5, &ty).expect("a float has this number");
+        let one = classes.add(Term::apply(ADD.op(), [half, half])).expect("operands of one type fit");
+        assert!(classes.terms(one).iter().any(|term| term.applies(&ADD).is_some()));
+        assert!(written_out(&classes, &Term::apply(SUB.op(), [one, x])).is_none());
+        let sum = classes.add(Term::apply(ADD.op(), [x, half])).expect("operands of one type fit");
+        assert!(written_out(&classes, &Term::apply(SUB.op(), [one, sum])).is_some_and(|sum| sum.addends.len() == 3));
+    }
 }
