@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use gradc_ir::{DType, LeafKind, ScalarOp};
+use gradc_ir::{DType, LeafKind, ScalarOp, Shape};
 use gradc_schedule::kernel::{Access, Affine, Expr, Kernel, Loop, LoopVar, Reg, Stmt, verify};
 use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
 use rustc_hash::FxHashMap;
@@ -87,6 +87,9 @@ fn kernel_step(plan: &Plan, kernel: usize, buffers: &[BufferId]) -> Check {
 
 fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
     ensure(gemm.dtype.is_float(), || format!("matrices of {} cannot be multiplied", gemm.dtype))?;
+    // Strides of 0 reach nothing, however often. With no more than any tensor has, what is planned for a product does not overflow.
+    let extents = [gemm.batch, gemm.m, gemm.n, gemm.k];
+    ensure(extents.iter().all(|&extent| extent <= Shape::MAX_ELEMENTS), || "a product is too large".to_owned())?;
     let matrices = [(gemm.a, gemm.m, gemm.k, false), (gemm.b, gemm.k, gemm.n, false), (gemm.c, gemm.m, gemm.n, true)];
     let mut places = Vec::new();
     for (matrix, rows, columns, written) in matrices {

@@ -272,7 +272,7 @@ fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, us
     let factor = gemm.factor.map(|buffer| address(plan, buffer));
     let matrix = |matrix: MatrixRef| {
         let Address { base, offset } = address(plan, matrix.buffer);
-        Address { base, offset: offset + matrix.offset * dtype.size() }
+        Address { base, offset: offset.wrapping_add(matrix.offset.wrapping_mul(dtype.size())) }
     };
     // Where no scratch memory is needed, its address is not used.
     let scratch = address(plan, gemm.scratch.unwrap_or(gemm.c.buffer));

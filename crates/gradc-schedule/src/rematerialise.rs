@@ -18,7 +18,7 @@
 //!   segment is there at once, and segments one after another. Of each number of segments, the fewest are computed again that
 //!   suffice, those of the earliest steps, whose values are kept for longest.
 //!
-//! Without a limit, too, a plan whose arena is larger than the caches computes in place what it can, if that moves no more bytes.
+//! With or without a limit, a plan whose arena is larger than the caches computes in place what it can, if that moves no more bytes.
 //!
 //! Loops and their results are kept. The number of plans that are tried depends on the logarithm of the number of values, and
 //! each takes the time of any plan.
@@ -45,10 +45,10 @@ const ROUNDS: usize = 4;
 const SEGMENTS: [usize; 14] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192];
 
 /// The plan for a graph that computes the least again of those that stay within the limit, or else the one with the smallest
-/// arena that was found. `plain` is the plan that computes nothing again.
-pub(crate) fn within(graph: &Graph, options: &Options, plain: Plan, limit: usize) -> Plan {
+/// arena that was found. `first` is the plan without a limit.
+pub(crate) fn within(graph: &Graph, options: &Options, first: Plan, limit: usize) -> Plan {
     let original = Again::nothing(graph);
-    let mut search = Search { options, flops: gradc_ir::work(graph).flops, limit, best: plain };
+    let mut search = Search { options, flops: gradc_ir::work(graph).flops, limit, best: first };
     let lean = search.in_place(&original);
     search.in_segments(&original);
     // What is computed in place takes no memory between segments either.
@@ -60,13 +60,12 @@ pub(crate) fn within(graph: &Graph, options: &Options, plain: Plan, limit: usize
 
 /// The plan for a graph: `plain`, which computes nothing again, or, where its arena is so large that most of it comes from memory,
 /// one that computes in place what it can, if it moves no more bytes. What is computed again is little next to these.
-pub(crate) fn without_limit(graph: &Graph, options: &Options, plain: Plan) -> Plan {
+pub(crate) fn lean(graph: &Graph, options: &Options, plain: Plan) -> Plan {
     if plain.arena_bytes < LARGE {
         return plain;
     }
     let moved = bytes_moved(&plain);
-    let (flops, limit) = (gradc_ir::work(graph).flops, plain.arena_bytes);
-    let mut search = Search { options, flops, limit, best: plain };
+    let mut search = Search { options, flops: gradc_ir::work(graph).flops, limit: 0, best: plain };
     let mut now = Again::nothing(graph);
     for _ in 0..ROUNDS {
         let Some((next, found)) = search.next_in_place(&now) else { break };
@@ -135,8 +134,8 @@ impl Search<'_> {
         let outline = Outline::new(original, self.options);
         for count in SEGMENTS.into_iter().take_while(|&count| count <= outline.crossing.len()) {
             let segments = outline.segments(count);
-            let mut try_with = |fewest: usize| {
-                let again = again(original, &outline, &outline.dropped(&segments, fewest), Copies::Shared);
+            let mut try_with = |count_again: usize| {
+                let again = again(original, &outline, &outline.dropped(&segments, count_again), Copies::Shared);
                 again.values > original.values && self.consider(self.plan(&again))
             };
             // The last one ends at the turn: its values are read as soon as they are there again.

@@ -33,8 +33,8 @@ pub struct Options {
     /// Whether values may be computed by other formulas than the graph's, which lose fewer digits or share exponentials.
     pub refine: bool,
     /// The most bytes of the arena. Where keeping everything takes more, values are computed again; where nothing suffices, the
-    /// plan has the smallest arena that was found, which is larger. Without a limit, only what is cheaper to compute again than to
-    /// keep is, in arenas that are larger than the caches.
+    /// plan has the smallest arena that was found, which is larger. What is cheaper to compute again
+    /// than to keep, in an arena that is larger than the caches, always is.
     pub memory_limit: Option<usize>,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
@@ -55,9 +55,9 @@ pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let refined = if options.refine { refine(&expanded) } else { Cow::Borrowed(&*expanded) };
     let refined = if options.fuse { moved(refined) } else { refined };
     let plan = plan(&refined, options, &[]);
+    let plan = if options.fuse { rematerialise::lean(&refined, options, plan) } else { plan };
     match options.memory_limit {
         Some(limit) if plan.arena_bytes > limit => rematerialise::within(&refined, options, plan, limit),
-        None if options.fuse => rematerialise::without_limit(&refined, options, plan),
         _ => plan,
     }
 }

@@ -1,11 +1,8 @@
 //! Less memory than keeping everything takes: values are computed again, and results are the same.
-//!
-//! A limit that everything is within gives the plan that computes nothing again.
 
 use std::path::Path;
 
 use gradc::ir::Role;
-use gradc::schedule::plan::{Plan, traffic};
 use gradc::{Error, Executable, Goal, Level, Model, Options, Program, Tensor, TensorView, UpdateRule, index_bounds};
 use gradc_testing::{Random, random_network};
 
@@ -46,7 +43,7 @@ fn step(model: &Model, executable: &mut Executable) -> Vec<(String, Vec<f64>)> {
 fn check(model: &Model, what: &str, level: Level) -> (usize, usize) {
     let mut whole = compile(model, None, level).unwrap_or_else(|error| panic!("{what}: {error}"));
     let bytes = whole.plan().arena_bytes;
-    assert!(whole.plan().recomputed.is_none(), "{what}: without a limit nothing is computed again");
+    assert!(whole.plan().recomputed.is_none(), "{what}: what is small is kept");
     let expected = step(model, &mut whole);
     let (mut flops, mut least) = (0, bytes);
     for percent in [100, 80, 60, 40, 20, 0] {
@@ -59,7 +56,7 @@ fn check(model: &Model, what: &str, level: Level) -> (usize, usize) {
                 let again = plan.recomputed.map_or(0, |recomputed| recomputed.flops);
                 assert!(again >= flops, "{what} at {percent} %: {again} operations again, {flops} with more memory");
                 (flops, least) = (again, plan.arena_bytes);
-                assert_same(&step(model, &mut program), &expected, &format!("{what} at {percent} %"));
+                assert_same(&step(model, &mut program), &expected, 2e-5, &format!("{what} at {percent} %"));
             }
             Err(Error::OverMemoryLimit { limit: stated, least: fewest }) => {
                 assert_eq!(stated, limit);
@@ -75,12 +72,12 @@ fn check(model: &Model, what: &str, level: Level) -> (usize, usize) {
 }
 
 /// Sums may be in another order, where other kernels compute them.
-fn assert_same(found: &[(String, Vec<f64>)], expected: &[(String, Vec<f64>)], what: &str) {
+fn assert_same(found: &[(String, Vec<f64>)], expected: &[(String, Vec<f64>)], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len());
     for ((name, found), (_, expected)) in found.iter().zip(expected) {
         let size = expected.iter().fold(1e-3f64, |size, x| size.max(x.abs()));
         for (&a, &b) in found.iter().zip(expected) {
-            let same = a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 2e-5 * size;
+            let same = a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= tolerance * size;
             assert!(same, "{what}: {name} is {a}, not {b}");
         }
     }
@@ -157,7 +154,7 @@ fn random_networks() {
     }
 }
 
-/// What is larger than any cache is computed again without being asked for, where that moves fewer bytes.
+/// What is larger than any cache is computed again without being asked for.
 #[test]
 fn large_activations_are_not_kept() {
     let source = "model m {
@@ -167,14 +164,15 @@ fn large_activations_are_not_kept() {
         loss mean(square(h))
     }";
     let model = model(source);
-    let mut all = compile(&model, Some(usize::MAX), Level::Full).expect("there is memory");
-    let mut less = compile(&model, None, Level::Full).expect("there is memory");
-    let (kept, again) = (all.plan(), less.plan());
-    assert!(kept.recomputed.is_none() && kept.arena_bytes > 64 << 20, "{} bytes", kept.arena_bytes);
-    assert!(again.recomputed.is_some_and(|recomputed| recomputed.bytes_without == kept.arena_bytes));
-    assert!(10 * again.arena_bytes < 7 * kept.arena_bytes, "{} of {}", again.arena_bytes, kept.arena_bytes);
-    let moved =
-        |plan: &Plan| plan.steps.iter().map(|step| traffic(plan, step)).map(|t| t.read + t.written).sum::<usize>();
-    assert!(moved(again) <= moved(kept));
-    assert_same(&step(&model, &mut less), &step(&model, &mut all), "a network of large activations");
+    let mut all = compile(&model, None, Level::None).expect("there is memory");
+    let expected = step(&model, &mut all);
+    for limit in [None, Some(usize::MAX)] {
+        let mut less = compile(&model, limit, Level::Full).expect("there is memory");
+        let again = less.plan().recomputed.expect("something is computed again");
+        assert!(again.bytes_without > 64 << 20, "{} bytes", again.bytes_without);
+        let bytes = less.plan().arena_bytes;
+        assert!(10 * bytes < 7 * again.bytes_without, "{bytes} of {}", again.bytes_without);
+        // Unsimplified, sums over all rows are rounded in another way.
+        assert_same(&step(&model, &mut less), &expected, 2e-4, "a network of large activations");
+    }
 }

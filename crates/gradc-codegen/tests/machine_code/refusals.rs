@@ -187,6 +187,24 @@ fn scratch_memory_that_is_missing_small_or_in_use() {
     assert_invalid(&plan, "overlap");
 }
 
+/// Where no stride reaches anything, any extents are within a buffer.
+#[test]
+fn products_that_are_too_large_of_other_extents_or_on_top_of_each_other() {
+    let changed = |change: &dyn Fn(&mut Gemm)| {
+        let mut plan = product(scratch_bytes);
+        let Step::Gemm(gemm) = &mut plan.steps[0] else { unreachable!("the only step is a product") };
+        change(gemm);
+        plan
+    };
+    let too_large = changed(&|gemm| {
+        gemm.n = usize::MAX / 4;
+        (gemm.b.columns, gemm.c.columns) = (Axes::one(gemm.n, 0), Axes::one(gemm.n, 0));
+    });
+    assert_invalid(&too_large, "a product is too large");
+    assert_invalid(&changed(&|gemm| gemm.n = 7), "is not 1 times 8 x 7");
+    assert_invalid(&changed(&|gemm| gemm.c.rows = Axes::one(8, 1)), "elements of a product overlap");
+}
+
 #[test]
 fn memory_that_does_not_fit_the_interface() {
     let program = compile(&addition(), &Options::default()).expect("the plan is well-formed");

@@ -18,6 +18,8 @@ mod scattered;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use blocked::Blocking;
 use gathered::{Gathered, OperandAxes};
 use kernels::{Element, Kernels};
@@ -238,6 +240,11 @@ unsafe fn run<T: Element>(
         return;
     }
     let form = Form { lanes: lanes.len(), rows: rows.len(), ..whole };
+    if path == Path::Zero {
+        // SAFETY: as for this function. There are no operands, and their strides may be any.
+        unsafe { batch.clone().for_each(|index| clear(&form, c.add(matmul.c.batch.at(index)), lanes, rows)) };
+        return;
+    }
     let blocking = Blocking::new(&form, path, size_of::<T>());
     for index in batch.clone() {
         // SAFETY: the matrices of this product begin within what the caller promised, and so do those of the part, which
@@ -259,7 +266,6 @@ unsafe fn run<T: Element>(
                 ..product
             };
             match (path, &blocking) {
-                (Path::Zero, _) => clear(&product),
                 (Path::AdjacentDepths, _) => (kernels.row)(&product),
                 (_, Some(blocking)) => blocked::multiply(kernels, &product, blocking, scratch),
                 (_, None) => {}
@@ -291,12 +297,12 @@ unsafe fn run_nested<T: Element>(kernels: &Kernels<T>, part: &MatmulPart, produc
 }
 
 /// # Safety
-/// C is valid for writing every element of the product.
-unsafe fn clear<T: Element>(product: &Product<T>) {
-    for row in 0..product.rows {
-        for lane in 0..product.lanes {
+/// C is valid for writing these lanes and rows.
+unsafe fn clear<T: Element>(form: &Form, c: *mut T, lanes: &Range<usize>, rows: &Range<usize>) {
+    for row in rows.clone() {
+        for lane in lanes.clone() {
             // SAFETY: the element is one of C's.
-            unsafe { product.c.add(row * product.c_row + lane * product.c_lane).write(T::ZERO) };
+            unsafe { c.add(row * form.c_row + lane * form.c_lane).write(T::ZERO) };
         }
     }
 }

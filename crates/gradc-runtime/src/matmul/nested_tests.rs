@@ -286,3 +286,28 @@ fn windows_are_cut_where_images_begin() {
     let [.., gradient] = Convolution { images: 1, ..convolution }.cases();
     assert_eq!(gradient.matmul.parts(4, 2).len(), 1);
 }
+
+/// The last block of rows has fewer than the others, but more than half of them.
+#[test]
+fn blocks_of_rows_need_no_more_scratch_memory_than_the_first() {
+    let (m, n, k) = (444 + 252, 72, 512);
+    let none = || (vec![1], vec![0]);
+    let a = Layout { axes: [none(), (vec![m], vec![2 * k]), (vec![k], vec![2])] };
+    let b = Layout { axes: [none(), (vec![k], vec![n]), (vec![n], vec![1])] };
+    let c = Layout { axes: [none(), (vec![29, 24], vec![200, 8]), (vec![3, 24], vec![200, 1])] };
+    let (sa, sb, sc) = (a.strides(), b.strides(), c.strides());
+    let matmul = Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate: true, scale: 1.0 };
+    check::<f32>(&Case { matmul, layouts: [a, b, c] }, &mut Numbers(4));
+}
+
+#[test]
+fn products_without_rows_have_no_parts_that_do_anything() {
+    let axes = |axes: &[(usize, usize)]| {
+        let (extents, strides): (Extents, Vec<usize>) = axes.iter().copied().unzip();
+        nested(&extents, &strides)
+    };
+    let c = Strides { row: axes(&[(0, 5), (3, 1)]), column: axes(&[(4, 1)]), batch: axes(&[(1, 0)]) };
+    let a = Strides::plain(1, 1, 0);
+    let matmul = Matmul { batch: 1, m: 0, n: 4, k: 2, a, b: a, c, accumulate: true, scale: 1.0 };
+    assert!(matmul.parts(4, 3).iter().all(|part| part.scratch_bytes(4) == 0));
+}

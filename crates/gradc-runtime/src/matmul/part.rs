@@ -96,7 +96,7 @@ impl Matmul {
                 vec![none, (batches.collect(), 0), (rows(ROWS_STEP).collect(), of_lanes), (lanes.collect(), of_rows)]
             }
             // Cut elsewhere, two parts might add to the same element.
-            false => vec![none, (rows(self.rows_apart().unwrap_or(self.m)).collect(), of_lanes)],
+            false => vec![none, (rows(self.rows_apart().unwrap_or(self.m).max(1)).collect(), of_lanes)],
         };
         let slowest = |(parts, shared): &(Vec<MatmulPart>, usize)| {
             let slowest = parts.iter().map(|part| part.cost(size)).max().unwrap_or(usize::MAX);

@@ -52,6 +52,8 @@ pub(super) fn scratch(form: &Form, is_gathered: bool, size: usize) -> usize {
 pub(super) unsafe fn multiply<T: Element>(kernels: &Kernels<T>, scattered: &Scattered<'_, T>, scratch: *mut T) {
     let Scattered { ref product, axes, is_gathered, c_rows, c_columns, first_row } = *scattered;
     let whole = block(&product.form, size_of::<T>());
+    // The last block has fewer rows, and is divided as the others are: alone it might pack more of them at a time.
+    let blocking = Blocking::of_tiles(&whole, size_of::<T>());
     let mut row = c_rows.walk(first_row);
     for rows in blocked::blocks(product.rows, whole.rows) {
         let form = Form { rows: rows.len(), ..whole };
@@ -65,7 +67,6 @@ pub(super) unsafe fn multiply<T: Element>(kernels: &Kernels<T>, scattered: &Scat
                 gathered::multiply(kernels, &Gathered { product, axes, first_lane: 0, first_row }, own);
             } else {
                 let r = r.add(first_row * form.r_row);
-                let blocking = Blocking::of_tiles(&form, size_of::<T>());
                 blocked::multiply(kernels, &Product { form, l, r, c, accumulate: false, scale }, &blocking, own);
             }
             for at in 0..rows.len() {

@@ -187,7 +187,8 @@ pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
     let bytes = |buffer: BufferId| plan.buffers.get(buffer.0 as usize).map_or(0, |buffer| buffer.ty.bytes());
     match step {
         Step::Gemm(gemm) => {
-            let (operands, result) = (bytes(gemm.a.buffer) + bytes(gemm.b.buffer), bytes(gemm.c.buffer));
+            let second = if gemm.b.buffer == gemm.a.buffer { 0 } else { bytes(gemm.b.buffer) };
+            let (operands, result) = (bytes(gemm.a.buffer) + second, bytes(gemm.c.buffer));
             Traffic { read: operands + if gemm.accumulate { result } else { 0 }, written: result }
         }
         Step::Scan(scan) => match plan.bodies.get(scan.body) {
