@@ -1,7 +1,9 @@
 //! Where buffers are in the arena.
 //!
 //! Steps are gone through in order; a buffer gets the smallest gap that it fits into when it is written first, and leaves
-//! one when it has been used last. With ordered sets of gaps that takes `n log n` time for `n` buffers.
+//! one when it has been used last. With ordered sets of gaps that takes `n log n` time for `n` buffers. What is placed first knows
+//! nothing of what comes, and may leave gaps that nothing fits into. So where there are few buffers they are also placed by size,
+//! the largest first, each as low as it can be; the smaller one of both arenas is taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +19,58 @@ pub(crate) struct Request {
     pub(crate) live: Live,
 }
 
+/// With more buffers than these, placing them by size takes too long: its time grows with the square of their number.
+const FEW: usize = 512;
+
 /// The offset of each buffer, a multiple of [`Plan::ALIGNMENT`], and the size of the arena. Buffers that are in use at
 /// the same step do not overlap.
 pub(crate) fn layout(requests: &[Request]) -> (Vec<usize>, usize) {
+    let by_step = by_step(requests);
+    if requests.len() > FEW || by_step.1 <= least(requests) {
+        return by_step;
+    }
+    let by_size = by_size(requests);
+    if by_size.1 < by_step.1 { by_size } else { by_step }
+}
+
+/// The most bytes that are in use at a step.
+fn least(requests: &[Request]) -> usize {
+    let in_use = |step: usize| {
+        let there = requests.iter().filter(|request| (request.live.from..=request.live.to).contains(&step));
+        there.map(|request| padded(request.bytes)).sum()
+    };
+    // Most are in use where one begins.
+    requests.iter().map(|request| in_use(request.live.from)).max().unwrap_or(0)
+}
+
+fn by_size(requests: &[Request]) -> (Vec<usize>, usize) {
+    let mut offsets = vec![0; requests.len()];
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(requests[i].bytes), requests[i].live.from, i));
+    let mut size = 0;
+    // Those that are placed, by offset.
+    let mut placed: Vec<usize> = Vec::with_capacity(order.len());
+    for i in order {
+        let Request { bytes, live } = requests[i];
+        let mut offset = 0;
+        for &other in &placed {
+            let Request { bytes: taken, live: then } = requests[other];
+            if then.from > live.to || live.from > then.to {
+                continue;
+            }
+            if offset + padded(bytes) <= offsets[other] {
+                break;
+            }
+            offset = offset.max(offsets[other] + padded(taken));
+        }
+        offsets[i] = offset;
+        size = size.max(offset + padded(bytes));
+        placed.insert(placed.partition_point(|&other| offsets[other] <= offset), i);
+    }
+    (offsets, size)
+}
+
+fn by_step(requests: &[Request]) -> (Vec<usize>, usize) {
     let mut offsets = vec![0; requests.len()];
     let mut order: Vec<usize> = (0..requests.len()).collect();
     // Large ones first within a step: they are the hardest to fit.
@@ -141,6 +192,12 @@ mod tests {
     fn gaps_merge_and_the_last_one_grows() {
         assert_eq!(check(&[(64, 0, 1), (64, 0, 1), (128, 2, 3)]), 128);
         assert_eq!(check(&[(128, 0, 9), (64, 0, 1), (256, 2, 3)]), 128 + 256);
+    }
+
+    #[test]
+    fn a_gap_that_nothing_fits_into_is_avoided() {
+        // Step by step, the last one would be behind the second, as the place of the first is too small.
+        assert_eq!(check(&[(640, 0, 3), (704, 2, 5), (704, 4, 5)]), 2 * 704);
     }
 
     /// As in a training step: values of the forward pass live until the backward pass, in opposite order.

@@ -4,6 +4,10 @@
 //! product of matrices, what it is applied to must be in memory, even if it is but a value that is there times a broadcast
 //! vector. Here the reshape is moved to that value, of which it is a view: then each kernel that reads the result computes it,
 //! and reads no more than before, and nothing is written. Every bit stays the same.
+//!
+//! Where that is not possible (the gradient of a pool is computed for each of its windows), the one elementwise operator that reads
+//! the reshape is done before it, with its other operands in that shape: then what it makes is in memory, and not also what it is
+//! made of.
 
 use std::borrow::Cow;
 
@@ -28,6 +32,8 @@ enum Step {
     Broadcast(usize, Vec<usize>, Shape),
     /// The operator of a value.
     Apply(ValueId, Vec<usize>),
+    /// A step in another shape.
+    Reshape(usize, Shape),
 }
 
 /// The graph with reshapes moved where that spares memory.
@@ -35,8 +41,10 @@ pub(crate) fn move_reshapes(graph: &Graph) -> Cow<'_, Graph> {
     let live = graph.live();
     let mut is_result = vec![false; graph.len()];
     graph.outputs().iter().for_each(|output| is_result[output.value.index()] = true);
-    let worth =
-        |value: ValueId| if live[value.index()] && !is_result[value.index()] { steps(graph, value) } else { None };
+    let worth = |value: ValueId| match live[value.index()] && !is_result[value.index()] {
+        true => steps(graph, value).or_else(|| done_before(graph, value, &live, &is_result)),
+        false => None,
+    };
     let moved: Vec<Option<Vec<Step>>> = graph.values().map(worth).collect();
     if moved.iter().all(Option::is_none) {
         return Cow::Borrowed(graph);
@@ -54,6 +62,7 @@ pub(crate) fn move_reshapes(graph: &Graph) -> Cow<'_, Graph> {
                     let op = graph.op(*value)?.clone();
                     new.apply(op, &operands).unwrap_or_else(|error| unreachable!("gradc has a bug: {error}"))
                 }
+                Step::Reshape(of, shape) => new.reshape(written[*of], shape),
             });
         }
         written.last().copied()
@@ -78,6 +87,45 @@ fn steps(graph: &Graph, value: ValueId) -> Option<Vec<Step>> {
     // What has no broadcast is read through the reshape as it is.
     let has_broadcast = moving.steps.iter().any(|step| matches!(step, Step::Broadcast(..)));
     has_broadcast.then_some(moving.steps)
+}
+
+/// What an elementwise operator becomes that is done before the reshape that it reads, if it is worth it: nothing else reads that,
+/// which itself cannot be moved.
+fn done_before(graph: &Graph, value: ValueId, live: &[bool], is_result: &[bool]) -> Option<Vec<Step>> {
+    let is_computed = |value: ValueId| graph.op(value).is_some_and(|op| op.def.class == Class::Elementwise);
+    let is_for_one = |value: ValueId| {
+        let readers = graph.users(value).filter(|(user, _)| live[user.index()]).count();
+        readers == 1 && !is_result[value.index()]
+    };
+    let is_movable = |operand: ValueId| {
+        let is_reshape = graph.op(operand).is_some_and(|op| op.is(&RESHAPE));
+        is_reshape && is_for_one(operand) && steps(graph, operand).is_none()
+    };
+    if !is_computed(value) {
+        return None;
+    }
+    let operands = graph.operands(value);
+    let reshaped = operands.iter().copied().find(|&operand| is_movable(operand))?;
+    let source = graph.operands(reshaped)[0];
+    let (shape, to) = (graph.shape(source), graph.shape(value));
+    let is_larger = graph.dtype(value).size() > graph.dtype(source).size();
+    if !is_computed(source) || !is_for_one(source) || is_larger || splits(shape, to) {
+        return None;
+    }
+    let elements = shape.elements();
+    let mut moving = Moving { graph, elements, steps: Vec::new(), looked: 0, cost: 0, source: None };
+    let mut moved = Vec::new();
+    for &operand in operands {
+        if operand == reshaped {
+            moving.steps.push(Step::View(source, shape.clone()));
+            moved.push(moving.steps.len() - 1);
+        } else {
+            moved.push(moving.moved(operand, shape)?);
+        }
+    }
+    moving.steps.push(Step::Apply(value, moved));
+    moving.steps.push(Step::Reshape(moving.steps.len() - 1, to.clone()));
+    Some(moving.steps)
 }
 
 struct Moving<'g> {
@@ -137,10 +185,15 @@ impl Moving<'_> {
         Some(Step::View(value, to.clone()))
     }
 
-    /// The axes of `to` that those of a broadcast become, where each axis of `to` is made of axes that are among them, or of none.
+    /// The axes of `to` that those of a broadcast become, where each axis of `to` is made of axes that are among them, or of none;
+    /// or where each axis of the broadcast is split into some of them.
     fn merged(&self, axes: &[usize], from: &Shape, to: &Shape) -> Option<Vec<usize>> {
+        let Some(made_of) = split(to, from) else {
+            let parts = split(from, to)?;
+            return Some(axes.iter().flat_map(|&axis| parts[axis].clone()).collect());
+        };
         let mut merged = Vec::new();
-        for (axis, parts) in split(to, from)?.into_iter().enumerate() {
+        for (axis, parts) in made_of.into_iter().enumerate() {
             let mut own = parts.filter(|&part| from[part] != 1).map(|part| axes.contains(&part));
             let first = own.next().unwrap_or(false);
             if own.any(|other| other != first) {

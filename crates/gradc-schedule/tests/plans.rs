@@ -326,3 +326,30 @@ fn windows_are_read_through() {
     let plan = checked(&graph);
     insta::assert_snapshot!(text(&plan));
 }
+
+/// The gradient of a pool goes to each element of its windows, and through the rectifier before it: that is one kernel, although
+/// what the rectifier has is the rows of a matrix.
+#[test]
+fn what_is_computed_for_windows_is_in_memory_once() {
+    let mut graph = Graph::new("pool");
+    let (x, w) = (graph.input("x", f32s([32, 5])), graph.input("w", f32s([5, 3])));
+    let (g, bias) = (graph.input("g", f32s([2, 2, 2, 3])), graph.input("bias", f32s([3])));
+    let product = graph.matmul(x, w);
+    let wide = graph.broadcast(bias, &[1], &[32, 3]);
+    let sum = graph.add(product, wide);
+    let zero = graph.full_like(sum, 0.0);
+    let mask = graph.le(sum, zero);
+    let windows = graph.broadcast(g, &[0, 1, 3, 5], &[2, 2, 2, 2, 2, 3]);
+    let image = graph.reshape(sum, &[2, 2, 2, 2, 2, 3]);
+    let wave = graph.tanh(image);
+    let spread = graph.mul(windows, wave);
+    let rows = graph.reshape(spread, &[32, 3]);
+    let back = graph.select(mask, zero, rows);
+    let total = graph.reduce_sum(back, &[0]);
+    graph.add_output(Role::Output, "total", total);
+    let dw = graph.matmul_with(x, true, back, false);
+    graph.add_output(Role::Output, "dw", dw);
+    let plan = checked(&graph);
+    // The product, the gradient in its place, its sum, and the gradient of the weights.
+    assert_eq!((plan.steps.len(), plan.arena_bytes), (4, 32 * 3 * 4), "{}", text(&plan));
+}
