@@ -43,4 +43,4 @@ pub use machine::Machine;
 pub use measure::{Options, bench};
 pub use report::{Report, Roofline, Runs, StepReport};
 pub use stages::{StageTime, StageTimes};
-pub use work::{Work, bytes_moved, gemm_flops};
+pub use work::{Work, gemm_flops};

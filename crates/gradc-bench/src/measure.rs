@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use gradc::{Error, Executable, Goal, Model, State, Tensor, TensorView, cost};
+use gradc::{Demand, Error, Executable, Goal, Model, State, Tensor, TensorView, cost};
 
 use crate::data;
 use crate::machine::Machine;
 use crate::report::{Report, Runs, StepReport};
 use crate::stages::StageTimes;
-use crate::work::{Work, bytes_moved, gemm_flops};
+use crate::work::{Work, gemm_flops};
 
 /// What is measured, and for how long.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ fn profile(subject: &mut Subject<'_>, time: Duration) -> Result<Vec<StepReport>,
                 gradc::schedule::plan::Step::Gemm(gemm) => Some(gemm_flops(gemm)),
                 _ => None,
             },
-            bytes: bytes_moved(plan, step),
+            bytes: Demand::of_step(plan, step).bytes,
         })
         .collect())
 }

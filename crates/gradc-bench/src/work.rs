@@ -1,7 +1,8 @@
 //! What a plan asks of the machine.
 
+use gradc::Demand;
 use gradc::schedule::Plan;
-use gradc::schedule::plan::{Gemm, Location, Step, traffic};
+use gradc::schedule::plan::{Gemm, Location};
 
 /// Arithmetic and traffic of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,26 +20,7 @@ impl Work {
     pub fn of(plan: &Plan, flops: u64) -> Work {
         let in_slots = |buffer: &&gradc::schedule::plan::Buffer| matches!(buffer.location, Location::Slot(_));
         let shared: usize = plan.buffers.iter().filter(in_slots).map(|buffer| buffer.ty.bytes()).sum();
-        Work {
-            flops,
-            bytes: plan.steps.iter().map(|step| bytes_moved(plan, step)).sum(),
-            working_set: plan.arena_bytes.saturating_add(shared),
-        }
-    }
-}
-
-/// The bytes of the buffers that a step of a plan reads and writes. A loop moves what each of its steps does.
-pub fn bytes_moved(plan: &Plan, step: &Step) -> u64 {
-    match step {
-        Step::Scan(scan) => {
-            let body = &plan.bodies[scan.body];
-            let once: u64 = body.steps.iter().map(|step| bytes_moved(body, step)).sum();
-            once.saturating_mul(scan.length as u64)
-        }
-        _ => {
-            let traffic = traffic(plan, step);
-            traffic.read as u64 + traffic.written as u64
-        }
+        Work { flops, bytes: Demand::of(plan, flops).bytes, working_set: plan.arena_bytes.saturating_add(shared) }
     }
 }
 

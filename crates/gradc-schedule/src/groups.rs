@@ -1,8 +1,8 @@
 //! Fusion: which roots are computed by one step.
 //!
 //! Roots are taken in an order in which each follows what it reads (updates of a parameter or a state last, after all
-//! that read it). A root joins the step of the last thing that it reads, or a recent step that reads what it reads, where
-//! the loops fit; else it begins a new step. Since a root never joins a step before one that it reads from, steps need no
+//! that read it). A root joins the step of the last thing that it reads, or a recent step that reads what it reads (any recent one,
+//! where it has few elements or reads nothing), where the loops fit; else it begins a new step. Since a root never joins a step before one that it reads from, steps need no
 //! other order than that of their numbers, and this takes linear time.
 //!
 //! # The loops of a step
@@ -20,7 +20,7 @@
 //! *late*: their results are there when the step is done.
 
 use gradc_ir::op::scan::SCAN;
-use gradc_ir::{Graph, LeafKind, Role, Shape, ValueId};
+use gradc_ir::{Class, Graph, LeafKind, Role, Shape, ValueId};
 use rustc_hash::FxHashMap;
 
 use crate::Options;
@@ -33,6 +33,10 @@ use crate::reduction::{Reduction, loops_of, reduction};
 
 /// Joining a step that is further back than this would keep values in memory for longer than it saves.
 const WINDOW: usize = 12;
+
+/// To do something for so many elements costs about as much as to begin a kernel. Loops over no more join any others of the same
+/// extents.
+pub(crate) const SMALL: usize = 4096;
 
 /// More members, or more arithmetic, do not fit the registers of any machine.
 const MEMBER_LIMIT: usize = 32;
@@ -180,7 +184,8 @@ pub(crate) fn updates(graph: &Graph) -> Vec<(ValueId, ValueId)> {
 }
 
 /// The roots in the order in which they are placed: the graph's, with two exceptions, which come right after what they read,
-/// while that is still in the cache. One is a single element: it takes no memory, and what reads it need not wait. The other is
+/// while that is still in the cache. One is a single element, or few that something is done with for each row: they take next to no
+/// memory, and what reads them need not wait. The other is
 /// an update with what is for it alone, so that a gradient need not be kept until all are there; but an update comes after the
 /// last root that reads the leaf, so that it can be written in place, and so does a product that may be added to the leaf.
 fn order(
@@ -200,6 +205,14 @@ fn order(
         }
     }
     let only_for = only_for(graph, places, needs, updated);
+    // What some root has more loops than.
+    let mut is_spread = vec![false; graph.len()];
+    for root in places.roots().filter(|&root| graph.op(root).is_some_and(|op| op.def.class != Class::Contract)) {
+        let loops = loops_of(graph, root).elements();
+        for need in &needs[root.index()] {
+            is_spread[need.value.index()] |= graph.shape(need.value).elements() < loops;
+        }
+    }
     // A value's place in the graph, or right after that of another one.
     let place = |value: ValueId| if graph.leaf(value).is_some() { start } else { value };
     let mut keys: Vec<(ValueId, bool)> = graph.values().map(|value| (place(value), false)).collect();
@@ -209,7 +222,12 @@ fn order(
         let own = updated[root.index()].into_iter().flat_map(|leaf| [Some(leaf), only_for[root.index()]]).flatten();
         let leaves = own.chain(added_to.get(&root).copied());
         let leaf = leaves.map(|leaf| (last_reader[leaf.index()], true)).max();
-        let is_early = graph.shape(root).elements() == 1 || only_for[root.index()].is_some();
+        let elements = graph.shape(root).elements();
+        let takes_no_memory = elements == 1 || is_spread[root.index()] && elements <= SMALL;
+        // What is made of all of a leaf had better be in the loops of something else that reads it.
+        let has_begun = needs[root.index()].iter().any(|need| graph.leaf(need.value).is_none());
+        let is_early =
+            takes_no_memory && (has_begun || loops_of(graph, root).elements() == 1) || only_for[root.index()].is_some();
         let waits = !is_early || again.get(root.index()) == Some(&true);
         let own = waits.then_some((root, false));
         keys[root.index()] = reads.chain(leaf).chain(own).max().unwrap_or((start, false));
@@ -372,10 +390,16 @@ impl Grouping<'_, '_> {
         let beside = beside.filter_map(|need| self.last_reader[need.value.index()]);
         let scalar = self.last_scalar.filter(|_| space.rank() == 0);
         let oldest = self.groups.steps.len().saturating_sub(WINDOW).max(self.closed);
-        let candidates = earliest.into_iter().chain(beside.chain(scalar).filter(|&step| Some(step) > earliest));
-        let (step, member, rows) = candidates
-            .filter(|&step| step >= oldest)
-            .find_map(|step| self.fits(root, &space, step).map(|(member, rows)| (step, member, rows)))?;
+        let later = beside.chain(scalar).filter(|&step| Some(step) > earliest);
+        let mut related = earliest.into_iter().chain(later).filter(|&step| step >= oldest);
+        let fits = |step: usize| self.fits(root, &space, step).map(|(member, rows)| (step, member, rows));
+        let (step, member, rows) = related.find_map(fits).or_else(|| {
+            // What reads nothing has no step to wait for, and what is small is hardly more than the beginning of a kernel. But the
+            // loops of what it has nothing to do with stay as they are.
+            let anywhere = needs.is_empty() || space.elements() <= SMALL;
+            let others = (oldest..self.groups.steps.len()).rev().filter(|&step| anywhere && Some(step) > earliest);
+            others.filter_map(fits).find(|&(step, _, rows)| self.rows(step) == rows)
+        })?;
         let added = self.places.cost(root);
         if let Work::Loops { members, rows: old, cost, .. } = &mut self.groups.steps[step] {
             self.groups.home[root.index()] = Some((step, members.len()));
@@ -384,6 +408,11 @@ impl Grouping<'_, '_> {
             *cost += added;
         }
         Some(step)
+    }
+
+    /// The rows of a step.
+    fn rows(&self, step: usize) -> Option<usize> {
+        if let Work::Loops { rows, .. } = self.groups.steps[step] { rows } else { None }
     }
 
     /// What `root` would be in `step`, and the rows of the step then.

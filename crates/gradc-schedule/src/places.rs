@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::Options;
+use crate::groups::SMALL;
 use crate::index::splits;
 use crate::matrix::{Destination, Uses, destination, is_for_products, is_movement, is_nested, matrix_view};
 use crate::reduction::{count, unrolled};
@@ -24,6 +25,10 @@ use crate::reduction::{count, unrolled};
 /// A value whose expression costs up to this much (in additions; see [`cost_of`]) is recomputed for every reader. It is
 /// what storing and loading again would cost, with two loads of operands from memory.
 pub(crate) const RECOMPUTE_LIMIT: u32 = 8;
+
+/// A value whose expression costs more than this is stored before it is repeated by a broadcast, where what that saves is more than
+/// what it costs to begin a kernel.
+const SPREAD_LIMIT: u32 = 5;
 
 /// What loading an element costs.
 const LOAD_COST: u32 = 2;
@@ -211,7 +216,9 @@ impl<'g> Places<'g> {
         let Some(&operand) = self.graph.operands(value).first() else { return false };
         let cost = self.expression(operand).cost;
         if op.is(&broadcast::BROADCAST) {
-            cost > RECOMPUTE_LIMIT
+            let elements = self.graph.shape(value).elements();
+            let saved = elements.saturating_mul(cost.saturating_sub(LOAD_COST) as usize);
+            cost > RECOMPUTE_LIMIT || cost > SPREAD_LIMIT && saved > SMALL
         } else if op.is(&window::WINDOW) {
             overlap(op) && cost > LOAD_COST
         } else {

@@ -8,16 +8,19 @@
 //! Where that is not possible (the gradient of a pool is computed for each of its windows), the one elementwise operator that reads
 //! the reshape is done before it, with its other operands in that shape: then what it makes is in memory, and not also what it is
 //! made of.
+//!
+//! The other way round, a sum over an axis that others read as several axes is one over these, in the same order: then its loops
+//! are theirs, and one kernel computes them.
 
 use std::borrow::Cow;
 
-use gradc_ir::op::{broadcast::BROADCAST, reshape::RESHAPE};
+use gradc_ir::op::{broadcast::BROADCAST, reduce_sum::REDUCE_SUM, reshape::RESHAPE};
 use gradc_ir::{Class, Graph, Shape, TensorType, ValueId};
 
 use crate::index::{split, splits};
 use crate::numerics::rewritten;
 use crate::places::{RECOMPUTE_LIMIT, cost_of, is_assembled};
-use crate::reduction::unrolled;
+use crate::reduction::{reduction, unrolled};
 
 /// Values that are looked at for one reshape.
 const LIMIT: usize = 16;
@@ -46,10 +49,15 @@ pub(crate) fn move_reshapes(graph: &Graph) -> Cow<'_, Graph> {
         false => None,
     };
     let moved: Vec<Option<Vec<Step>>> = graph.values().map(worth).collect();
-    if moved.iter().all(Option::is_none) {
+    let is_sum_split = |value: ValueId| live[value.index()] && split_sum(graph, value).is_some();
+    if moved.iter().all(Option::is_none) && !graph.values().any(is_sum_split) {
         return Cow::Borrowed(graph);
     }
     Cow::Owned(rewritten(graph, |value, new, places| {
+        if let Some((shape, axes)) = split_sum(graph, value).filter(|_| live[value.index()]) {
+            let operand = new.reshape(places[graph.operands(value)[0].index()], &shape);
+            return Some(new.reduce_sum(operand, &axes));
+        }
         let mut written: Vec<ValueId> = Vec::new();
         for step in moved[value.index()].as_ref()? {
             written.push(match step {
@@ -67,6 +75,29 @@ pub(crate) fn move_reshapes(graph: &Graph) -> Cow<'_, Graph> {
         }
         written.last().copied()
     }))
+}
+
+/// The shape of its operand in which others compute with it, and the axes of that, where a value is a sum.
+fn split_sum(graph: &Graph, value: ValueId) -> Option<(Shape, Vec<usize>)> {
+    let op = graph.op(value).filter(|op| op.is(&REDUCE_SUM))?;
+    let (operand, reduced) = (graph.operands(value)[0], op.attrs.ints("axes"));
+    reduction(graph, value)?;
+    let from = graph.shape(operand);
+    let computes = |user: ValueId| {
+        let is_computed = |class: Class| matches!(class, Class::Elementwise | Class::Reduce);
+        graph.users(user).any(|(user, _)| graph.op(user).is_some_and(|op| is_computed(op.def.class)))
+    };
+    graph.users(operand).find_map(|(user, _)| {
+        graph.op(user).filter(|op| op.is(&RESHAPE) && computes(user))?;
+        let to = graph.shape(user);
+        let parts = split(from, to)?;
+        let is_whole = |axis: usize| parts[axis].len() == 1;
+        let covers = parts.last().is_some_and(|last| last.end == to.rank());
+        let keeps = (0..from.rank()).all(|axis| reduced.contains(&axis) || is_whole(axis));
+        let is_split = reduced.iter().any(|&axis| !is_whole(axis));
+        (covers && keeps && is_split)
+            .then(|| (to.clone(), reduced.iter().flat_map(|&axis| parts[axis].clone()).collect()))
+    })
 }
 
 /// What a reshape becomes, if it is worth it.
@@ -151,6 +182,8 @@ impl Moving<'_> {
         let graph = self.graph;
         let step = match graph.op(value) {
             None => self.view(value, to)?,
+            // What is spread over rows is the same value.
+            Some(_) if graph.shape(value) == to && to.elements() < self.elements => Step::View(value, to.clone()),
             Some(_) if let Some(number) = graph.as_full(value) => {
                 Step::Full(number, graph.ty(value).with_shape(to.clone()))
             }

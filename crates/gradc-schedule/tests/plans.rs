@@ -169,6 +169,103 @@ fn a_reshape_of_what_is_broadcast_takes_no_memory() {
     assert_eq!(plan.buffers.len(), 8, "{}", text(&plan));
 }
 
+/// `x` without its mean over rows, as a result in a role, beside the sums as an output.
+fn centred(role: Role) -> Plan {
+    let mut graph = Graph::new("centred");
+    let x = graph.input("x", f32s([64, 10]));
+    let sum = graph.reduce_sum(x, &[1]);
+    let share = graph.full_like(sum, 0.1);
+    let mean = graph.mul(share, sum);
+    let shape = graph.shape(x).clone();
+    let mean = graph.broadcast_back(mean, &[1], &shape);
+    let y = graph.sub(x, mean);
+    graph.add_output(Role::Output, "sum", sum);
+    graph.add_output(role, "x", y);
+    checked(&graph)
+}
+
+#[test]
+fn derivatives_take_no_second_pass_for_their_mean() {
+    let passes = |plan: &Plan| plan::print_kernels(plan).matches("accumulator").count();
+    assert_eq!(passes(&centred(Role::Output)), 2);
+    assert_eq!(passes(&centred(Role::Gradient)), 1);
+}
+
+/// Two functions of unrelated vectors.
+fn unrelated(elements: usize) -> Plan {
+    let mut graph = Graph::new("unrelated");
+    for name in ["a", "b"] {
+        let x = graph.input(name, f32s([elements]));
+        let y = graph.exp(x);
+        graph.add_output(Role::Output, format!("e.{name}"), y);
+    }
+    checked(&graph)
+}
+
+#[test]
+fn what_is_small_is_computed_beside_anything_of_its_shape() {
+    assert_eq!(unrelated(17).steps.len(), 1);
+    assert_eq!(unrelated(10_000).steps.len(), 2);
+}
+
+#[test]
+fn a_constant_result_is_written_beside_anything_of_its_shape() {
+    let mut graph = Graph::new("constant");
+    let x = graph.input("x", f32s([10_000]));
+    let (y, zero) = (graph.exp(x), graph.full_like(x, 0.0));
+    graph.add_output(Role::Output, "y", y);
+    graph.add_output(Role::Gradient, "x", zero);
+    assert_eq!(checked(&graph).steps.len(), 1);
+}
+
+/// A number times the sums of columns.
+fn multiple_of_sums(rows: usize) -> Plan {
+    let mut graph = Graph::new("multiple");
+    let x = graph.input("x", f32s([rows, 3]));
+    let sum = graph.reduce_sum(x, &[0]);
+    let factor = graph.full_like(sum, 0.3);
+    let y = graph.mul(factor, sum);
+    graph.add_output(Role::Gradient, "y", y);
+    checked(&graph)
+}
+
+#[test]
+fn few_sums_are_multiplied_before_they_are_added_up() {
+    assert_eq!(multiple_of_sums(100).steps.len(), 1);
+    assert_eq!(plan::print_kernels(&multiple_of_sums(100)).matches("mul").count(), 1);
+    assert!(multiple_of_sums(2_000).steps.len() > 1);
+}
+
+/// A vector that rows of a matrix are multiplied by is there before them, wherever the graph has it.
+#[test]
+fn what_is_spread_is_computed_before_what_reads_it_elsewhere() {
+    let mut graph = Graph::new("spread");
+    let x = graph.input("x", f32s([50, 6]));
+    let (v, shape) = (graph.input("v", f32s([6])), graph.shape(x).clone());
+    let root = graph.reduce_sum(x, &[0]);
+    let y = graph.exp(x);
+    let root = graph.exp(root);
+    let factor = graph.mul(root, v);
+    let spread = graph.broadcast_back(factor, &[0], &shape);
+    let z = graph.mul(y, spread);
+    graph.add_output(Role::Output, "y", y);
+    graph.add_output(Role::Output, "z", z);
+    assert_eq!(checked(&graph).steps.len(), 3);
+}
+
+#[test]
+fn a_sum_over_an_axis_is_computed_with_what_reads_it_as_several() {
+    let mut graph = Graph::new("split");
+    let x = graph.input("x", f32s([80, 6]));
+    let e = graph.neg(x);
+    let bias = graph.reduce_sum(e, &[0]);
+    let rows = graph.reshape(e, &[8, 10, 6]);
+    let max = graph.reduce_max(rows, &[2]);
+    graph.add_output(Role::Gradient, "bias", bias);
+    graph.add_output(Role::Output, "max", max);
+    assert_eq!(checked(&graph).steps.len(), 1);
+}
+
 #[test]
 fn layer_norm_is_one_kernel_over_rows() {
     let mut graph = Graph::new("layer_norm");

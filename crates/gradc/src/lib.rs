@@ -84,7 +84,7 @@ pub use program::{Model, Program};
 pub use proof::{Verified, verify_proof};
 pub use state::{State, StateError};
 pub use step::{Inference, TrainingStep};
-pub use summary::{Cost, cost};
+pub use summary::{Cost, Demand, cost};
 pub use tensor::{Tensor, TensorView};
 pub use threads::available_threads;
 

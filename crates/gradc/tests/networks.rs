@@ -5,8 +5,12 @@
 //! a leaf nor a constant; those of a loop's body count once. Those of the *backward* part are the ones that gradients
 //! depend on and the loss does not. *Raw* is the gradient as differentiation gives it, at `-O0`.
 //!
-//! *Time* is what a machine would take for the plan of a graph, by the arithmetic, the bytes moved and the kernels launched: see
-//! [`Demand::time`]. Both graphs are fused as they are by default, so that it is simplification alone that is looked at.
+//! *Time* is what a machine would take for the plan of a graph, by the arithmetic, the bytes moved and the kernels begun: see
+//! [`Demand`]. A formula that overflows or cancels can be had for less than one that does not, but is none that anybody wants.
+//! So where there is one, time is held against that of the *right* gradient instead of the raw one: differentiation is given the
+//! stabilised forward graph, and what it gives is stabilised once more, if there are flawed formulas in it. No rule that saves
+//! work is used for that but those that keep every bit. All graphs are fused as they are by default, so that it is
+//! simplification alone that is looked at.
 //!
 //! The error of a gradient at one point is a matter of luck: roundings may cancel. So it is compared over several points
 //! that differ by so little that only the roundings do, and with what roundings do to the raw formula at all, wherever they
@@ -19,10 +23,10 @@ use std::path::{Path, PathBuf};
 use gradc::elaborate::Dims;
 use gradc::interp::evaluate;
 use gradc::ir::{Class, DType, Graph, LeafKind, Role, Tensor, TensorType, ValueId};
-use gradc::pipeline::{Observer, Report, Stage, lower};
-use gradc::schedule::plan::{Plan, Step, traffic};
+use gradc::pipeline::{Artefact, Observer, Report, Stage, lower};
 use gradc::schedule::{self, schedule};
-use gradc::{Goal, Level, Mode, Model, Options, Program, index_bounds};
+use gradc::{Demand, Goal, Level, Mode, Model, Options, Program, index_bounds};
+use gradc_simplify::stabilise;
 use gradc_testing::{Random, random_network, random_tensor};
 
 /// Half a unit in the last place of one.
@@ -48,13 +52,47 @@ struct Case {
     seed: u64,
 }
 
-/// How many flawed formulas the simplifier replaced, which may cost more.
+/// What the stages of the pipeline made.
 #[derive(Default)]
-struct Repaired(usize);
+struct Stages {
+    /// How many flawed formulas were replaced, before differentiation and after it.
+    stabilised: usize,
+    repaired: usize,
+    /// What differentiation gave.
+    differentiated: Option<Graph>,
+}
 
-impl Observer for Repaired {
-    fn simplified(&mut self, _: Stage, report: &Report) {
-        self.0 += report.repaired;
+impl Observer for Stages {
+    fn simplified(&mut self, stage: Stage, report: &Report) {
+        match stage {
+            Stage::Stabilise => self.stabilised += report.repaired,
+            _ => self.repaired += report.repaired,
+        }
+    }
+
+    fn end(&mut self, stage: Stage, artefact: Artefact<'_>) {
+        if let (Stage::Differentiate, Artefact::Graph(graph)) = (stage, artefact) {
+            self.differentiated = Some(graph.without_rules());
+        }
+    }
+}
+
+impl Stages {
+    /// Whether there was any flawed formula.
+    fn is_flawed(&self) -> bool {
+        self.stabilised + self.repaired > 0
+    }
+
+    /// The gradient without flawed formulas, and otherwise as differentiation gave it: the `raw` one, where it has none.
+    fn right(self, raw: &Graph, mode: Mode) -> Graph {
+        let graph = match self.is_flawed() {
+            true => self.differentiated.expect("there was something to differentiate"),
+            false => raw.clone(),
+        };
+        match self.repaired {
+            0 => graph,
+            _ => stabilise(&graph, &gradc_simplify::Options::in_mode(mode)).graph,
+        }
     }
 }
 
@@ -66,14 +104,14 @@ impl Case {
         Case { what: format!("seed {seed}\n{text}"), model, seed }
     }
 
-    /// The graph of the loss and its gradient, and whether flawed formulas were replaced in it.
-    fn gradient(&self, level: Level, mode: Mode, float: DType) -> (Graph, bool) {
+    /// The graph of the loss and its gradient, and the stages before it.
+    fn gradient(&self, level: Level, mode: Mode, float: DType) -> (Graph, Stages) {
         let goal = Goal::Gradient { wrt: Vec::new() };
         let options = Options { level, mode, float: Some(float), ..Options::default() };
         let forward = self.model.graph_for(&goal, &options);
-        let mut repaired = Repaired::default();
-        let graph = lower(&forward, &goal, &options, &mut repaired);
-        (graph.unwrap_or_else(|error| panic!("{}: {error}", self.what)), repaired.0 > 0)
+        let mut stages = Stages::default();
+        let graph = lower(&forward, &goal, &options, &mut stages);
+        (graph.unwrap_or_else(|error| panic!("{}: {error}", self.what)), stages)
     }
 
     /// The loss and the gradient at a point.
@@ -152,52 +190,14 @@ fn backward_operations(graph: &Graph) -> usize {
 }
 
 /// What a graph asks of a machine.
-#[derive(Clone, Copy, Default)]
-struct Demand {
-    flops: u64,
-    bytes: u64,
-    kernels: u64,
-}
-
-/// Floating-point operations that a core does in a second, bytes that it moves, and kernels that it begins. They stand for no
-/// machine, but weigh the three as most do.
-const FLOPS: f64 = 50e9;
-const BANDWIDTH: f64 = 20e9;
-const LAUNCHES: f64 = 10e6;
-
-impl Demand {
-    fn of(graph: &Graph, mode: Mode) -> Demand {
-        let options = schedule::Options {
-            fuse: true,
-            refine: mode != Mode::Strict,
-            memory_limit: None,
-            scratch_bytes: gradc_codegen::scratch_bytes,
-        };
-        let plan = schedule(&graph.without_rules(), &options);
-        Demand { flops: gradc::cost(graph).flops, ..Demand::of_steps(&plan) }
-    }
-
-    /// That of a plan's steps: those of a loop as often as it runs.
-    fn of_steps(plan: &Plan) -> Demand {
-        let mut sum = Demand::default();
-        for step in &plan.steps {
-            let (own, times) = match step {
-                Step::Scan(scan) => (Demand::of_steps(&plan.bodies[scan.body]), scan.length as u64),
-                _ => {
-                    let traffic = traffic(plan, step);
-                    (Demand { flops: 0, bytes: (traffic.read + traffic.written) as u64, kernels: 1 }, 1)
-                }
-            };
-            sum.bytes += own.bytes * times;
-            sum.kernels += own.kernels * times;
-        }
-        sum
-    }
-
-    /// In seconds.
-    fn time(self) -> f64 {
-        self.flops as f64 / FLOPS + self.bytes as f64 / BANDWIDTH + self.kernels as f64 / LAUNCHES
-    }
+fn demand(graph: &Graph, mode: Mode) -> Demand {
+    let options = schedule::Options {
+        fuse: true,
+        refine: mode != Mode::Strict,
+        memory_limit: None,
+        scratch_bytes: gradc_codegen::scratch_bytes,
+    };
+    Demand::of(&schedule(&graph.without_rules(), &options), gradc::cost(graph).flops)
 }
 
 /// What was measured of gradients.
@@ -207,7 +207,7 @@ struct Saved {
     left: Vec<f64>,
     /// For each graph, the share of the time.
     times: Vec<f64>,
-    /// All that the raw graphs ask for, and the simplified ones.
+    /// All that the right graphs ask for, and the simplified ones.
     demand: [Demand; 2],
 }
 
@@ -217,39 +217,43 @@ impl Saved {
         1.0 - self.left.iter().sum::<f64>() / self.left.len() as f64
     }
 
-    fn note(&mut self, raw: Demand, simple: Demand) {
-        self.times.push(simple.time() / raw.time());
-        for (sum, own) in self.demand.iter_mut().zip([raw, simple]) {
+    /// The share of the time of one more graph.
+    fn note(&mut self, right: Demand, simple: Demand) -> f64 {
+        let share = simple.seconds() / right.seconds();
+        self.times.push(share);
+        for (sum, own) in self.demand.iter_mut().zip([right, simple]) {
             sum.bytes += own.bytes;
             sum.kernels += own.kernels;
         }
+        share
     }
 
     /// Fewer bytes are moved by fewer kernels, and that takes less time.
-    fn assert_less(&self, what: &str) {
-        let [raw, simple] = self.demand;
+    fn assert_less(&self, mode: Mode) {
+        let [right, simple] = self.demand;
         let time = self.times.iter().sum::<f64>() / self.times.len() as f64;
-        assert!(simple.bytes < raw.bytes, "{what}: {} bytes are moved, raw {}", simple.bytes, raw.bytes);
-        assert!(simple.kernels < raw.kernels, "{what}: {} kernels, raw {}", simple.kernels, raw.kernels);
-        assert!(time <= MOST_TIME, "{what}: {time} of the time on average");
+        assert!(simple.bytes < right.bytes, "{mode}: {} bytes are moved, else {}", simple.bytes, right.bytes);
+        assert!(simple.kernels < right.kernels, "{mode}: {} kernels, else {}", simple.kernels, right.kernels);
+        assert!(time <= MOST_TIME, "{mode}: {time} of the time on average");
+        let (one_in, _) = slower(mode);
+        let slower = self.times.iter().filter(|&&share| share > 1.0 + ROUNDING).count();
+        assert!(slower * one_in <= self.times.len(), "{mode}: {slower} of {} take longer", self.times.len());
     }
 }
 
-/// Compares the cost of a simplified gradient with that of the raw one.
-fn compare_cost(case: &Case, mode: Mode, raw: &Graph, simple: &Graph, is_repaired: bool, saved: &mut Saved) {
+/// Compares the cost of a simplified gradient with those of the raw one and of the right one.
+fn compare_cost(case: &Case, mode: Mode, raw: &Graph, simple: &Graph, stages: Stages, saved: &mut Saved) {
     let (before, after) = (backward_operations(raw), backward_operations(simple));
     saved.left.push(after as f64 / before as f64);
-    let (raw_demand, demand) = (Demand::of(raw, mode), Demand::of(simple, mode));
-    saved.note(raw_demand, demand);
     let (raw_cost, cost) = (gradc::cost(raw), gradc::cost(simple));
     let what = || format!("{mode}, {}", case.what);
     // What is repaired, is at any price.
-    if !is_repaired {
+    if !stages.is_flawed() {
         assert!(cost.operations <= raw_cost.operations, "{} operations, {}", cost.operations, what());
         assert!(cost.flops <= raw_cost.flops, "{} flops, raw {}, {}", cost.flops, raw_cost.flops, what());
     }
-    let share = demand.time() / raw_demand.time();
-    assert!(share <= MOST_TIME_OF_ONE, "{share} of the time, {}", what());
+    let share = saved.note(demand(&stages.right(raw, mode), mode), demand(simple, mode));
+    assert!(share <= slower(mode).1, "{share} of the time, {}", what());
 }
 
 /// The greatest distance of an element.
@@ -292,8 +296,8 @@ fn compare_errors(case: &Case, mode: Mode, raw: &Graph, simple: [&Graph; 2]) {
 /// Compares everything in one mode; what was saved is that in `f32`.
 fn compare(case: &Case, mode: Mode, saved: &mut Saved) {
     let (raw, _) = case.gradient(Level::None, mode, DType::F32);
-    let (single, is_repaired) = case.gradient(Level::Full, mode, DType::F32);
-    compare_cost(case, mode, &raw, &single, is_repaired, saved);
+    let (single, stages) = case.gradient(Level::Full, mode, DType::F32);
+    compare_cost(case, mode, &raw, &single, stages, saved);
     // Fast mode may lose accuracy.
     if mode != Mode::Fast {
         let (double, _) = case.gradient(Level::Full, mode, DType::F64);
@@ -312,7 +316,7 @@ fn compare_random(seeds: impl Iterator<Item = u64>, mode: Mode) -> Saved {
 fn part_of_thousand(part: u64) {
     let saved = compare_random(250 * part..250 * (part + 1), Mode::Accurate);
     assert!(saved.mean() >= LEAST_SAVED, "only {} of the backward operations are saved", saved.mean());
-    saved.assert_less("accurate");
+    saved.assert_less(Mode::Accurate);
 }
 
 /// The share of the backward operations that is saved on average.
@@ -321,9 +325,19 @@ const LEAST_SAVED: f64 = 0.3;
 /// The share of the time that is left on average.
 const MOST_TIME: f64 = 0.98;
 
-/// And of one graph, at most. It may be more than all of it: fewer operations may be more kernels, where a value is read by several
-/// or in another shape, and what is kept of a formula that does not cancel is more than of one that does.
-const MOST_TIME_OF_ONE: f64 = 1.3;
+/// Shares that differ by less than this are the same.
+const ROUNDING: f64 = 5e-4;
+
+/// One graph in so many, at most, may take longer than the right one, and so many times as long. Where one does, fewer operations
+/// are in more kernels: a sum of what is there before something is repeated takes less arithmetic, but loops of its own; and in
+/// fast mode, factors of products are taken out of these.
+fn slower(mode: Mode) -> (usize, f64) {
+    match mode {
+        Mode::Accurate => (30, 1.05),
+        Mode::Strict => (12, 1.2),
+        Mode::Fast => (8, 1.3),
+    }
+}
 
 #[test]
 fn random_networks_0() {
@@ -347,8 +361,8 @@ fn random_networks_3() {
 
 #[test]
 fn random_networks_in_the_other_modes() {
-    compare_random((0..1000).step_by(10), Mode::Strict).assert_less("strict");
-    compare_random((0..1000).step_by(20), Mode::Fast).assert_less("fast");
+    compare_random((0..1000).step_by(10), Mode::Strict).assert_less(Mode::Strict);
+    compare_random((0..1000).step_by(20), Mode::Fast).assert_less(Mode::Fast);
 }
 
 /// Extents that make the examples small: nobody waits for the interpreter.

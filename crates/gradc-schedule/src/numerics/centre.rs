@@ -6,21 +6,35 @@
 //! rounding does not matter: with `d = x - mean(x)`, `x` without its mean is `d - mean(d)`. (Two passes with a correction, as
 //! in Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983.)
 //!
+//! That is for data, which may be all digits and far from zero. The elements of a derivative are sums of products, each off by as
+//! much as their mean is by now; so what only derivatives depend on takes no
+//! second pass, in a graph that has other results.
+//!
 //! The simplifier must not see this: to it, `mean(d)` is zero.
 
 use std::borrow::Cow;
 
 use gradc_ir::op::{broadcast::BROADCAST, div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, reshape::RESHAPE, sub::SUB};
-use gradc_ir::{Graph, Op, OpDef, Shape, ValueId};
-use rustc_hash::FxHashMap;
+use gradc_ir::{Graph, LeafKind, Op, OpDef, Output, Role, Shape, ValueId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The graph with each value that its mean is subtracted from without the mean of the rest, too.
 pub(super) fn centre(graph: &Graph) -> Cow<'_, Graph> {
-    let live = graph.live();
+    // What something depends on that is no derivative, nor made of one. What a model keeps between runs may be either.
+    let states: FxHashSet<&str> =
+        graph.leaves(LeafKind::State).filter_map(|leaf| graph.value_name(leaf).map(|name| &**name)).collect();
+    let is_forward = |output: &&Output| match output.role {
+        Role::Output | Role::Loss | Role::Metric => true,
+        Role::Update => states.contains(&*output.name),
+        Role::Gradient | Role::Tangent | Role::HessianVector => false,
+    };
+    let has_forward = graph.outputs().iter().any(|output| is_forward(&output));
+    let results = graph.outputs().iter().filter(|output| !has_forward || is_forward(output));
+    let forward = graph.ancestors(results.map(|output| output.value));
     // By the difference, the axes of the mean.
     let differences: FxHashMap<ValueId, Vec<usize>> = graph
         .values()
-        .filter(|value| live[value.index()])
+        .filter(|value| forward[value.index()])
         .filter_map(|value| Some((value, without_mean(graph, value)?)))
         .collect();
     if differences.is_empty() {

@@ -4,6 +4,7 @@
 //! become longer, and are rounded otherwise. So nothing of it is done in the strict mode.
 
 mod centre;
+mod factor;
 mod share;
 
 use std::borrow::Cow;
@@ -12,10 +13,11 @@ use gradc_ir::{Graph, ValueId};
 
 /// The graph with what can be computed better written so.
 pub(crate) fn refine(graph: &Graph) -> Cow<'_, Graph> {
-    match centre::centre(graph) {
-        Cow::Borrowed(graph) => share::share(graph),
-        Cow::Owned(graph) => Cow::Owned(share::share(&graph).into_owned()),
-    }
+    [centre::centre, share::share, factor::distribute].into_iter().fold(Cow::Borrowed(graph), |graph, pass| match graph
+    {
+        Cow::Borrowed(graph) => pass(graph),
+        Cow::Owned(graph) => Cow::Owned(pass(&graph).into_owned()),
+    })
 }
 
 /// The graph with some values written anew; `write` is given a value and the graph so far, with the places of earlier values
