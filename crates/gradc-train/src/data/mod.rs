@@ -367,17 +367,21 @@ fn array_column(path: &Path, format: Format, bytes: &[u8]) -> Result<RawColumn, 
 }
 
 fn load_npz(path: &Path, inputs: &[InputSpec], mapping: &Mapping) -> Result<Dataset, DataErrorKind> {
-    let (file, _) = file::open(path)?;
-    let mut npz = Npz::open(file)?;
-    let mut columns = Vec::new();
-    for input in inputs {
-        let key = mapping.get(&input.name).unwrap_or(&input.name);
-        let Some(array) = npz.read(key) else {
-            let keys: Vec<&str> = npz.keys().collect();
-            return Err(DataErrorKind::missing(&input.name, key, keys.iter().copied()));
-        };
-        columns.push(RawColumn { key: key.clone(), array: array?, intensities: false });
+    let (file, length) = file::open(path)?;
+    let mut npz = Npz::open(file, length)?;
+    let key = |input: &InputSpec| mapping.get(&input.name).unwrap_or(&input.name).clone();
+    let keys: Vec<String> = inputs.iter().map(key).collect();
+    let there: Vec<&str> = npz.keys().collect();
+    if let Some(i) = keys.iter().position(|key| !there.contains(&key.as_str())) {
+        return Err(DataErrorKind::missing(&inputs[i].name, &keys[i], there.iter().copied()));
     }
+    let mut arrays = npz.read(|key| keys.iter().any(|wanted| wanted == key))?;
+    let column = |(i, key): (usize, &String)| {
+        // Several inputs may be of one array.
+        let array = if keys[i + 1..].contains(key) { arrays.get(key).cloned() } else { arrays.remove(key) };
+        RawColumn { key: key.clone(), array: array.expect("all that is wanted is there"), intensities: false }
+    };
+    let columns = keys.iter().enumerate().map(column).collect();
     raw::assemble(inputs, columns, &[])
 }
 

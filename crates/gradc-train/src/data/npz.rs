@@ -34,6 +34,11 @@ pub enum NpzError {
         /// The bytes that it claims.
         bytes: u64,
     },
+    /// Its arrays together unpack to more than gradc reads.
+    TogetherTooLarge {
+        /// The bytes that they claim.
+        bytes: u64,
+    },
 }
 
 impl fmt::Display for NpzError {
@@ -43,6 +48,9 @@ impl fmt::Display for NpzError {
             NpzError::Array { key, error } => write!(f, "array `{key}` {error}"),
             NpzError::TooLarge { key, bytes } => {
                 write!(f, "array `{key}` unpacks to {}, more than is read of so few bytes", in_gib(*bytes))
+            }
+            NpzError::TogetherTooLarge { bytes } => {
+                write!(f, "has arrays that unpack to {}, more than is read of so few bytes", in_gib(*bytes))
             }
         }
     }
@@ -55,7 +63,7 @@ impl Coded for NpzError {
         match self {
             NpzError::Archive(_) => codes::MALFORMED_DATA,
             NpzError::Array { error, .. } => error.code(),
-            NpzError::TooLarge { .. } => codes::TOO_MUCH_DATA,
+            NpzError::TooLarge { .. } | NpzError::TogetherTooLarge { .. } => codes::TOO_MUCH_DATA,
         }
     }
 }
@@ -63,16 +71,19 @@ impl Coded for NpzError {
 /// An opened archive; arrays are read when they are asked for.
 pub(super) struct Npz {
     archive: ZipArchive<BufReader<File>>,
+    /// The bytes of the file. What its directory says of packed bytes cannot be more.
+    length: u64,
     /// The arrays in the order of the file: the key, and the number of the entry.
     entries: Vec<(String, usize)>,
 }
 
 impl Npz {
-    pub(super) fn open(file: File) -> Result<Npz, NpzError> {
+    /// Opens a file of `length` bytes.
+    pub(super) fn open(file: File, length: u64) -> Result<Npz, NpzError> {
         let archive = ZipArchive::new(BufReader::new(file)).map_err(NpzError::Archive)?;
         let key = |index| archive.name_for_index(index)?.ok()?.strip_suffix(".npy").map(|key| (key.to_owned(), index));
         let entries = (0..archive.len()).filter_map(key).collect();
-        Ok(Npz { archive, entries })
+        Ok(Npz { archive, length, entries })
     }
 
     /// The keys, in the order of the file.
@@ -80,19 +91,34 @@ impl Npz {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
-    /// Reads the array of a key, if there is one.
-    pub(super) fn read(&mut self, key: &str) -> Option<Result<Array, NpzError>> {
-        let &(_, index) = self.entries.iter().find(|(name, _)| name == key)?;
-        Some(self.read_entry(key, index))
+    /// Reads the arrays whose keys are wanted, once it is known that they may all be unpacked.
+    pub(super) fn read(&mut self, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Array>, NpzError> {
+        let entries: Vec<(String, usize)> = self.entries.iter().filter(|(key, _)| wanted(key)).cloned().collect();
+        let mut together = 0_u64;
+        for (key, index) in &entries {
+            together = together.saturating_add(self.bytes(key, *index)?);
+        }
+        // Entries may share what they unpack. Those that do not, and are not packed, are never more than the file.
+        if together > most_unpacked(self.length).max(self.length) {
+            return Err(NpzError::TogetherTooLarge { bytes: together });
+        }
+        entries.into_iter().map(|(key, index)| Ok((key.clone(), self.read_entry(key, index)?))).collect()
     }
 
-    fn read_entry(&mut self, key: &str, index: usize) -> Result<Array, NpzError> {
+    /// What an array claims to unpack to, which is no more than may be unpacked.
+    fn bytes(&mut self, key: &str, index: usize) -> Result<u64, NpzError> {
         let entry = self.archive.by_index(index).map_err(NpzError::Archive)?;
         let bytes = entry.size();
-        if bytes > most_unpacked(entry.compressed_size()) {
-            return Err(NpzError::TooLarge { key: key.to_owned(), bytes });
+        match bytes > most_unpacked(entry.compressed_size().min(self.length)) {
+            true => Err(NpzError::TooLarge { key: key.to_owned(), bytes }),
+            false => Ok(bytes),
         }
-        npy::read(entry, bytes).map_err(|error| NpzError::Array { key: key.to_owned(), error })
+    }
+
+    fn read_entry(&mut self, key: String, index: usize) -> Result<Array, NpzError> {
+        let entry = self.archive.by_index(index).map_err(NpzError::Archive)?;
+        let bytes = entry.size();
+        npy::read(entry, bytes).map_err(|error| NpzError::Array { key, error })
     }
 }
 
@@ -110,10 +136,8 @@ pub fn read_npz(path: &Path) -> Result<BTreeMap<String, Array>, DataError> {
 /// Where the file cannot be read, or an array that is wanted is damaged.
 pub fn read_npz_where(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Array>, DataError> {
     let read = || -> Result<BTreeMap<String, Array>, DataErrorKind> {
-        let (file, _) = file::open(path)?;
-        let mut npz = Npz::open(file)?;
-        let entries: Vec<(String, usize)> = npz.entries.iter().filter(|(key, _)| wanted(key)).cloned().collect();
-        entries.into_iter().map(|(key, index)| Ok((key.clone(), npz.read_entry(&key, index)?))).collect()
+        let (file, length) = file::open(path)?;
+        Ok(Npz::open(file, length)?.read(wanted)?)
     };
     read().map_err(|kind| kind.at(path))
 }
@@ -150,14 +174,14 @@ mod tests {
         (x, Array::from_vec(vec![0_i32, 1, 2]))
     }
 
-    /// Reads every array of an archive with these bytes.
+    /// Reads every array of an archive with these bytes, in the order of the archive.
     fn read_all(bytes: &[u8]) -> Result<Vec<(String, Array)>, NpzError> {
         let directory = tempdir().unwrap();
         let path = directory.path().join("x.npz");
         std::fs::write(&path, bytes).unwrap();
-        let mut npz = Npz::open(File::open(&path).unwrap())?;
-        let keys: Vec<String> = npz.keys().map(str::to_owned).collect();
-        keys.into_iter().map(|key| npz.read(&key).unwrap().map(|array| (key, array))).collect()
+        let mut npz = Npz::open(File::open(&path).unwrap(), bytes.len() as u64)?;
+        let mut arrays = npz.read(|_| true)?;
+        Ok(npz.keys().filter_map(|key| arrays.remove_entry(key)).collect())
     }
 
     fn written() -> Vec<u8> {
@@ -166,6 +190,18 @@ mod tests {
         let (x, y) = sample();
         write_npz(&path, &[("x", &x), ("grad.dense.0.w", &y)]).unwrap();
         std::fs::read(&path).unwrap()
+    }
+
+    /// The archive that is [`written`], with a directory that claims these sizes, packed and unpacked, of its arrays.
+    fn claiming(sizes: &[Option<[u32; 2]>]) -> Vec<u8> {
+        let mut bytes = written();
+        let entries: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"PK\x01\x02")).collect();
+        for (at, sizes) in entries.into_iter().zip(sizes) {
+            let Some([packed, unpacked]) = sizes else { continue };
+            bytes[at + 20..at + 24].copy_from_slice(&packed.to_le_bytes());
+            bytes[at + 24..at + 28].copy_from_slice(&unpacked.to_le_bytes());
+        }
+        bytes
     }
 
     #[test]
@@ -178,15 +214,26 @@ mod tests {
     fn what_is_not_wanted_is_not_read() {
         let directory = tempdir().unwrap();
         let path = directory.path().join("x.npz");
-        let mut bytes = written();
-        // The size before compression, in the second entry of the directory: nearly 4 GiB.
-        let second = bytes.windows(4).rposition(|found| found == b"PK\x01\x02").unwrap();
-        bytes[second + 24..second + 28].copy_from_slice(&0xFFFF_0000_u32.to_le_bytes());
-        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(&path, claiming(&[None, Some([200, 0xFFFF_0000])])).unwrap();
         let error = read_npz(&path).unwrap_err().to_string();
         assert!(error.ends_with("`grad.dense.0.w` unpacks to 4.0 GiB, more than is read of so few bytes"), "{error}");
         let wanted = read_npz_where(&path, |key| key == "x").unwrap();
         assert_eq!(wanted, BTreeMap::from([("x".to_owned(), sample().0)]));
+    }
+
+    /// Packed bytes that are not in the file are no reason to unpack more.
+    #[test]
+    fn a_directory_that_lies_about_packed_bytes_does_not_help() {
+        let error = read_all(&claiming(&[Some([1 << 30, 0xFFFF_0000])])).unwrap_err();
+        assert_eq!(error.to_string(), "array `x` unpacks to 4.0 GiB, more than is read of so few bytes");
+    }
+
+    /// Each of many arrays may unpack to a GiB, and all may do so from the same bytes.
+    #[test]
+    fn arrays_that_are_too_large_together_are_not_read() {
+        let error = read_all(&claiming(&[Some([200, 600 << 20]), Some([200, 600 << 20])])).unwrap_err();
+        assert_eq!(error.to_string(), "has arrays that unpack to 1.2 GiB, more than is read of so few bytes");
+        assert_eq!(error.code(), codes::TOO_MUCH_DATA);
     }
 
     #[test]
