@@ -159,7 +159,8 @@ fn read_elements(mut reader: impl Read, header: &Header, available: u64) -> Resu
     if found != declared {
         return Err(NpyError::Size { shape, declared, found });
     }
-    if header.fortran_order {
+    // Without elements there is no order, and the other extents may be of any size.
+    if header.fortran_order && !bytes.is_empty() {
         bytes = row_major(&bytes, &shape, stored.size());
     }
     let elements = storage::decode(stored, endian, &bytes)
@@ -419,6 +420,8 @@ mod tests {
         assert_eq!((scalar.shape(), scalar.as_f64()), (&[][..], Some(&[2.5][..])));
         let empty = read_all(&file(1, &header("(0, 7)"), &[])).unwrap();
         assert_eq!(empty.shape(), [0, 7]);
+        let wide = read_all(&file(1, &header("(4611686018427387904, 16, 0)"), &[])).unwrap();
+        assert_eq!(wide.shape(), [1 << 62, 16, 0]);
     }
 
     #[test]
