@@ -68,6 +68,11 @@ pub enum GenerateError<E> {
     },
     /// A logit is not a number, or infinite.
     NotFinite,
+    /// There is not enough memory for the characters that the network is given.
+    OutOfMemory {
+        /// The bytes that are needed.
+        bytes: usize,
+    },
     /// The network failed.
     Step(E),
 }
@@ -107,6 +112,9 @@ impl<E: fmt::Display> fmt::Display for GenerateError<E> {
                 write!(f, "the model says what follows {window} characters, and the prompt has {given}")
             }
             GenerateError::NotFinite => write!(f, "the model gives logits that are not finite"),
+            GenerateError::OutOfMemory { bytes } => {
+                write!(f, "there is not enough memory: {bytes} bytes are needed")
+            }
             GenerateError::Step(error) => write!(f, "{error}"),
         }
     }
@@ -126,15 +134,17 @@ impl<E: Coded> Coded for GenerateError<E> {
             | GenerateError::Logits { .. }
             | GenerateError::NotFloats { .. } => codes::CANNOT_WRITE_TEXT,
             GenerateError::NotFinite => codes::DIVERGED,
+            GenerateError::OutOfMemory { .. } => codes::OUT_OF_MEMORY,
             GenerateError::Step(error) => error.code(),
         }
     }
 
     fn about(&self) -> Option<About<'_>> {
         match self {
-            GenerateError::Inputs(_) | GenerateError::Outputs(_) | GenerateError::Vocabulary { .. } => {
-                Some(About::Model)
-            }
+            GenerateError::Inputs(_)
+            | GenerateError::Outputs(_)
+            | GenerateError::Vocabulary { .. }
+            | GenerateError::OutOfMemory { .. } => Some(About::Model),
             GenerateError::Logits { output, .. } | GenerateError::NotFloats { output, .. } => {
                 Some(About::Output(output))
             }
@@ -193,14 +203,15 @@ impl<'v, S: PredictStep> Generator<'v, S> {
                 logits.ok_or_else(|| GenerateError::Outputs(outputs.to_vec()))?
             }
         };
-        let id = |character| vocabulary.id(character).ok_or(GenerateError::UnknownCharacter(character));
-        let mut context = Vec::with_capacity(window(&input));
-        for character in prompt.chars() {
-            remember(&mut context, id(character)?, window(&input));
-        }
+        let id = |character| match vocabulary.id(character) {
+            Some(id) => Ok(id as i32),
+            None => Err(GenerateError::UnknownCharacter(character)),
+        };
+        let mut context = prompt.chars().map(id).collect::<Result<Vec<i32>, _>>()?;
         if context.is_empty() {
             return Err(GenerateError::EmptyPrompt);
         }
+        context.drain(..context.len().saturating_sub(window(&input)));
         Ok(Generator { step, vocabulary, input, output, context, sampling, drawn: 0 })
     }
 
@@ -210,6 +221,10 @@ impl<'v, S: PredictStep> Generator<'v, S> {
     /// Where the network fails, or its output is not what is needed.
     pub fn next_character(&mut self) -> Result<char, GenerateError<S::Error>> {
         let window = element_count(&self.input.example_shape).unwrap_or(0);
+        // The window is as long as the model says, so it is asked for before it is filled: the ids, and what they are
+        // converted to.
+        let bytes = window.saturating_mul(size_of::<i32>() + self.input.dtype.size());
+        Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| GenerateError::OutOfMemory { bytes })?;
         // What is not there yet stands after the text, where a network that looks only back does not see it.
         let mut ids = self.context.clone();
         ids.resize(window, 0);
@@ -382,6 +397,23 @@ mod tests {
         let successors = all.windows(2).filter(|pair| pair[1] as u32 - 97 == (pair[0] as u32 - 96) % 4).count();
         let expected = 2.0_f64.exp() / (2.0_f64.exp() + 3.0);
         assert!((successors as f64 / 4000.0 - expected).abs() < 0.03, "{successors} of 4000, not {expected}");
+    }
+
+    /// A window that is in no memory is an error, and takes none before.
+    #[test]
+    fn a_window_that_does_not_fit_is_an_error() {
+        let vocabulary = Vocabulary::of("abcd");
+        let sampling = Sampling { temperature: 0.0, seed: 0 };
+        // More than any address space holds, so that no system grants it.
+        for (dtype, bytes) in
+            [(ElementType::I32, 1_usize << 63), (ElementType::I64, 3 << 62), (ElementType::U8, 5 << 60)]
+        {
+            let inputs = [InputSpec::new("tokens", dtype, vec![1 << 60]).below(5)];
+            let mut step = Alphabet::new(1.0);
+            let mut generator = Generator::new(&mut step, &inputs, &vocabulary, "ab", sampling).unwrap();
+            let error = generator.next_character().unwrap_err();
+            assert_eq!(error.to_string(), format!("there is not enough memory: {bytes} bytes are needed"), "{dtype}");
+        }
     }
 
     #[test]
