@@ -6,6 +6,7 @@ use crate::op::custom::Custom;
 use crate::op::scan::Scan;
 use crate::op::stop_gradient::STOP_GRADIENT;
 use crate::{Attr, Body, Graph, Op, ValueId};
+use std::collections::BTreeMap;
 
 /// In which operands an operator is linear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Dependence {
 /// linear function.
 pub(crate) fn first_nonlinear(graph: &Graph, inputs: &[ValueId]) -> Option<ValueId> {
     let inputs = |value: ValueId| if inputs.contains(&value) { Dependence::Linear } else { Fixed };
-    let found = dependences(graph, &inputs);
+    let found = dependences(graph, &inputs, &mut Loops::default());
     let live = graph.live();
     let lost = graph.values().find(|value| live[value.index()] && found.of[value.index()] == Other);
     let fixed = || graph.outputs().iter().map(|output| output.value).find(|value| found.of[value.index()] == Fixed);
@@ -65,7 +66,21 @@ struct Found {
     results: Vec<Vec<Dependence>>,
 }
 
-fn dependences(graph: &Graph, inputs: &dyn Fn(ValueId) -> Dependence) -> Found {
+/// What is known of the loops of a graph, by their packed values.
+#[derive(Default)]
+struct Loops(BTreeMap<ValueId, Known>);
+
+/// How the carries of a loop depend on the inputs, as far as steps have been looked at, and those of the loops within it.
+/// What enters a loop is looked at again with more dependences, never with fewer, and its results only grow with it: so what
+/// was known stays true, and each carry changes at most twice in all. Begun anew, loops would be gone through as often as
+/// those around them together, for each of their carries: a power with the depth.
+#[derive(Default)]
+struct Known {
+    carries: Vec<Dependence>,
+    within: Loops,
+}
+
+fn dependences(graph: &Graph, inputs: &dyn Fn(ValueId) -> Dependence, loops: &mut Loops) -> Found {
     let mut found = Found { of: Vec::with_capacity(graph.len()), results: vec![Vec::new(); graph.len()] };
     for value in graph.values() {
         let dependence = match graph.op(value) {
@@ -77,7 +92,8 @@ fn dependences(graph: &Graph, inputs: &dyn Fn(ValueId) -> Dependence) -> Found {
                     found.results[packed.index()][index]
                 } else if graph.is_packed(value) {
                     let custom = || Custom::of(op).map(|custom| of_custom(&custom, &operands));
-                    let results = Scan::of(op).map(|scan| of_loop(&scan, operands.clone())).or_else(custom);
+                    let mut scanned = |scan: Scan| of_loop(&scan, operands.clone(), loops.0.entry(value).or_default());
+                    let results = Scan::of(op).map(&mut scanned).or_else(custom);
                     // What is packed is read by its results alone.
                     found.results[value.index()] = results.unwrap_or_default();
                     Zero
@@ -135,16 +151,18 @@ fn fills_with_zero(op: &Op) -> bool {
 }
 
 /// Of the results of a loop.
-fn of_loop(scan: &Scan, mut operands: Vec<Dependence>) -> Vec<Dependence> {
+fn of_loop(scan: &Scan, mut operands: Vec<Dependence>, known: &mut Known) -> Vec<Dependence> {
+    operands.iter_mut().zip(&known.carries).for_each(|(operand, known)| *operand = operand.plus(*known));
     loop {
         let given = |value: ValueId| {
             let position = scan.body.inputs().iter().position(|&input| input == value);
             position.map_or(Other, |position| operands[position])
         };
-        let found = dependences(scan.body.graph(), &given);
+        let found = dependences(scan.body.graph(), &given, &mut known.within);
         let results: Vec<Dependence> = scan.body.results().map(|value| found.of[value.index()]).collect();
         let carried: Vec<Dependence> = (0..scan.carries).map(|index| operands[index].plus(results[index])).collect();
         if carried == operands[..scan.carries] {
+            known.carries.clone_from(&carried);
             return carried.into_iter().chain(results.into_iter().skip(scan.carries)).collect();
         }
         operands.splice(..scan.carries, carried);
@@ -169,7 +187,7 @@ impl Body {
 
 /// A graph where some of its inputs are zero, and which of its values are zero because of that.
 fn where_absent(graph: &Graph, absent: &dyn Fn(ValueId) -> bool) -> (Graph, Vec<bool>) {
-    let found = dependences(graph, &|value| if absent(value) { Zero } else { Fixed });
+    let found = dependences(graph, &|value| if absent(value) { Zero } else { Fixed }, &mut Loops::default());
     let after = graph.descendants(graph.values().filter(|&value| graph.leaf(value).is_some() && absent(value)));
     let vanishes: Vec<bool> = graph
         .values()
@@ -274,6 +292,33 @@ mod tests {
         ] {
             assert_eq!(lost(lines).as_deref(), Some(value), "{lines}");
         }
+    }
+
+    /// Loops in loops, each of which hands what is within it through all its carries.
+    fn nested(depth: usize, innermost: &str) -> String {
+        const CARRIES: usize = 20;
+        if depth == 0 {
+            return innermost.to_owned();
+        }
+        let lines = |line: &dyn Fn(usize) -> String| (0..CARRIES).map(line).collect::<String>();
+        format!(
+            "r{unused} = scan(length=2, reverse=false) {{\n{carries}const g : f64[3] = g\n{within}\n{next}}} : f64[3]{types}",
+            unused = ", _".repeat(CARRIES - 1),
+            carries = lines(&|i| format!("carry c{i} : f64[3] = 0\n")),
+            within = nested(depth - 1, innermost),
+            next = lines(&|i| match i + 1 {
+                CARRIES => format!("next c{i} = r\n"),
+                after => format!("next c{i} = c{after}\n"),
+            }),
+            types = ", f64[3]".repeat(CARRIES - 1),
+        )
+    }
+
+    /// Gone through anew in each step of those around them, the innermost loops would be so 20^8 times.
+    #[test]
+    fn loops_in_loops_are_not_begun_anew() {
+        assert_eq!(lost(&nested(8, "r = g + g : f64[3]")), None);
+        assert_eq!(lost(&nested(8, "r = g * g : f64[3]")).as_deref(), Some("r"));
     }
 
     const ABSENT: &str = "\
