@@ -8,10 +8,10 @@
 //! Two ways are tried, and the second on top of the first. Of what stays within the limit the one is taken that computes the
 //! least again:
 //!
-//! - *In place*: what is neither a product nor a loop, and is computed from leaves and from products and loops that cross the
-//!   turn anyway, by as many steps as it may take. Each step that reads it computes it for itself, so that it need not be in
-//!   memory at all, unless that takes a matrix. With less memory there, another step may be the turn: so this is done a few
-//!   times over.
+//! - *In place*: what is neither a product nor a loop, nor takes as long as these (random numbers do), and is computed from
+//!   leaves and from what is kept and crosses the turn anyway, by as many steps as it may take. Each step that reads it computes
+//!   it for itself, so that it need not be in memory at all, unless that takes a matrix. With less memory there, another step
+//!   may be the turn: so this is done a few times over.
 //! - *In segments* (Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016): the steps before the
 //!   turn are cut into segments in which about equally many bytes cross. Of a segment that is computed again, only what the
 //!   segments after it read is kept. What one of its values needs is computed where the first of them is read: so all of a
@@ -37,6 +37,9 @@ use crate::schedule::{Options, plan};
 
 /// An arena of so many bytes is larger than the caches of most machines.
 const LARGE: usize = 64 << 20;
+
+/// What takes more additions to compute than this, loads counted, is kept like a product of matrices.
+const COSTLY: u32 = 128;
 
 /// How often more is computed in place.
 const ROUNDS: usize = 4;
@@ -208,8 +211,8 @@ enum Kind {
     Kept,
     /// A root that is computed before the turn.
     Early {
-        /// Whether it is a product of matrices.
-        product: bool,
+        /// Whether it is a product of matrices, or takes about as long to compute: random numbers do.
+        costly: bool,
     },
     /// Part of expressions, or another view of a root.
     Part,
@@ -244,7 +247,7 @@ impl Outline {
             Place::View | Place::Inline => Kind::Part,
             Place::Root => match (step_before_turn(value), graph.op(value)) {
                 (Some(_), Some(_)) if !results[value.index()] && !is_of_a_loop(graph, value) => {
-                    Kind::Early { product: places.product(value).is_some() }
+                    Kind::Early { costly: places.product(value).is_some() || places.cost(value) > COSTLY }
                 }
                 _ => Kind::Kept,
             },
@@ -270,7 +273,7 @@ impl Outline {
         }
     }
 
-    /// What is computed from leaves and from what crosses the turn and is kept, by no product and no loop.
+    /// What is computed from leaves and from what crosses the turn and is kept, by nothing that is costly.
     fn in_place(&self) -> Vec<bool> {
         let mut crosses = vec![false; self.kinds.len()];
         self.crossing.iter().for_each(|(_, root)| crosses[root.index()] = true);
@@ -279,7 +282,7 @@ impl Outline {
         let mut dropped = vec![false; self.kinds.len()];
         for (index, kind) in self.kinds.iter().enumerate() {
             let from_what_is_there = self.needs[index].iter().all(|need| there[need.index()]);
-            dropped[index] = *kind == Kind::Early { product: false } && from_what_is_there;
+            dropped[index] = *kind == Kind::Early { costly: false } && from_what_is_there;
             there[index] = *kind == Kind::Kept || crosses[index] || dropped[index];
         }
         self.with_parts(|value| dropped[value.index()])
