@@ -1,9 +1,9 @@
 //! Fusion: which roots are computed by one step.
 //!
-//! Roots are taken in an order in which each follows what it reads (updates of a parameter or a state last, after all
-//! that read it). A root joins the step of the last thing that it reads, or a recent step that reads what it reads (any recent one,
-//! where it has few elements or reads nothing), where the loops fit; else it begins a new step. Since a root never joins a step before one that it reads from, steps need no
-//! other order than that of their numbers, and this takes linear time.
+//! Roots are taken in an order in which each follows what it reads (updates of a parameter or a state last, after all that
+//! read it). A root joins the step of the last thing that it reads, or a recent step that reads what it reads (any recent
+//! one, where it has few elements or reads nothing), where the loops fit; else it begins a new step. Since a root never joins
+//! a step before one that it reads from, steps need no other order than that of their numbers, and this takes linear time.
 //!
 //! # The loops of a step
 //!

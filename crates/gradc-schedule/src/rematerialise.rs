@@ -18,7 +18,8 @@
 //!   segment is there at once, and segments one after another. Of each number of segments, the fewest are computed again that
 //!   suffice, those of the earliest steps, whose values are kept for longest.
 //!
-//! With or without a limit, a plan whose arena is larger than the caches computes in place what it can, if that moves no more bytes.
+//! With or without a limit, a plan whose arena is larger than the caches computes in place what it can, if that moves no more
+//! bytes.
 //!
 //! Loops and their results are kept. The number of plans that are tried depends on the logarithm of the number of values, and
 //! each takes the time of any plan.
@@ -46,6 +47,9 @@ const ROUNDS: usize = 4;
 
 /// How many segments there may be.
 const SEGMENTS: [usize; 14] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192];
+
+/// With so many, any number of them is tried.
+const FEW_SEGMENTS: usize = 8;
 
 /// The plan for a graph that computes the least again of those that stay within the limit, or else the one with the smallest
 /// arena that was found. `first` is the plan without a limit.
@@ -110,7 +114,8 @@ impl Search<'_> {
     /// Computes more in place, and more again, as long as that takes less memory: when there is less at the turn, another step is.
     /// Returns the last graph of these.
     fn in_place(&mut self, original: &Again) -> Option<Again> {
-        let (mut last, mut bytes) = (None, self.best.arena_bytes);
+        // The best plan may be one of these already, whose graph is needed all the same.
+        let (mut last, mut bytes) = (None, self.bytes_without());
         for _ in 0..ROUNDS {
             let Some((next, found)) = self.next_in_place(last.as_ref().unwrap_or(original)) else { break };
             let is_smaller = found.arena_bytes < bytes;
@@ -144,6 +149,8 @@ impl Search<'_> {
             // The last one ends at the turn: its values are read as soon as they are there again.
             let (mut fewest, mut most) = (1, count - 1);
             if !try_with(most) {
+                // What is computed again takes memory itself, so fewer segments may take less.
+                (1..most).filter(|_| count <= FEW_SEGMENTS).for_each(|fewer| _ = try_with(fewer));
                 continue;
             }
             while fewest < most {

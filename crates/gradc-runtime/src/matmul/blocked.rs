@@ -248,7 +248,8 @@ impl<T: Element> Block<'_, T> {
         })
     }
 
-    /// Whether C is added to and comes from afar. Lines that are only written are not read before, so it is no use to ask for these.
+    /// Whether C is added to and comes from afar. Lines that are only written are not read before, so it is no use to ask for
+    /// these.
     fn reads_far(&self) -> bool {
         let product = self.product;
         (product.accumulate || self.depths.start > 0)

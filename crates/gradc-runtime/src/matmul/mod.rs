@@ -112,8 +112,9 @@ pub fn matmul_instructions() -> &'static str {
 /// # Safety
 /// `matmul` is valid. `a`, `b` and `c` are aligned, and valid for every element that its extents and strides reach;
 /// `c` is written and overlaps neither `a` nor `b`, nor do elements of `c` overlap each other, unless its rows or columns are of
-/// several axes; then it accumulates. Unless it accumulates, `c` need not be initialised. `scratch` is aligned as the elements are, better to a cache line, valid for
-/// writing [`Matmul::scratch_bytes`], and apart from the others; it need not be initialised.
+/// several axes; then it accumulates. Unless it accumulates, `c` need not be initialised. `scratch` is aligned as the elements
+/// are, better to a cache line, valid for writing [`Matmul::scratch_bytes`], and apart from the others; it need not be
+/// initialised.
 pub unsafe extern "C" fn gradc_runtime_matmul_f32(
     matmul: *const Matmul,
     a: *const f32,

@@ -41,7 +41,8 @@ pub(super) struct Form {
 impl Form {
     /// The form of the products of `matmul`: lanes are what is adjacent in C, unless its elements are sums so long that writing
     /// them does not matter, and fewer of them would be lanes of vectors that nothing is in; where there is one row or one
-    /// column, lanes are the other extent. Of an operand of several axes, the rows are; the strides here are those of the innermost ones.
+    /// column, lanes are the other extent. Of an operand of several axes, the rows are; the strides here are those of the
+    /// innermost ones.
     pub(super) fn new(matmul: &Matmul) -> Form {
         let Matmul { m, n, k, ref a, ref b, ref c, .. } = *matmul;
         let adjacent_rows = c.column.inner.stride != 1 && c.row.inner.stride == 1;
