@@ -133,7 +133,8 @@ fn profile(subject: &mut Subject<'_>, time: Duration) -> Result<Vec<StepReport>,
         })
     })?;
     let plan = subject.executable.plan();
-    let steps = plan.steps.iter().zip(&plan.computed).zip(times);
+    // What is done once for many runs is not part of one.
+    let steps = plan.steps.iter().zip(&plan.computed).zip(times).skip(plan.prologue.steps);
     Ok(steps
         .map(|((step, computed), times)| StepReport {
             step: describe(plan, step),
@@ -158,6 +159,7 @@ fn describe(plan: &gradc::schedule::Plan, step: &gradc::schedule::plan::Step) ->
             let batch = if gemm.batch == 1 { String::new() } else { format!("{} x ", gemm.batch) };
             format!("gemm {batch}{} x {} x {}", gemm.m, gemm.n, gemm.k)
         }
+        Step::Pack(gemm) => format!("pack for gemm {} x {} x {}", gemm.m, gemm.n, gemm.k),
         Step::Scan(scan) => format!("scan of {} steps", scan.length),
     }
 }

@@ -7,13 +7,15 @@ use crate::pages::Pages;
 use crate::routine::Room;
 
 /// The memory that a program works in: its values between the steps of a run, and tables of addresses. It is allocated
-/// once, and holds nothing that matters from one run to the next.
+/// once. From one run to the next, it holds what the prologue of the plan has made.
 pub struct Arena {
     memory: Pages,
     /// The arena's address, then those of the slots of the current run, then those of bodies that are running.
     bases: Vec<*mut u8>,
     /// The addresses that a kernel is given.
     table: Vec<*mut u8>,
+    /// Whether the program has run in it.
+    has_run: bool,
 }
 
 // SAFETY: the memory belongs to the arena alone, and the addresses in the tables are used only while `Program::run` has
@@ -30,7 +32,17 @@ impl Arena {
         if let Some(arena) = bases.first_mut() {
             *arena = memory.start();
         }
-        Ok(Arena { memory, bases, table: vec![std::ptr::null_mut(); room.table] })
+        Ok(Arena { memory, bases, table: vec![std::ptr::null_mut(); room.table], has_run: false })
+    }
+
+    /// Whether the program has run in it.
+    pub(crate) fn has_run(&self) -> bool {
+        self.has_run
+    }
+
+    /// The program has run in it.
+    pub(crate) fn ran(&mut self) {
+        self.has_run = true;
     }
 
     /// What a run works with; `None` where this arena is too small for the program.

@@ -9,11 +9,13 @@ use std::ops::Range;
 
 use gradc_ir::{DType, LeafKind, ScalarOp, Shape};
 use gradc_schedule::kernel::{Access, Affine, Expr, Kernel, Loop, LoopVar, Reg, Stmt, verify};
-use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
+use gradc_schedule::plan::{
+    BufferId, Gemm, Location, MatrixRef, Operand, Packed, Plan, Scan, ScanSlot, SlotId, SlotKind, Step,
+};
 use rustc_hash::FxHashMap;
 
 use crate::error::CodegenError;
-use crate::matmul::scratch_bytes;
+use crate::matmul::{packing, scratch_bytes};
 
 type Check<T = ()> = Result<T, String>;
 
@@ -37,6 +39,7 @@ pub(crate) fn plan(plan: &Plan) -> Result<(), CodegenError> {
         let checked = match step {
             Step::Kernel { kernel, buffers } => kernel_step(plan, *kernel, buffers),
             Step::Gemm(gemm) => gemm_step(plan, gemm),
+            Step::Pack(gemm) => pack_step(plan, gemm),
             Step::Scan(scan) => scan_step(plan, scan),
         };
         checked.map_err(invalid(format!("step {number}")))?;
@@ -86,26 +89,15 @@ fn kernel_step(plan: &Plan, kernel: usize, buffers: &[BufferId]) -> Check {
 }
 
 fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
-    ensure(gemm.dtype.is_float(), || format!("matrices of {} cannot be multiplied", gemm.dtype))?;
-    // Strides of 0 reach nothing, however often. With no more than any tensor has, what is planned for a product does not overflow.
-    let extents = [gemm.batch, gemm.m, gemm.n, gemm.k];
-    ensure(extents.iter().all(|&extent| extent <= Shape::MAX_ELEMENTS), || "a product is too large".to_owned())?;
-    let matrices = [(gemm.a, gemm.m, gemm.k, false), (gemm.b, gemm.k, gemm.n, false), (gemm.c, gemm.m, gemm.n, true)];
+    extents_fit(gemm)?;
     let mut places = Vec::new();
-    for (matrix, rows, columns, written) in matrices {
-        let buffer = plan.buffers.get(matrix.buffer.0 as usize).ok_or("there is no such buffer")?;
-        let extents = [matrix.batch, matrix.rows, matrix.columns].map(|axes| axes.extent());
-        ensure(extents == [gemm.batch, rows, columns].map(Some), || {
-            format!("a matrix in {} is not {} times {rows} x {columns}", buffer.name, gemm.batch)
-        })?;
-        let reached = reach(&matrix, gemm.batch, rows, columns).ok_or("a stride is too large")?;
-        let bytes = reached.checked_mul(gemm.dtype.size());
-        ensure(bytes.is_some_and(|bytes| bytes <= buffer.ty.bytes()), || {
-            format!("a matrix reaches {reached} elements into {}, which is {}", buffer.name, buffer.ty)
-        })?;
-        ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
-        places.push((region(plan, matrix.buffer), written, buffer.name.as_str()));
+    for (operand, rows, columns) in [(Operand::A, gemm.m, gemm.k), (Operand::B, gemm.k, gemm.n)] {
+        match gemm.packed.filter(|packed| packed.operand == operand) {
+            Some(packed) => places.push((packed_operand(plan, gemm, packed)?, false, "a packed operand")),
+            None => places.push((matrix(plan, gemm, gemm.operand(operand), [rows, columns])?, false, "an operand")),
+        }
     }
+    places.push((matrix(plan, gemm, &gemm.c, [gemm.m, gemm.n])?, true, "a product"));
     // Parts that run at the same time write rows, columns or batches that differ. Where rows or columns are of several axes, they
     // are cut where no two parts have an element in common; but what is there before must be added to.
     let is_empty = gemm.batch == 0 || gemm.m == 0 || gemm.n == 0;
@@ -132,6 +124,54 @@ fn gemm_step(plan: &Plan, gemm: &Gemm) -> Check {
     apart(plan, &places)
 }
 
+/// An operand is packed for the products that read it: what they read is there, all of it.
+fn pack_step(plan: &Plan, gemm: &Gemm) -> Check {
+    let packed = gemm.packed.ok_or("it is not said what is packed")?;
+    let extents = match packed.operand {
+        Operand::A => [gemm.m, gemm.k],
+        Operand::B => [gemm.k, gemm.n],
+    };
+    extents_fit(gemm)?;
+    let from = matrix(plan, gemm, gemm.operand(packed.operand), extents)?;
+    apart(plan, &[(from, false, "an operand"), (packed_operand(plan, gemm, packed)?, true, "a packed operand")])
+}
+
+/// Strides of 0 reach nothing, however often. With no more than any tensor has, what is planned for a product does not overflow.
+fn extents_fit(gemm: &Gemm) -> Check {
+    let extents = [gemm.batch, gemm.m, gemm.n, gemm.k];
+    ensure(extents.iter().all(|&extent| extent <= Shape::MAX_ELEMENTS), || "a product is too large".to_owned())?;
+    ensure(gemm.dtype.is_float(), || format!("matrices of {} cannot be multiplied", gemm.dtype))
+}
+
+/// A matrix is within its buffer: where that is.
+fn matrix(plan: &Plan, gemm: &Gemm, matrix: &MatrixRef, [rows, columns]: [usize; 2]) -> Check<Region> {
+    let buffer = plan.buffers.get(matrix.buffer.0 as usize).ok_or("there is no such buffer")?;
+    let extents = [matrix.batch, matrix.rows, matrix.columns].map(|axes| axes.extent());
+    ensure(extents == [gemm.batch, rows, columns].map(Some), || {
+        format!("a matrix in {} is not {} times {rows} x {columns}", buffer.name, gemm.batch)
+    })?;
+    let reached = reach(matrix, gemm.batch, rows, columns).ok_or("a stride is too large")?;
+    let bytes = reached.checked_mul(gemm.dtype.size());
+    ensure(bytes.is_some_and(|bytes| bytes <= buffer.ty.bytes()), || {
+        format!("a matrix reaches {reached} elements into {}, which is {}", buffer.name, buffer.ty)
+    })?;
+    ensure(buffer.ty.dtype.size() >= gemm.dtype.size(), || format!("{} may not be aligned", buffer.name))?;
+    Ok(region(plan, matrix.buffer))
+}
+
+/// A packed operand is one that can be packed, and has as much memory as that takes: where that is.
+fn packed_operand(plan: &Plan, gemm: &Gemm, packed: Packed) -> Check<Region> {
+    let buffer = plan.buffers.get(packed.buffer.0 as usize).ok_or("there is no such buffer")?;
+    let known = packing(gemm).filter(|packing| packing.operand == packed.operand);
+    let needed = known.ok_or("the operand cannot be packed")?.bytes;
+    let in_arena = matches!(buffer.location, Location::Arena(_));
+    ensure(in_arena, || format!("{} is packed outside of the arena", buffer.name))?;
+    ensure(needed <= buffer.ty.bytes(), || {
+        format!("{} is {}, and {needed} bytes are needed to pack an operand", buffer.name, buffer.ty)
+    })?;
+    Ok(region(plan, packed.buffer))
+}
+
 /// Every slot of the body gets memory that is large enough at each step, and what the body writes is nothing else's.
 fn scan_step(plan: &Plan, scan: &Scan) -> Check {
     let body = plan.bodies.get(scan.body).ok_or("there is no such body")?;
@@ -151,7 +191,8 @@ fn scan_step(plan: &Plan, scan: &Scan) -> Check {
         places.push((region(plan, id), written, buffer.name.as_str()));
         Ok::<(), String>(())
     };
-    for (given, slot) in scan.slots.iter().zip(&body.interface) {
+    let written = body.written_slots();
+    for (at, (given, slot)) in (0..).map(SlotId).zip(scan.slots.iter().zip(&body.interface)) {
         let (bytes, alignment) = (slot.ty.bytes(), slot.ty.dtype.size());
         match (*given, &slot.kind) {
             (ScanSlot::Carry { start, memory }, SlotKind::Leaf(LeafKind::State)) => {
@@ -162,7 +203,10 @@ fn scan_step(plan: &Plan, scan: &Scan) -> Check {
                 add(buffer, scan.length, bytes, alignment, false)?;
             }
             (ScanSlot::Slice(buffer), SlotKind::Result(_)) => add(buffer, scan.length, bytes, alignment, true)?,
-            (ScanSlot::Whole(buffer), SlotKind::Leaf(LeafKind::Input)) => add(buffer, 1, bytes, alignment, false)?,
+            (ScanSlot::Whole(_), _) if written.contains(&at) => {
+                return Err(format!("{} is the same in all steps, and is written", slot.name));
+            }
+            (ScanSlot::Whole(buffer), SlotKind::Leaf(LeafKind::Param)) => add(buffer, 1, bytes, alignment, false)?,
             _ => return Err(format!("{} is not what it is given for", slot.name)),
         }
     }

@@ -46,6 +46,6 @@ pub use arena::Arena;
 pub use binding::{Binding, Element};
 pub use compile::compile;
 pub use error::{CodegenError, RunError};
-pub use matmul::scratch_bytes;
+pub use matmul::{packing, scratch_bytes};
 pub use options::{Contraction, Features, Listings, OptLevel, Options, Sharing, Vectors};
 pub use program::{Program, Statistics};

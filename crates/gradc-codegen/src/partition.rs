@@ -4,6 +4,8 @@
 //! heard of it, and a program that has little to share leaves the other threads asleep. The parts depend on the plan and on
 //! the number of threads alone; results depend on neither.
 
+use std::ops::Range;
+
 use gradc_runtime::{MOST_PARTS, MatmulPart};
 use gradc_schedule::kernel::{Kernel, Piece, Split, split, work};
 use gradc_schedule::plan::{Gemm, Plan, Step};
@@ -77,6 +79,13 @@ impl Partition {
         let threads = if product_work(gemm) < self.least { 1 } else { self.threads };
         matmul(gemm).parts(gemm.dtype.size(), threads.min(MOST_PARTS))
     }
+
+    /// The parts in which an operand is packed: all lanes, where that is not shared.
+    pub(crate) fn packing_parts(&self, gemm: &Gemm) -> Vec<Range<usize>> {
+        let elements = gemm.packed.and_then(|packed| gemm.packed_elements(packed.operand)).unwrap_or(usize::MAX);
+        let threads = if (elements as u64) / LOADS < self.least { 1 } else { self.threads };
+        matmul(gemm).packing_parts(gemm.dtype.size(), threads.min(MOST_PARTS))
+    }
 }
 
 /// How many pieces so many steps are cut into for so many threads: as many as there are threads, or a few times as many where
@@ -99,6 +108,8 @@ fn shared_work(plan: &Plan, kernels: &[u64], least: u64) -> u64 {
     let of_step = |step: &Step| match step {
         Step::Kernel { kernel, .. } => own[*kernel],
         Step::Gemm(gemm) => Some(product_work(gemm)).filter(|&work| work >= least).unwrap_or(0),
+        // It is done once, and does not count.
+        Step::Pack(_) => 0,
         Step::Scan(scan) => of_bodies[scan.body].saturating_mul(scan.length as u64),
     };
     plan.steps.iter().map(of_step).fold(0, u64::saturating_add)
@@ -124,7 +135,21 @@ mod tests {
         let matrix = |rows: usize, columns: usize| MatrixRef::plain(BufferId(0), 1, rows, columns);
         let (a, b, c) = (matrix(m, k), matrix(k, n), matrix(m, n));
         let dtype = DType::F32;
-        Gemm { dtype, batch: 1, m, n, k, a, b, c, accumulate: false, scale: 1.0, factor: None, scratch: None }
+        Gemm {
+            dtype,
+            batch: 1,
+            m,
+            n,
+            k,
+            a,
+            b,
+            c,
+            accumulate: false,
+            scale: 1.0,
+            factor: None,
+            scratch: None,
+            packed: None,
+        }
     }
 
     #[test]

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use cranelift_jit::JITModule;
 use cranelift_module::FuncId;
 use gradc_runtime::Team;
-use gradc_schedule::kernel::Access;
-use gradc_schedule::plan::{BufferId, Location, Plan, Slot, Step};
+use gradc_schedule::plan::{Plan, Slot};
 
 use crate::arena::{Arena, Parts};
 use crate::binding::Binding;
@@ -165,6 +164,31 @@ impl Program {
         slots: &mut [Binding<'_>],
         done: &mut impl FnMut(usize),
     ) -> Result<(), RunError> {
+        self.run_from(0, arena, slots, done)
+    }
+
+    /// Runs the program as [`Program::run_observed`] does, but for the prologue of the plan, which has been done by the last run in
+    /// this arena, and which its leaves ([`Prologue::reads`](gradc_schedule::plan::Prologue)) are the same for as then. In an arena in which the program has
+    /// not run yet, it is done.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_again(
+        &self,
+        arena: &mut Arena,
+        slots: &mut [Binding<'_>],
+        done: &mut impl FnMut(usize),
+    ) -> Result<(), RunError> {
+        self.run_from(if arena.has_run() { self.routine.prologue() } else { 0 }, arena, slots, done)
+    }
+
+    fn run_from(
+        &self,
+        first: usize,
+        arena: &mut Arena,
+        slots: &mut [Binding<'_>],
+        done: &mut impl FnMut(usize),
+    ) -> Result<(), RunError> {
         self.check(slots)?;
         let Parts { bases, table, scratch } =
             arena.parts(self.arena_bytes, self.routine.room()).ok_or(RunError::Arena)?;
@@ -174,7 +198,9 @@ impl Program {
         let mut crew = Crew::new(self.team.as_deref().and_then(Team::enter), scratch);
         // SAFETY: the plan has passed the check; the sizes and alignments of arena and slots have been checked above; the
         // arena and the written slots are borrowed exclusively.
-        unsafe { self.routine.run_observed(&mut crew, bases, table, done) };
+        unsafe { self.routine.run_observed(&mut crew, bases, table, first, done) };
+        drop(crew);
+        arena.ran();
         Ok(())
     }
 
@@ -211,21 +237,8 @@ fn requirements(plan: &Plan) -> Vec<Requirement> {
             written: false,
         })
         .collect();
-    let mut write = |buffer: BufferId| {
-        if let Location::Slot(slot) = plan.buffers[buffer.0 as usize].location {
-            requirements[slot.0 as usize].written = true;
-        }
-    };
-    for step in &plan.steps {
-        match step {
-            Step::Kernel { kernel, buffers } => {
-                let params = plan.kernels[*kernel].buffers.iter();
-                let written = params.zip(buffers).filter(|(param, _)| param.access != Access::Read);
-                written.for_each(|(_, &buffer)| write(buffer));
-            }
-            Step::Gemm(gemm) => write(gemm.c.buffer),
-            Step::Scan(scan) => scan.writes(&plan.bodies[scan.body]).for_each(&mut write),
-        }
+    for slot in plan.written_slots() {
+        requirements[slot.0 as usize].written = true;
     }
     requirements
 }

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use gradc_ir::DType;
-use gradc_runtime::{MatmulPart, multiply_part_f32, multiply_part_f64};
-use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, Step};
+use gradc_runtime::{Matmul, MatmulPart, multiply_part_f32, multiply_part_f64, pack_operand_f32, pack_operand_f64};
+use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Operand, Plan, Scan, ScanSlot, Step};
 
 use crate::compile::Placed;
 use crate::crew::Crew;
+use crate::matmul::matmul;
 use crate::partition::Partition;
 
 /// A kernel's machine code. It is given the addresses of its buffers.
@@ -16,6 +17,8 @@ pub(crate) type KernelFunction = unsafe extern "C" fn(buffers: *const *mut u8);
 /// The steps of a plan, to be run on its memory: an arena and the slots of its interface.
 pub(crate) struct Routine {
     commands: Vec<Command>,
+    /// How many commands are the plan's prologue.
+    prologue: usize,
     arguments: Vec<Address>,
     slots: usize,
     room: Room,
@@ -53,6 +56,14 @@ enum Command {
         parts: Vec<(MatmulPart, usize)>,
         factor: Option<Address>,
         operands: [Address; 3],
+    },
+    /// Packs an operand, in parts that may be packed at the same time: these lanes of it.
+    Pack {
+        dtype: DType,
+        matmul: Box<Matmul>,
+        parts: Vec<Range<usize>>,
+        from: Address,
+        to: Address,
     },
     Scan(Box<Repeat>),
 }
@@ -105,6 +116,7 @@ impl Routine {
         }
         let mut routine = Routine {
             commands: Vec::with_capacity(plan.steps.len()),
+            prologue: plan.prologue.steps,
             arguments: Vec::new(),
             slots: plan.interface.len(),
             room: Room::default(),
@@ -124,6 +136,7 @@ impl Routine {
                     routine.room.scratch = routine.room.scratch.max(scratch);
                     command
                 }
+                Step::Pack(gemm) => packing(plan, gemm, partition.packing_parts(gemm)),
                 Step::Scan(scan) => {
                     let body = Routine::new(&plan.bodies[scan.body], partition, of_bodies[scan.body]);
                     inner = inner.max(body.room.bases);
@@ -143,18 +156,23 @@ impl Routine {
         self.room
     }
 
-    /// Runs all steps.
+    /// How many steps of the plan come first that need not be run again while what they read stays the same.
+    pub(crate) fn prologue(&self) -> usize {
+        self.prologue
+    }
+
+    /// Runs all steps from `first` on.
     ///
     /// # Safety
     /// `bases` begins with the addresses of an arena and of each slot of the plan, which has passed the check; the memory
     /// there is as large and as aligned as the plan says, what the plan writes may be written, and nothing else uses it.
     /// `bases` and `table` are as long as [`Routine::room`] says, and the crew's scratch memory is as large.
-    pub(crate) unsafe fn run(&self, crew: &mut Crew<'_>, bases: &mut [*mut u8], table: &mut [*mut u8]) {
+    pub(crate) unsafe fn run(&self, crew: &mut Crew<'_>, bases: &mut [*mut u8], table: &mut [*mut u8], first: usize) {
         // SAFETY: as for this function.
-        unsafe { self.run_observed(crew, bases, table, &mut |_| {}) };
+        unsafe { self.run_observed(crew, bases, table, first, &mut |_| {}) };
     }
 
-    /// Runs all steps, and says of each when it has been done.
+    /// Runs all steps from `first` on, and says of each when it has been done.
     ///
     /// # Safety
     /// As for [`Routine::run`].
@@ -163,10 +181,11 @@ impl Routine {
         crew: &mut Crew<'_>,
         bases: &mut [*mut u8],
         table: &mut [*mut u8],
+        first: usize,
         done: &mut impl FnMut(usize),
     ) {
         let (bases, inner) = bases.split_at_mut(1 + self.slots);
-        for (number, command) in self.commands.iter().enumerate() {
+        for (number, command) in self.commands.iter().enumerate().skip(first) {
             match command {
                 // SAFETY: as for this function.
                 Command::Kernel { pieces, arguments } => unsafe {
@@ -189,6 +208,13 @@ impl Routine {
                         let ([a, b, c, scratch], (part, offset)) = (places.get(), &parts[number]);
                         // SAFETY: as above. Parts write elements of C that differ, and have scratch memory of their own.
                         unsafe { multiply(*dtype, part, factor, [a, b, c, scratch.wrapping_add(*offset)]) };
+                    });
+                }
+                Command::Pack { dtype, matmul, parts, from, to } => {
+                    let places = AcrossThreads([from, to].map(|address| address.of(bases)));
+                    crew.run(parts.len(), &|number| {
+                        // SAFETY: as above, for the operand and the memory that it is packed in. Parts write different panels.
+                        unsafe { pack(*dtype, matmul, parts[number].clone(), places.get()) };
                     });
                 }
                 // SAFETY: as for this function.
@@ -244,6 +270,19 @@ unsafe fn multiply(dtype: DType, part: &MatmulPart, factor: f64, [a, b, c, scrat
     }
 }
 
+/// # Safety
+/// As [`pack_operand_f32`], for the operand and the memory that it is packed in; the type is `f64` or `f32`.
+unsafe fn pack(dtype: DType, matmul: &Matmul, lanes: Range<usize>, [from, to]: [*mut u8; 2]) {
+    // SAFETY: as for this function.
+    unsafe {
+        if dtype == DType::F64 {
+            pack_operand_f64(matmul, lanes, from.cast(), to.cast());
+        } else {
+            pack_operand_f32(matmul, lanes, from.cast(), to.cast());
+        }
+    }
+}
+
 /// The number at an address, or 1 without one.
 ///
 /// # Safety
@@ -270,13 +309,13 @@ impl<T: Copy> AcrossThreads<T> {
 fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, usize) {
     let dtype = gemm.dtype;
     let factor = gemm.factor.map(|buffer| address(plan, buffer));
-    let matrix = |matrix: MatrixRef| {
-        let Address { base, offset } = address(plan, matrix.buffer);
-        Address { base, offset: offset.wrapping_add(matrix.offset.wrapping_mul(dtype.size())) }
+    let operand = |operand: Operand| match gemm.packed {
+        Some(packed) if packed.operand == operand => address(plan, packed.buffer),
+        _ => matrix(plan, gemm, gemm.operand(operand)),
     };
     // Where no scratch memory is needed, its address is not used.
     let scratch = address(plan, gemm.scratch.unwrap_or(gemm.c.buffer));
-    let operands = [matrix(gemm.a), matrix(gemm.b), matrix(gemm.c), scratch];
+    let operands = [operand(Operand::A), operand(Operand::B), matrix(plan, gemm, &gemm.c), scratch];
     if parts.len() == 1 {
         return (Command::Matmul { dtype, part: Box::new(parts.remove(0)), factor, operands }, 0);
     }
@@ -289,6 +328,24 @@ fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, us
     };
     let parts = parts.into_iter().map(&mut place).collect();
     (Command::Matmuls { dtype, parts, factor, operands: [a, b, c] }, size)
+}
+
+/// The command that packs an operand in these parts.
+fn packing(plan: &Plan, gemm: &Gemm, parts: Vec<Range<usize>>) -> Command {
+    let operand = gemm.packed.map_or(Operand::A, |packed| packed.operand);
+    Command::Pack {
+        dtype: gemm.dtype,
+        matmul: Box::new(matmul(gemm)),
+        parts,
+        from: matrix(plan, gemm, gemm.operand(operand)),
+        to: address(plan, gemm.packed.map_or(gemm.c.buffer, |packed| packed.buffer)),
+    }
+}
+
+/// Where a matrix begins.
+fn matrix(plan: &Plan, gemm: &Gemm, matrix: &MatrixRef) -> Address {
+    let Address { base, offset } = address(plan, matrix.buffer);
+    Address { base, offset: offset.wrapping_add(matrix.offset.wrapping_mul(gemm.dtype.size())) }
 }
 
 impl Repeat {
@@ -327,7 +384,7 @@ impl Repeat {
             }
             // SAFETY: the check of the plan has proved that each part is within its buffer and that what the body
             // writes overlaps nothing else that it is given; `inner` has room for the body.
-            unsafe { self.body.run(crew, inner, table) };
+            unsafe { self.body.run(crew, inner, table, if step == 0 { 0 } else { self.body.prologue }) };
         }
     }
 }

@@ -68,7 +68,8 @@ macro_rules! measure {
                     |count: usize| (0..count).map(|at| ((at * 37) % 101) as $element / 101.0).collect::<Vec<_>>();
                 let (a, b, mut c, mut d) = (numbers(m * k), numbers(k * n), numbers(m * n), numbers(m * n));
                 let (sa, sb, sc) = (strides(m, k, transposed_a), strides(k, n, transposed_b), strides(m, n, false));
-                let matmul = Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate: false, scale: 1.0 };
+                let matmul =
+                    Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate: false, scale: 1.0, packed: false };
                 assert!(
                     matmul.scratch_bytes(size_of::<$element>()) <= size_of_val(&scratch.0),
                     "there is scratch memory"

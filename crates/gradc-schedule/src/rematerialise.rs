@@ -68,7 +68,8 @@ pub(crate) fn within(graph: &Graph, options: &Options, first: Plan, limit: usize
 /// The plan for a graph: `plain`, which computes nothing again, or, where its arena is so large that most of it comes from memory,
 /// one that computes in place what it can, if it moves no more bytes. What is computed again is little next to these.
 pub(crate) fn lean(graph: &Graph, options: &Options, plain: Plan) -> Plan {
-    if plain.arena_bytes < LARGE {
+    // What lasts from run to run is not computed again.
+    if plain.arena_bytes - plain.lasting_bytes() < LARGE {
         return plain;
     }
     let moved = bytes_moved(&plain);

@@ -35,7 +35,8 @@ impl Bodies {
     }
 }
 
-/// The body with its carries as state that it updates: one step's update is where the next finds it.
+/// The body with its carries as state that it updates: one step's update is where the next finds it. What is the same in all steps
+/// of the loop are its parameters.
 fn with_state(scan: &Scan) -> Graph {
     let body = scan.body.graph();
     let mut graph = body.emptied();
@@ -46,9 +47,11 @@ fn with_state(scan: &Scan) -> Graph {
         map.push(match (body.leaf(value), body.value_name(value)) {
             (Some(_), Some(name)) => {
                 inputs += 1;
-                let (kind, init) = match inputs <= scan.carries {
-                    true => (LeafKind::State, Some(Init::Constant(0.0.into()))),
-                    false => (LeafKind::Input, None),
+                let first = || Some(Init::Constant(0.0.into()));
+                let (kind, init) = match inputs {
+                    _ if inputs <= scan.carries => (LeafKind::State, first()),
+                    _ if inputs <= scan.carries + scan.sequences => (LeafKind::Input, None),
+                    _ => (LeafKind::Param, first()),
                 };
                 graph.add_leaf(kind, name.clone(), body.ty(value).clone(), init)
             }

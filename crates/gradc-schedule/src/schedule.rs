@@ -1,10 +1,11 @@
 //! From a graph to a plan.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
-use gradc_ir::{DType, Graph, TensorType, ValueId};
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use gradc_ir::{DType, Graph, LeafKind, Role, TensorType, ValueId};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::arena::{Request, layout};
@@ -19,7 +20,10 @@ use crate::memory::{Copy, Live, LoopMemory, Memory, assign};
 use crate::needs::operand_view;
 use crate::numerics::refine;
 use crate::places::{Placed, Places};
-use crate::plan::{BufferId, Computed, Gemm, Location, MatrixRef, Plan, Step};
+use crate::plan::{
+    BufferId, Computed, Gemm, Location, MatrixRef, Operand, Packed, Packing, Plan, Prologue, Slot, SlotId, SlotKind,
+    Step,
+};
 use crate::rematerialise;
 use crate::reshapes::move_reshapes;
 use crate::scans::{self, Bodies};
@@ -39,12 +43,15 @@ pub struct Options {
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
     pub scratch_bytes: fn(&Gemm) -> usize,
+    /// How whatever multiplies matrices would have an operand of a product packed, if that is of use to it. What stays the same from
+    /// run to run, or from step to step of a loop, is packed once, unless the arena is over the limit then.
+    pub packing: fn(&Gemm) -> Option<Packing>,
 }
 
 impl Default for Options {
     /// Kernels of several values, as much memory as they take, and products that need no scratch memory, which the evaluator's do not.
     fn default() -> Options {
-        Options { fuse: true, refine: true, memory_limit: None, scratch_bytes: |_| 0 }
+        Options { fuse: true, refine: true, memory_limit: None, scratch_bytes: |_| 0, packing: |_| None }
     }
 }
 
@@ -54,12 +61,16 @@ pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let expanded = expand(graph);
     let refined = if options.refine { refine(&expanded) } else { Cow::Borrowed(&*expanded) };
     let refined = if options.fuse { moved(refined) } else { refined };
-    let plan = plan(&refined, options, &[]);
-    let plan = if options.fuse { rematerialise::lean(&refined, options, plan) } else { plan };
-    match options.memory_limit {
-        Some(limit) if plan.arena_bytes > limit => rematerialise::within(&refined, options, plan, limit),
-        _ => plan,
-    }
+    let of = |options: &Options| {
+        let plan = plan(&refined, options, &[]);
+        if options.fuse { rematerialise::lean(&refined, options, plan) } else { plan }
+    };
+    let plan = of(options);
+    let Some(limit) = options.memory_limit.filter(|&limit| plan.arena_bytes > limit) else { return plan };
+    // What is packed is there twice.
+    let options = Options { packing: |_| None, ..options.clone() };
+    let plan = of(&options);
+    if plan.arena_bytes > limit { rematerialise::within(&refined, &options, plan, limit) } else { plan }
 }
 
 /// The graph with reshapes where they cost no memory.
@@ -77,8 +88,8 @@ pub(crate) fn plan(graph: &Graph, options: &Options, again: &[bool]) -> Plan {
     let groups = group(graph, &places, options, again);
     let bodies = Bodies::new(graph, places.roots(), options);
     let memory = assign(graph, &places, &groups, &bodies);
-    let kernels = Kernels::default();
-    let plan = Assembler { graph, options, places: &places, groups: &groups, bodies, memory, kernels }.assemble();
+    let (kernels, once) = (Kernels::default(), Once::new(graph, &memory.interface));
+    let plan = Assembler { graph, options, places: &places, groups: &groups, bodies, memory, kernels, once }.assemble();
     debug_assert_eq!(crate::plan::verify(&plan), Ok(()), "gradc has a bug:\n{}", crate::plan::print(&plan));
     plan
 }
@@ -104,6 +115,46 @@ impl Kernels {
         kernel.name = format!("{}.{next}", kernel.name);
         self.kernels.push(kernel);
         next
+    }
+}
+
+/// What is done once for many runs: the prologue of a plan.
+#[derive(Default)]
+struct Once {
+    /// The leaves that stay the same from run to run: parameters and states that are not updated.
+    constants: BTreeSet<SlotId>,
+    steps: Vec<(Step, Computed)>,
+    /// The leaves that these steps read.
+    reads: BTreeSet<SlotId>,
+    /// The products that operands have been packed for, by the matrix.
+    by_matrix: FxHashMap<MatrixRef, SmallVec<[Gemm; 1]>>,
+}
+
+impl Once {
+    fn new(graph: &Graph, interface: &[Slot]) -> Once {
+        let updated: FxHashSet<&str> = graph.outputs_of(Role::Update).map(|output| &*output.name).collect();
+        let is_constant = |slot: &Slot| {
+            matches!(slot.kind, SlotKind::Leaf(LeafKind::Param | LeafKind::State)) && !updated.contains(&*slot.name)
+        };
+        let constants = (0..).map(SlotId).zip(interface).filter(|(_, slot)| is_constant(slot)).map(|(id, _)| id);
+        Once { constants: constants.collect(), ..Once::default() }
+    }
+
+    /// The operand of a product as it has been packed for another one, in which nothing is different but what it is multiplied with.
+    fn packed(&self, gemm: &Gemm, operand: Operand) -> Option<Packed> {
+        let other = |gemm: &Gemm| match operand {
+            Operand::A => gemm.b,
+            Operand::B => gemm.a,
+        };
+        let layout = |matrix: MatrixRef| (matrix.batch, matrix.rows, matrix.columns);
+        let is_alike = |known: &&Gemm| {
+            [known.batch, known.m, known.n, known.k] == [gemm.batch, gemm.m, gemm.n, gemm.k]
+                && layout(other(known)) == layout(other(gemm))
+                && layout(known.c) == layout(gemm.c)
+                && known.accumulate == gemm.accumulate
+        };
+        let packed = self.by_matrix.get(gemm.operand(operand))?.iter().find(is_alike)?.packed?;
+        (packed.operand == operand).then_some(packed)
     }
 }
 
@@ -162,6 +213,7 @@ struct Assembler<'a, 'g> {
     bodies: Bodies,
     memory: Memory,
     kernels: Kernels,
+    once: Once,
 }
 
 impl Assembler<'_, '_> {
@@ -174,13 +226,16 @@ impl Assembler<'_, '_> {
             steps.extend(self.step(number).into_iter().map(|step| (step, computed.clone())));
         }
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
-        let (steps, computed) = steps.into_iter().unzip();
+        let once = std::mem::take(&mut self.once);
+        let prologue = Prologue { steps: once.steps.len(), reads: once.reads.into_iter().collect() };
+        let (steps, computed) = once.steps.into_iter().chain(steps).unzip();
         let arena_bytes = self.place_buffers();
         Plan {
             name: self.graph.name().to_string(),
             kernels: self.kernels.kernels,
             bodies: self.bodies.plans,
             steps,
+            prologue,
             computed,
             buffers: self.memory.buffers,
             interface: self.memory.interface,
@@ -251,8 +306,10 @@ impl Assembler<'_, '_> {
             Some((count, partial, depth::batch(&gemm, count, partial)?))
         });
         let Some((count, partial, chunks)) = in_chunks else {
+            let gemm = self.packed(gemm);
             return vec![Step::Gemm(Box::new(self.with_scratch(gemm, live)))];
         };
+        let chunks = self.packed(chunks);
         let chunks = self.with_scratch(chunks, live);
         let sum = self.kernel(depth::sum(&gemm, count), vec![partial, gemm.c.buffer]);
         [Some(Step::Gemm(Box::new(chunks))), sum].into_iter().flatten().collect()
@@ -262,6 +319,29 @@ impl Assembler<'_, '_> {
     fn zeros(&mut self, gemm: &Gemm) -> Option<Step> {
         let elements = self.memory.buffers[gemm.c.buffer.0 as usize].ty.shape.elements();
         self.kernel(zeros(gemm.dtype, elements), vec![gemm.c.buffer])
+    }
+
+    /// A product, of which an operand is packed once, if it stays the same.
+    fn packed(&mut self, gemm: Gemm) -> Gemm {
+        let Some(Packing { operand, bytes }) = (self.options.packing)(&gemm) else { return gemm };
+        let matrix = *gemm.operand(operand);
+        let Location::Slot(slot) = self.memory.buffers[matrix.buffer.0 as usize].location else { return gemm };
+        if !self.once.constants.contains(&slot) {
+            return gemm;
+        }
+        if let Some(packed) = self.once.packed(&gemm, operand) {
+            return Gemm { packed: Some(packed), ..gemm };
+        }
+        let name = format!("packed {}", self.memory.buffers[matrix.buffer.0 as usize].name);
+        let ty = TensorType::new(gemm.dtype, [bytes.div_ceil(gemm.dtype.size())]);
+        let always = Live { from: 0, to: self.groups.steps.len() + 1 };
+        let buffer = self.memory.in_arena(&name, ty, always);
+        let gemm = Gemm { packed: Some(Packed { operand, buffer }), ..gemm };
+        let computed = Computed { values: vec![name], spans: Vec::new() };
+        self.once.steps.push((Step::Pack(Box::new(gemm)), computed));
+        self.once.reads.insert(slot);
+        self.once.by_matrix.entry(matrix).or_default().push(gemm);
+        gemm
     }
 
     /// A product with the scratch memory that it needs.
@@ -314,6 +394,7 @@ impl Assembler<'_, '_> {
             scale: update.map_or(1.0, |update| update.scale),
             factor: update.and_then(|update| update.factor).and_then(|factor| self.memory.buffer_of(factor)),
             scratch: None,
+            packed: None,
         })
     }
 

@@ -14,7 +14,7 @@ use crate::memory;
 use crate::optimizer::{LEARNING_RATE, STEP};
 use crate::pipeline::{self, Goal, Observer, Options, Unobserved};
 use crate::program::Model;
-use crate::state::State;
+use crate::state::{Revision, State};
 use crate::{Tensor, TensorView};
 
 /// A model compiled for one goal and one value of its dims. It holds no parameters: a [`State`] is given to each run.
@@ -28,6 +28,8 @@ pub struct Executable {
     spare: Vec<Binding<'static>>,
     /// Room for the state of a run, likewise.
     spare_values: Vec<Option<&'static mut Tensor>>,
+    /// What the prologue of the plan was last run for: each leaf that it reads, as the position of its slot and as it was.
+    prepared: Vec<(usize, Option<Revision>)>,
 }
 
 /// A slot of the program's interface, and the memory that is bound to it where that is the executable's own.
@@ -106,6 +108,7 @@ impl Executable {
             .filter(|slot| matches!(slot.kind, SlotKind::Leaf(LeafKind::Input) | SlotKind::Result(_)));
         memory::ensure(staged.map(|slot| slot.ty.bytes()).fold(0, usize::saturating_add))?;
         let slots = slots(&graph, &machine, bounds);
+        let prepared = plan.prologue.reads.iter().map(|slot| (slot.0 as usize, None)).collect();
         Ok(Executable {
             spare: Vec::with_capacity(slots.len()),
             spare_values: Vec::new(),
@@ -114,6 +117,7 @@ impl Executable {
             machine,
             arena,
             slots,
+            prepared,
         })
     }
 
@@ -152,7 +156,8 @@ impl Executable {
     }
 
     /// Runs once: reads the inputs, changes `state` where the graph has updates, and keeps the results for
-    /// [`Executable::result`]. Allocates nothing if each input is contiguous and row-major.
+    /// [`Executable::result`]. Allocates nothing if each input is contiguous and row-major. What depends on nothing but parameters
+    /// that are as they were in the last run is not computed again.
     ///
     /// # Errors
     /// Where inputs or state do not fit. Nothing was run then.
@@ -173,6 +178,15 @@ impl Executable {
     ) -> Result<(), Error> {
         self.check_inputs(inputs)?;
         self.locate_state(state)?;
+        let is_prepared = self.is_prepared(state);
+        if !is_prepared {
+            self.prepared.iter_mut().for_each(|(_, known)| *known = None);
+        }
+        for (number, slot) in self.slots.iter().enumerate() {
+            if let (Source::State { position: Some(position) }, true) = (&slot.source, self.machine.writes(number)) {
+                state.renew(*position);
+            }
+        }
         let mut values: Vec<Option<&mut Tensor>> = std::mem::take(&mut self.spare_values);
         values.extend(state.values_mut().map(Some));
         let mut bindings: Vec<Binding<'_>> = std::mem::take(&mut self.spare);
@@ -190,7 +204,10 @@ impl Executable {
                 _ => slot.staged.bind(),
             });
         }
-        let outcome = self.machine.run_observed(&mut self.arena, &mut bindings, done);
+        let outcome = match is_prepared {
+            true => self.machine.run_again(&mut self.arena, &mut bindings, done),
+            false => self.machine.run_observed(&mut self.arena, &mut bindings, done),
+        };
         bindings.clear();
         values.clear();
         // Nothing is in them: this only gives the empty vectors, with their memory, another lifetime.
@@ -199,6 +216,11 @@ impl Executable {
         for (number, slot) in self.slots.iter().enumerate() {
             if let (Source::State { position: Some(position) }, true) = (&slot.source, self.machine.writes(number)) {
                 slot.staged.give_back(state.at_mut(*position));
+            }
+        }
+        if !is_prepared && outcome.is_ok() {
+            for at in 0..self.prepared.len() {
+                self.prepared[at].1 = self.revision(state, self.prepared[at].0);
             }
         }
         outcome.map_err(|error| match error {
@@ -286,6 +308,19 @@ impl Executable {
         let known = self.slots.iter().filter(is_input).map(|slot| slot.name.as_str());
         let suggestion = gradc_diagnostics::did_you_mean(name, known).map(str::to_owned);
         InputError::Unknown { name: name.to_owned(), suggestion }
+    }
+
+    /// What the leaf of a slot is in `state`.
+    fn revision(&self, state: &State, slot: usize) -> Option<Revision> {
+        match self.slots[slot].source {
+            Source::State { position: Some(position) } => state.revision(position),
+            _ => None,
+        }
+    }
+
+    /// Whether the leaves that the prologue of the plan reads are what they were when it was run last.
+    fn is_prepared(&self, state: &State) -> bool {
+        self.prepared.iter().all(|&(slot, known)| known.is_some() && known == self.revision(state, slot))
     }
 
     /// Finds each parameter in `state`, first where it was in the last run.

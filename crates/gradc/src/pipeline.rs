@@ -449,6 +449,7 @@ fn schedule(graph: &Graph, options: &Options) -> Plan {
             refine: fuse && options.mode != Mode::Strict,
             memory_limit: options.memory_limit,
             scratch_bytes: gradc_codegen::scratch_bytes,
+            packing: if fuse { gradc_codegen::packing } else { |_| None },
         },
     )
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gradc_diagnostics::{Code, codes};
 use gradc_elaborate::RESERVED;
@@ -20,11 +21,31 @@ pub struct State {
     positions: BTreeMap<String, usize>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Entry {
     name: String,
     kind: LeafKind,
     value: Tensor,
+    revision: Revision,
+}
+
+/// What was set is the same, whenever it was set.
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        (&self.name, self.kind, &self.value) == (&other.name, other.kind, &other.value)
+    }
+}
+
+/// What a value is told by from all that were there before it, in this state and in others: values of one revision are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revision(u64);
+
+impl Revision {
+    /// One that there has not been.
+    fn new() -> Revision {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Revision(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Why values do not fit a state.
@@ -94,7 +115,7 @@ impl State {
         for (name, kind, value) in initial_values(graph, seed) {
             if !self.positions.contains_key(&name) {
                 self.positions.insert(name.clone(), self.entries.len());
-                self.entries.push(Entry { name, kind, value });
+                self.entries.push(Entry { name, kind, value, revision: Revision::new() });
             }
         }
     }
@@ -138,20 +159,21 @@ impl State {
             let suggestion = gradc_diagnostics::did_you_mean(name, known).map(str::to_owned);
             return Err(StateError::Unknown { name: name.to_owned(), suggestion });
         };
-        let (value, slot) = (value.into(), &mut self.entries[position].value);
-        let (expected, found) = (slot.ty(), value.ty());
+        let (value, entry) = (value.into(), &mut self.entries[position]);
+        let (expected, found) = (entry.value.ty(), value.ty());
         if expected != found {
             return Err(StateError::WrongType { name: name.to_owned(), expected, found });
         }
-        *slot = value.to_owned();
+        (entry.value, entry.revision) = (value.to_owned(), Revision::new());
         Ok(())
     }
 
     /// Takes over every value that `other` has under the same name and type.
     pub fn adopt(&mut self, other: &State) {
         for entry in &mut self.entries {
-            if let Some(value) = other.get(&entry.name).filter(|value| value.ty() == entry.value.ty()) {
-                entry.value = value.clone();
+            let known = other.positions.get(&entry.name).map(|&position| &other.entries[position]);
+            if let Some(known) = known.filter(|known| known.value.ty() == entry.value.ty()) {
+                (entry.value, entry.revision) = (known.value.clone(), known.revision);
             }
         }
     }
@@ -164,10 +186,22 @@ impl State {
         self.entries.get(position).map(|entry| (entry.name.as_str(), &entry.value))
     }
 
+    /// Of the value at a position.
+    pub(crate) fn revision(&self, position: usize) -> Option<Revision> {
+        self.entries.get(position).map(|entry| entry.revision)
+    }
+
+    /// The value at a position is going to be another one: see [`State::at_mut`] and [`State::values_mut`].
+    pub(crate) fn renew(&mut self, position: usize) {
+        self.entries[position].revision = Revision::new();
+    }
+
+    /// The value at a position. Before it is changed, it is renewed.
     pub(crate) fn at_mut(&mut self, position: usize) -> &mut Tensor {
         &mut self.entries[position].value
     }
 
+    /// All values. Before one is changed, it is renewed.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
         self.entries.iter_mut().map(|entry| &mut entry.value)
     }

@@ -47,10 +47,10 @@ impl Demand {
     const BANDWIDTH: f64 = 20e9;
     const LAUNCHES: f64 = 10e6;
 
-    /// The demand of a plan; `flops` are those of the graph that it was made of.
+    /// The demand of a plan, but for what is done once for many runs; `flops` are those of the graph that it was made of.
     pub fn of(plan: &Plan, flops: u64) -> Demand {
         let mut sum = Demand { flops, ..Demand::default() };
-        for step in &plan.steps {
+        for step in &plan.steps[plan.prologue.steps..] {
             let own = Demand::of_step(plan, step);
             (sum.bytes, sum.kernels) = (sum.bytes.saturating_add(own.bytes), sum.kernels.saturating_add(own.kernels));
         }

@@ -1,7 +1,7 @@
 //! Graphs, scheduled and compiled, against the interpreter: every operator alone, and random graphs of all of them.
 
 use crate::support::{Memory, run};
-use gradc_codegen::{Contraction, Options, compile, scratch_bytes};
+use gradc_codegen::{Contraction, Options, compile, packing, scratch_bytes};
 use gradc_ir::op::ALL;
 use gradc_ir::{Class, DType, Graph, LeafKind, Role, Tensor, ValueId};
 use gradc_schedule::plan::{Plan, Slot, SlotKind};
@@ -14,7 +14,10 @@ pub(crate) fn check_graph(graph: &Graph, bindings: &[(ValueId, Tensor)], toleran
     // Alone, an operator is one kernel either way.
     let schedules: &[bool] = if graph.outputs().len() == 1 { &[true] } else { &[true, false] };
     for &fuse in schedules {
-        let plan = schedule(graph, &gradc_schedule::Options { fuse, refine: fuse, memory_limit: None, scratch_bytes });
+        let plan = schedule(
+            graph,
+            &gradc_schedule::Options { fuse, refine: fuse, memory_limit: None, scratch_bytes, packing },
+        );
         let context =
             || format!("{}\n{}", gradc_schedule::plan::print(&plan), gradc_schedule::plan::print_kernels(&plan));
         let program = compile(&plan, options).unwrap_or_else(|error| panic!("{error}\n{}", context()));

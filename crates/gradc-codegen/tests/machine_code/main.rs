@@ -6,6 +6,7 @@ mod graphs;
 mod halves;
 mod listings;
 mod loops;
+mod packing;
 mod refusals;
 mod scans;
 mod support;

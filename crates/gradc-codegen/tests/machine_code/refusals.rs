@@ -117,20 +117,21 @@ fn matrices_beyond_their_buffers() {
         scale: 1.0,
         factor: None,
         scratch: None,
+        packed: None,
     };
     plan.steps.push(Step::Gemm(Box::new(gemm)));
     assert_invalid(&plan, "a matrix reaches");
 }
 
-/// A step of a loop is given its inputs to be read: the caller may have bound them for that only.
+/// A step of a loop is given what is the same in all of them to be read: the caller may have bound it for that only.
 #[test]
-fn bodies_that_write_their_inputs() {
+fn bodies_that_write_what_is_the_same_in_all_steps() {
     let body = |access: Access| {
         let copy = vec![load(0, DType::F32, 0, affine(0, &[(0, 1)])), store(1, affine(0, &[(0, 1)]), 0)];
         let buffers = vec![param("x", DType::F32, 4, Access::Read), param("y", DType::F32, 4, access)];
         let mut body =
             plan_of(Kernel { name: "copy".to_owned(), buffers, body: vec![looped(0, 4, LoopKind::Vector, copy)] });
-        body.interface[1].kind = SlotKind::Leaf(LeafKind::Input);
+        body.interface.iter_mut().for_each(|slot| slot.kind = SlotKind::Leaf(LeafKind::Param));
         body
     };
     let mut plan = body(Access::Write);
@@ -141,7 +142,7 @@ fn bodies_that_write_their_inputs() {
     plan.bodies = vec![body(Access::Write)];
     let slots = vec![ScanSlot::Whole(BufferId(0)), ScanSlot::Whole(BufferId(1))];
     plan.steps = vec![Step::Scan(Scan { body: 0, length: 2, reverse: false, slots, arena: BufferId(2) })];
-    assert_invalid(&plan, "y is an input, and is written");
+    assert_invalid(&plan, "y is the same in all steps, and is written");
 }
 
 #[test]

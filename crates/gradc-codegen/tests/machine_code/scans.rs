@@ -5,7 +5,7 @@ use gradc_ir::op::result::result;
 use gradc_ir::op::scan::{SCAN, Scan as Loop};
 use gradc_ir::{Body, DType, Graph, Init, LeafKind, Role, Tensor, TensorType, ValueId};
 use gradc_schedule::plan::{
-    Buffer, BufferId, Location, Plan, Scan, ScanSlot, Slot, SlotId, SlotKind, Step, evaluate, print, verify,
+    Buffer, BufferId, Location, Plan, Prologue, Scan, ScanSlot, Slot, SlotId, SlotKind, Step, evaluate, print, verify,
 };
 use gradc_testing::{Random, random_bindings, random_loop, random_operands};
 
@@ -17,7 +17,7 @@ fn body(width: usize) -> Plan {
     let mut graph = Graph::new("cell");
     let matrix = |rows: usize, columns: usize| TensorType::new(DType::F32, [rows, columns]);
     let x = graph.input("x", matrix(1, width));
-    let w = graph.input("w", matrix(width, width));
+    let w = graph.param("w", matrix(width, width), Init::Constant(0.0.into()));
     let c = graph.state("c", matrix(1, width), Init::Constant(0.0.into()));
     let product = graph.matmul_with(c, false, w, true);
     let sum = graph.add(x, product);
@@ -36,6 +36,7 @@ fn scan_of(body: Plan, length: usize, reverse: bool, times: impl Fn(&Slot) -> Op
         kernels: Vec::new(),
         bodies: Vec::new(),
         steps: Vec::new(),
+        prologue: Prologue::default(),
         computed: Vec::new(),
         buffers: Vec::new(),
         interface: Vec::new(),
@@ -48,12 +49,14 @@ fn scan_of(body: Plan, length: usize, reverse: bool, times: impl Fn(&Slot) -> Op
         plan.buffers.push(Buffer { name, ty, location: Location::Slot(SlotId(plan.interface.len() as u32 - 1)) });
         BufferId(plan.buffers.len() as u32 - 1)
     };
-    let (input, output) = (SlotKind::Leaf(LeafKind::Input), SlotKind::Result(Role::Output));
+    let (leaf, output) = (SlotKind::Leaf, SlotKind::Result(Role::Output));
     let mut slots = Vec::new();
     // Leaves come first in every interface.
     for slot in body.interface.iter().filter(|slot| matches!(slot.kind, SlotKind::Leaf(_))) {
         let elements = slot.ty.shape.elements() * times(slot).unwrap_or(1);
-        let buffer = add(&mut plan, slot.name.clone(), input.clone(), slot.ty.dtype, elements);
+        // What is the same in all steps is a parameter, of this plan as well, if it is a body itself.
+        let kind = leaf(if times(slot).is_some() { LeafKind::Input } else { LeafKind::Param });
+        let buffer = add(&mut plan, slot.name.clone(), kind, slot.ty.dtype, elements);
         slots.push(match slot.kind {
             SlotKind::Leaf(LeafKind::State) => ScanSlot::Carry { start: buffer, memory: buffer },
             _ if times(slot).is_some() => ScanSlot::Slice(buffer),

@@ -5,7 +5,7 @@ use gradc_ir::{DType, LeafKind, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{
     Access, Affine, BufferParam, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt, Storage, evaluate,
 };
-use gradc_schedule::plan::{Buffer, BufferId, Location, Plan, Slot, SlotId, SlotKind, Step};
+use gradc_schedule::plan::{Buffer, BufferId, Location, Plan, Prologue, Slot, SlotId, SlotKind, Step};
 use half::{bf16, f16};
 
 /// A tensor in the memory of the machine.
@@ -85,6 +85,7 @@ pub(crate) fn plan_of(kernel: Kernel) -> Plan {
         kernels: vec![kernel],
         bodies: Vec::new(),
         steps: vec![Step::Kernel { kernel: 0, buffers: arguments }],
+        prologue: Prologue::default(),
         computed: Vec::new(),
         buffers,
         interface,

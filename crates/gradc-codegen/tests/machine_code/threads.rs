@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use gradc_codegen::{Options, Sharing, compile};
 use gradc_ir::{DType, LeafKind, Role, ScalarOp, TensorType};
 use gradc_schedule::kernel::{Access, Affine, Combine, Expr, Kernel, LoopKind, Reg, Stmt, Storage, split};
-use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Slot, SlotId, SlotKind, Step};
+use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Prologue, Slot, SlotId, SlotKind, Step};
 
 use crate::support::{Memory, affine, apply, elementwise, execute, lets, load, looped, param, plan_of, run, store};
 
@@ -235,6 +235,7 @@ fn plan(inputs: &[usize], results: &[usize], steps: Vec<Step>) -> Plan {
         kernels: Vec::new(),
         bodies: Vec::new(),
         steps,
+        prologue: Prologue::default(),
         computed: Vec::new(),
         buffers: buffers.collect(),
         interface,
@@ -259,6 +260,7 @@ fn product([m, n, k]: [usize; 3]) -> Plan {
         scale: 1.0,
         factor: None,
         scratch: None,
+        packed: None,
     };
     let bytes = gradc_codegen::scratch_bytes(&gemm);
     let mut plan = plan(&[m * k, k * n], &[m * n], Vec::new());

@@ -33,7 +33,7 @@ const ROWS_BYTES: usize = 512 << 10;
 /// Lanes are packed to a multiple of this: the bytes of the widest vector of any instruction set.
 pub(super) const VECTOR_BYTES: usize = 64;
 /// The most bytes of lanes of a tile, for any instruction set.
-const TILE_BYTES: usize = 256;
+pub(super) const TILE_BYTES: usize = 256;
 /// The rows of a block are a multiple of this, which is one of every kernel's.
 pub(super) const ROWS_STEP: usize = 12;
 /// With more lanes than these it is worth while to pack rows whose depths are apart. Where they are adjacent, it never is.
@@ -47,7 +47,7 @@ const ROWS_TO_PACK_LANES: usize = 48;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Blocking {
     /// Depths of a block.
-    depths: usize,
+    pub(super) depths: usize,
     /// Rows of a block: all, unless they are packed.
     rows: usize,
     /// Lanes of a block.
@@ -56,12 +56,15 @@ pub(super) struct Blocking {
     pub(super) pack_rows: bool,
     /// Whether all lanes are packed. A panel that is narrower than its vectors is in any case.
     pub(super) pack_lanes: bool,
+    /// Whether all lanes have been packed before, so that none is now.
+    pub(super) lanes_are_packed: bool,
 }
 
 impl Blocking {
-    /// For products of a form, none of whose extents is 0, with elements of `size` bytes; `None` for a path that has no blocks.
-    pub(super) fn new(form: &Form, path: Path, size: usize) -> Option<Blocking> {
-        match path {
+    /// For products of a form, none of whose extents is 0, with elements of `size` bytes, whose lanes have been packed before or
+    /// not; `None` for a path that has no blocks.
+    pub(super) fn new(form: &Form, path: Path, size: usize, lanes_are_packed: bool) -> Option<Blocking> {
+        let blocking = match path {
             Path::Nothing | Path::Zero | Path::AdjacentDepths | Path::Gathered | Path::Scattered => None,
             Path::WideRow => Some(Blocking {
                 depths: form.depth.min(DEPTHS_OF_WIDE_ROW),
@@ -69,9 +72,12 @@ impl Blocking {
                 lanes: form.lanes,
                 pack_rows: false,
                 pack_lanes: false,
+                lanes_are_packed: false,
             }),
             Path::Blocked => Some(Blocking::of_tiles(form, size)),
-        }
+        };
+        let pack_lanes = |blocking: &Blocking| blocking.pack_lanes && !lanes_are_packed;
+        blocking.map(|blocking| Blocking { pack_lanes: pack_lanes(&blocking), lanes_are_packed, ..blocking })
     }
 
     /// For products that are computed tile by tile.
@@ -86,6 +92,7 @@ impl Blocking {
             lanes: LANES_BYTES / size,
             pack_rows,
             pack_lanes: form.l_lane != 1 || form.rows > ROWS_TO_PACK_LANES,
+            lanes_are_packed: false,
         }
     }
 
@@ -94,6 +101,7 @@ impl Blocking {
         let vector = VECTOR_BYTES / size;
         let lanes = match self.pack_lanes {
             true => self.lanes,
+            false if self.lanes_are_packed => 0,
             false if form.lanes.is_multiple_of(vector) => 0,
             // The last panel, which is narrower.
             false => TILE_BYTES / size,
@@ -309,9 +317,13 @@ impl<T: Element> Block<'_, T> {
     #[inline]
     unsafe fn panel(&self, lanes: Range<usize>, before: usize, first: bool) -> (*const T, usize) {
         let Form { l_lane, l_depth, .. } = self.product.form;
+        let width = self.kernels.padded(lanes.len());
+        if let Some(packed) = self.product.packed {
+            // SAFETY: the panels are those that `packed::pack` has written there.
+            return unsafe { (self.product.l.add(packed.panel(&self.depths, lanes.start)), width) };
+        }
         // SAFETY: the lanes are some of the product's.
         let from = unsafe { self.product.l.add(lanes.start * l_lane + self.depths.start * l_depth) };
-        let width = self.kernels.padded(lanes.len());
         // What is read beyond the lanes of a vector that is not full has to be there.
         if !self.pack_lanes && width == lanes.len() {
             return (from, l_depth);

@@ -10,6 +10,7 @@ mod kernels;
 #[cfg(test)]
 mod nested_tests;
 mod pack;
+mod packed;
 mod part;
 mod prefetch;
 mod product;
@@ -23,10 +24,12 @@ use std::ops::Range;
 use blocked::Blocking;
 use gathered::{Gathered, OperandAxes};
 use kernels::{Element, Kernels};
+use packed::Packed;
 use product::{Form, Product};
 use scattered::Scattered;
 
 pub use axes::{Axes, Axis};
+pub use packed::{Operand, Packing, pack_operand_f32, pack_operand_f64};
 pub use part::MatmulPart;
 
 /// How a matrix lies in memory, in elements.
@@ -75,6 +78,9 @@ pub struct Matmul {
     pub accumulate: bool,
     /// The factor s. A sum is multiplied before it is added to C, in blocks of depths where there are several.
     pub scale: f64,
+    /// Whether the operand that [`Matmul::packing`] names has been packed. The layouts are those of the operands before, and there
+    /// is such an operand.
+    pub packed: bool,
 }
 
 impl Matmul {
@@ -111,6 +117,8 @@ pub fn matmul_instructions() -> &'static str {
 ///
 /// # Safety
 /// `matmul` is valid. `a`, `b` and `c` are aligned, and valid for every element that its extents and strides reach;
+/// or, of an operand that has been packed, for the bytes of [`Matmul::packing`], which [`pack_operand_f32`] has written for a product
+/// of these extents and layouts on this machine;
 /// `c` is written and overlaps neither `a` nor `b`, nor do elements of `c` overlap each other, unless its rows or columns are of
 /// several axes; then it accumulates. Unless it accumulates, `c` need not be initialised. `scratch` is aligned as the elements
 /// are, better to a cache line, valid for writing [`Matmul::scratch_bytes`], and apart from the others; it need not be
@@ -246,22 +254,29 @@ unsafe fn run<T: Element>(
         unsafe { batch.clone().for_each(|index| clear(&form, c.add(matmul.c.batch.at(index)), lanes, rows)) };
         return;
     }
-    let blocking = Blocking::new(&form, path, size_of::<T>());
+    let blocking = Blocking::new(&form, path, size_of::<T>(), matmul.packed);
+    let packed = matmul.packed.then(|| Packed::new(&whole, size_of::<T>(), lanes.start));
+    let of_packed = Axes::plain(if matmul.packed { matmul.packed_batch(&whole, size_of::<T>()) } else { 0 });
+    let (of_a, of_b) = match (matmul.packed, whole.lanes_of_a) {
+        (false, _) => (&matmul.a.batch, &matmul.b.batch),
+        (true, true) => (&of_packed, &matmul.b.batch),
+        (true, false) => (&matmul.a.batch, &of_packed),
+    };
     for index in batch.clone() {
         // SAFETY: the matrices of this product begin within what the caller promised, and so do those of the part, which
         // is what the paths ask for.
         unsafe {
-            let (a, b) = (a.add(matmul.a.batch.at(index)), b.add(matmul.b.batch.at(index)));
+            let (a, b) = (a.add(of_a.at(index)), b.add(of_b.at(index)));
             let (l, r) = if form.lanes_of_a { (a, b) } else { (b, a) };
             let c = c.add(matmul.c.batch.at(index));
             let (accumulate, scale) = (matmul.accumulate, T::of(matmul.scale).times(factor));
-            let product = Product { form, l, r, c, accumulate, scale };
+            let product = Product { form, l, r, c, accumulate, scale, packed };
             if path == Path::Gathered || path == Path::Scattered {
                 run_nested(kernels, part, product, scratch);
                 continue;
             }
             let product = Product {
-                l: l.add(lanes.start * form.l_lane),
+                l: if matmul.packed { l } else { l.add(lanes.start * form.l_lane) },
                 r: r.add(rows.start * form.r_row),
                 c: c.add(lanes.start * form.c_lane + rows.start * form.c_row),
                 ..product

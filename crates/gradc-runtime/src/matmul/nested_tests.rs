@@ -109,6 +109,7 @@ fn case(numbers: &mut Numbers, scattered: bool) -> Case {
         c: c.strides(),
         accumulate: !is_plain || numbers.below(2) == 0,
         scale: numbers.one_of(&[1.0, -0.5]),
+        packed: false,
     };
     Case { matmul, layouts: [a, b, c] }
 }
@@ -220,7 +221,7 @@ impl Convolution {
         };
         let case = |[m, n, k]: [usize; 3], a: Layout, b: Layout, c: Layout, accumulate: bool| {
             let (sa, sb, sc) = (a.strides(), b.strides(), c.strides());
-            let matmul = Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate, scale: 1.0 };
+            let matmul = Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate, scale: 1.0, packed: false };
             Case { matmul, layouts: [a, b, c] }
         };
         let of_windows = || Layout { axes: windows() };
@@ -296,7 +297,7 @@ fn blocks_of_rows_need_no_more_scratch_memory_than_the_first() {
     let b = Layout { axes: [none(), (vec![k], vec![n]), (vec![n], vec![1])] };
     let c = Layout { axes: [none(), (vec![29, 24], vec![200, 8]), (vec![3, 24], vec![200, 1])] };
     let (sa, sb, sc) = (a.strides(), b.strides(), c.strides());
-    let matmul = Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate: true, scale: 1.0 };
+    let matmul = Matmul { batch: 1, m, n, k, a: sa, b: sb, c: sc, accumulate: true, scale: 1.0, packed: false };
     check::<f32>(&Case { matmul, layouts: [a, b, c] }, &mut Numbers(4));
 }
 
@@ -308,6 +309,6 @@ fn products_without_rows_have_no_parts_that_do_anything() {
     };
     let c = Strides { row: axes(&[(0, 5), (3, 1)]), column: axes(&[(4, 1)]), batch: axes(&[(1, 0)]) };
     let a = Strides::plain(1, 1, 0);
-    let matmul = Matmul { batch: 1, m: 0, n: 4, k: 2, a, b: a, c, accumulate: true, scale: 1.0 };
+    let matmul = Matmul { batch: 1, m: 0, n: 4, k: 2, a, b: a, c, accumulate: true, scale: 1.0, packed: false };
     assert!(matmul.parts(4, 3).iter().all(|part| part.scratch_bytes(4) == 0));
 }

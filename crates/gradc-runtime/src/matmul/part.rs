@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::blocked::{Blocking, ROWS_STEP};
+use super::blocked::{Blocking, ROWS_STEP, TILE_BYTES};
 use super::product::Form;
 use super::{Matmul, Path, gathered, scattered};
 
@@ -18,6 +18,9 @@ const PACKING: usize = 16;
 /// What an element of an operand costs that all parts need, in multiplications of the kernels: one core has it, or it is
 /// loaded by all of them.
 const SHARED: usize = 8;
+
+/// And where it has been packed, so that it is read along memory.
+const SHARED_PACKED: usize = 2;
 
 /// Some of the products of a batch, and of each some lanes and rows: the axes of C, in an order that
 /// depends on how C lies in memory.
@@ -48,7 +51,9 @@ impl MatmulPart {
         let elements = match path {
             Path::Gathered => gathered::scratch(&form, size),
             Path::Scattered => scattered::scratch(&form, self.matmul.is_gathered(), size),
-            _ => Blocking::new(&form, path, size).map_or(0, |blocking| blocking.scratch(&form, size)),
+            _ => {
+                Blocking::new(&form, path, size, self.matmul.packed).map_or(0, |blocking| blocking.scratch(&form, size))
+            }
         };
         elements * size
     }
@@ -63,7 +68,7 @@ impl MatmulPart {
     /// Lanes and rows that are packed, or read in another way that takes as long.
     fn packed(&self, lanes: usize, rows: usize, size: usize) -> usize {
         let (path, form) = self.path();
-        match (path, Blocking::new(&form, path, size)) {
+        match (path, Blocking::new(&form, path, size, self.matmul.packed)) {
             (Path::Gathered | Path::Scattered, _) => lanes,
             (_, Some(blocking)) => usize::from(blocking.pack_lanes) * lanes + usize::from(blocking.pack_rows) * rows,
             (_, None) => 0,
@@ -84,13 +89,19 @@ impl Matmul {
     /// the least time. One part, where nothing is gained.
     pub fn parts(&self, size: usize, count: usize) -> Vec<MatmulPart> {
         let whole = MatmulPart::whole(self);
-        // What all parts need of the operands.
+        // With what the operands cost that all parts need.
         let none = (vec![whole.clone()], 0);
         let batches = cut(&whole.batch, 1, count).map(|batch| MatmulPart { batch, ..whole.clone() });
-        let lanes = cut(&whole.lanes, LANES_BYTES / size, count).map(|lanes| MatmulPart { lanes, ..whole.clone() });
+        // Lanes that have been packed are cut where panels of every instruction set begin.
+        let lanes_bytes = if self.packed { TILE_BYTES } else { LANES_BYTES };
+        let lanes = cut(&whole.lanes, lanes_bytes / size, count).map(|lanes| MatmulPart { lanes, ..whole.clone() });
         let rows = |step: usize| cut(&whole.rows, step, count).map(|rows| MatmulPart { rows, ..whole.clone() });
         let elements = |extent: usize| extent.saturating_mul(self.k).saturating_mul(self.batch);
-        let (of_lanes, of_rows) = (elements(whole.lanes.len()), elements(whole.rows.len()));
+        let shared_lanes = if self.packed { SHARED_PACKED } else { SHARED };
+        let of_lanes = shared_lanes.saturating_mul(elements(whole.lanes.len()));
+        // What comes after a product is mostly cut along its rows: of each row, one part has some.
+        let result = self.m.saturating_mul(self.n).saturating_mul(self.batch);
+        let of_rows = SHARED.saturating_mul(elements(whole.rows.len()).saturating_add(result));
         let cuts: Vec<(Vec<MatmulPart>, usize)> = match self.c.is_plain() {
             true => {
                 vec![none, (batches.collect(), 0), (rows(ROWS_STEP).collect(), of_lanes), (lanes.collect(), of_rows)]
@@ -100,7 +111,7 @@ impl Matmul {
         };
         let slowest = |(parts, shared): &(Vec<MatmulPart>, usize)| {
             let slowest = parts.iter().map(|part| part.cost(size)).max().unwrap_or(usize::MAX);
-            slowest.saturating_add(SHARED.saturating_mul(*shared))
+            slowest.saturating_add(*shared)
         };
         cuts.into_iter().min_by_key(slowest).map(|(parts, _)| parts).unwrap_or_default()
     }
@@ -117,7 +128,7 @@ impl Matmul {
 }
 
 /// A range in so many pieces at the most, none of them empty, which begin at multiples of `step`.
-fn cut(range: &Range<usize>, step: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn cut(range: &Range<usize>, step: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
     let (end, steps) = (range.end, range.len().div_ceil(step));
     let count = count.min(steps);
     (0..count).map(move |at| {

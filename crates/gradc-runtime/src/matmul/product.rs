@@ -6,6 +6,7 @@
 
 use super::Matmul;
 use super::kernels::Element;
+use super::packed::Packed;
 
 /// Lanes of a vector, for any element type and instruction set: how well lanes fill vectors is an estimate.
 const LANES: usize = 16;
@@ -103,6 +104,8 @@ pub(super) struct Product<T> {
     pub(super) accumulate: bool,
     /// What the product is multiplied with.
     pub(super) scale: T,
+    /// Where these lanes are among those that were packed before, if they were: then `l` is where all of them begin.
+    pub(super) packed: Option<Packed>,
 }
 
 impl<T> std::ops::Deref for Product<T> {

@@ -63,11 +63,12 @@ pub(super) unsafe fn multiply<T: Element>(kernels: &Kernels<T>, scattered: &Scat
             let own = scratch.add(whole.rows * whole.lanes);
             let (c, first_row) = (scratch, first_row + rows.start);
             if is_gathered {
-                let product = Product { form, l, r, c, accumulate: false, scale };
+                let product = Product { form, l, r, c, accumulate: false, scale, packed: None };
                 gathered::multiply(kernels, &Gathered { product, axes, first_lane: 0, first_row }, own);
             } else {
                 let r = r.add(first_row * form.r_row);
-                blocked::multiply(kernels, &Product { form, l, r, c, accumulate: false, scale }, &blocking, own);
+                let product = Product { form, l, r, c, accumulate: false, scale, packed: None };
+                blocked::multiply(kernels, &product, &blocking, own);
             }
             for at in 0..rows.len() {
                 (kernels.add)(scratch.add(at * whole.lanes), whole.lanes, c_columns, product.c.add(row.at));

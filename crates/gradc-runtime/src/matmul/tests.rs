@@ -28,7 +28,7 @@ fn matrices(batch: usize, [m, n, k]: [usize; 3], layout: usize) -> (Matmul, [Mat
     let c = matrix(batch, m, n, flag(2), 3, 77.0);
     let (sa, sb, sc) = (a.strides, b.strides, c.strides);
     let scale = if flag(4) { -0.5 } else { 1.0 };
-    (Matmul { batch, m, n, k, a: sa, b: sb, c: sc, accumulate: flag(3), scale }, [a, b, c])
+    (Matmul { batch, m, n, k, a: sa, b: sb, c: sc, accumulate: flag(3), scale, packed: false }, [a, b, c])
 }
 
 /// The oracle: the front door of the `gemm` crate.
@@ -243,7 +243,7 @@ fn scratch_memory_is_bounded_by_a_constant_and_by_the_operands() {
                     Strides::plain(row, column, 0)
                 };
                 let (a, b, c) = (strides(m, k, a), strides(k, n, b), strides(m, n, false));
-                let matmul = Matmul { batch: 3, m, n, k, a, b, c, accumulate: false, scale: 1.0 };
+                let matmul = Matmul { batch: 3, m, n, k, a, b, c, accumulate: false, scale: 1.0, packed: false };
                 for size in [4, 8] {
                     let bytes = matmul.scratch_bytes(size);
                     let operands = (m + 64 + n + 64) * k * size;
@@ -338,4 +338,66 @@ fn products_are_cut_along_the_larger_operand() {
     };
     assert_eq!(cut(528, 128), [(264, 128); 2]);
     assert_eq!(cut(128, 528), [(128, 256), (128, 272)]);
+}
+
+/// An operand that has been packed, in parts, gives the bits that it gives where it is, to whole products and to parts of them.
+#[test]
+fn packed_operands_give_the_same_bits() {
+    let shapes = [
+        (1, [1, 70, 33]),
+        (1, [1, 600, 900]),
+        (1, [700, 1, 1100]),
+        (1, [3, 17, 5]),
+        (2, [5, 63, 65]),
+        (3, [65, 63, 17]),
+        (1, [530, 70, 400]),
+        (1, [64, 200, 1025]),
+        (4, [1, 1, 1]),
+        (1, [0, 5, 3]),
+        (0, [5, 3, 1]),
+        (1, [5, 3, 0]),
+    ];
+    for ((batch, extents), one) in shapes.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
+        for layout in 0..32 {
+            let (mut matmul, matrices) = matrices(batch, extents, layout);
+            if one {
+                (matmul.a.batch, matmul.b.batch) = (Axes::plain(0), Axes::plain(0));
+            }
+            check_packed(&matmul, &matrices.each_ref().map(|matrix| fractions(matrix.data.len(), 1)));
+            let double = |matrix: &Matrix| fractions(matrix.data.len(), 2).into_iter().map(f64::from).collect();
+            check_packed::<f64>(&matmul, &matrices.each_ref().map(double));
+        }
+    }
+}
+
+fn check_packed<T: Element + From<f32> + PartialEq>(matmul: &Matmul, [a, b, c]: &[Vec<T>; 3]) {
+    let size = size_of::<T>();
+    let Some(Packing { operand, bytes }) = matmul.packing(size) else { return };
+    let whole = multiply(matmul, a, b, c);
+    for (kernels, (name, whole)) in T::kernels().iter().filter(|kernels| (kernels.available)()).zip(whole) {
+        let mut packed = vec![T::from(f32::NAN); bytes / size];
+        packed.push(T::from(99.0));
+        let from = if operand == Operand::A { a } else { b };
+        for lanes in matmul.packing_parts(size, 3).into_iter().rev() {
+            // SAFETY: the operand is as large as its strides and extents say, and `packed` as `packing` says.
+            unsafe { packed::pack(kernels, matmul, lanes, from.as_ptr(), packed.as_mut_ptr()) };
+        }
+        assert!(packed[bytes / size] == T::from(99.0), "{name}: {matmul:?} needs more memory to be packed in");
+        let matmul = Matmul { packed: true, ..*matmul };
+        for count in [1, 2, 7] {
+            let mut found = c.clone();
+            for part in matmul.parts(size, count) {
+                let mut scratch = vec![T::from(f32::NAN); part.scratch_bytes(size) / size];
+                scratch.push(T::from(99.0));
+                let (a, b) = match operand {
+                    Operand::A => (packed.as_ptr(), b.as_ptr()),
+                    Operand::B => (a.as_ptr(), packed.as_ptr()),
+                };
+                // SAFETY: as in `multiply`.
+                unsafe { run(kernels, &part, T::ONE, a, b, found.as_mut_ptr(), scratch.as_mut_ptr()) };
+                assert!(scratch.last() == Some(&T::from(99.0)), "{name}: {part:?} needs more scratch memory");
+            }
+            assert!(found == whole, "{name}: {matmul:?} in {count}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use gradc_ir::{DType, Tensor};
 use half::{bf16, f16};
 
-use super::{BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, SlotKind, Step};
+use super::{BufferId, Gemm, Location, MatrixRef, Operand, Packed, Plan, Scan, ScanSlot, SlotKind, Step};
 use crate::kernel::{self, Storage};
 
 /// Runs a plan. `leaves` has a tensor for each slot of a leaf, in the order of the interface. Gives what every slot of the
@@ -23,7 +23,7 @@ pub fn evaluate(plan: &Plan, leaves: &[Tensor]) -> Vec<Tensor> {
         SlotKind::Result(_) => vec![slot.ty.dtype.round(f64::NAN); slot.ty.shape.elements()],
     });
     let mut memory = Memory { plan, slots: slots.collect(), arena: vec![0xa5; plan.arena_bytes] };
-    memory.run();
+    memory.run(&plan.steps);
     plan.interface.iter().zip(memory.slots).map(|(slot, elements)| Tensor::new(slot.ty.clone(), elements)).collect()
 }
 
@@ -34,8 +34,8 @@ struct Memory<'p> {
 }
 
 impl Memory<'_> {
-    fn run(&mut self) {
-        for step in &self.plan.steps {
+    fn run(&mut self, steps: &[Step]) {
+        for step in steps {
             match step {
                 Step::Kernel { kernel, buffers } => {
                     let mut storage: Vec<Storage> = buffers.iter().map(|&buffer| self.read(buffer)).collect();
@@ -43,6 +43,7 @@ impl Memory<'_> {
                     buffers.iter().zip(&storage).for_each(|(&buffer, elements)| self.write(buffer, elements));
                 }
                 Step::Gemm(gemm) => self.gemm(gemm),
+                Step::Pack(gemm) => self.pack(gemm),
                 Step::Scan(scan) => self.scan(scan),
             }
         }
@@ -56,6 +57,7 @@ impl Memory<'_> {
                 self.write(memory, &first);
             }
         }
+        let mut arena = vec![0xa5; body.arena_bytes];
         for step in 0..scan.length {
             let part = if scan.reverse { scan.length - 1 - step } else { step };
             let range = |at: usize| {
@@ -67,8 +69,8 @@ impl Memory<'_> {
                 ScanSlot::Whole(buffer) => self.read(buffer),
                 ScanSlot::Slice(buffer) => self.read(buffer)[range(at)].to_vec(),
             });
-            let mut inner = Memory { plan: body, slots: given.collect(), arena: vec![0xa5; body.arena_bytes] };
-            inner.run();
+            let mut inner = Memory { plan: body, slots: given.collect(), arena };
+            inner.run(&body.steps[if step == 0 { 0 } else { body.prologue.steps }..]);
             for (at, (slot, elements)) in scan.slots.iter().zip(&inner.slots).enumerate() {
                 match *slot {
                     ScanSlot::Carry { memory, .. } => self.write(memory, elements),
@@ -80,6 +82,7 @@ impl Memory<'_> {
                     ScanSlot::Whole(_) => {}
                 }
             }
+            arena = inner.arena;
         }
     }
 
@@ -106,18 +109,33 @@ impl Memory<'_> {
         }
     }
 
+    fn pack(&mut self, gemm: &Gemm) {
+        let Some(Packed { operand, buffer }) = gemm.packed else { return };
+        let (from, to) = (*gemm.operand(operand), packed_matrix(gemm, operand));
+        let (elements, mut packed) = (self.read(from.buffer), self.read(buffer));
+        packed.fill(gemm.dtype.round(f64::NAN));
+        let (rows, columns) = if operand == Operand::A { (gemm.m, gemm.k) } else { (gemm.k, gemm.n) };
+        for (batch, row) in (0..gemm.batch).flat_map(|batch| (0..rows).map(move |row| (batch, row))) {
+            for column in 0..columns {
+                packed[at(&to, batch, row, column)] = elements[at(&from, batch, row, column)];
+            }
+        }
+        self.write(buffer, &packed);
+    }
+
     fn gemm(&mut self, gemm: &Gemm) {
-        let (a, b, mut c) = (self.read(gemm.a.buffer), self.read(gemm.b.buffer), self.read(gemm.c.buffer));
-        let at = |matrix: &MatrixRef, batch: usize, row: usize, column: usize| {
-            matrix.offset + matrix.batch.at(batch) + matrix.rows.at(row) + matrix.columns.at(column)
-        };
+        let mut c = self.read(gemm.c.buffer);
+        let ([a_buffer, b_buffer], packed) = (gemm.reads(), gemm.packed.map(|packed| packed.operand));
+        let (a, b) = (self.read(a_buffer), self.read(b_buffer));
+        let a_matrix = if packed == Some(Operand::A) { packed_matrix(gemm, Operand::A) } else { gemm.a };
+        let b_matrix = if packed == Some(Operand::B) { packed_matrix(gemm, Operand::B) } else { gemm.b };
         let scale = gemm.dtype.round(gemm.scale * gemm.factor.map_or(1.0, |factor| self.read(factor)[0]));
         for batch in 0..gemm.batch {
             for (row, column) in (0..gemm.m).flat_map(|row| (0..gemm.n).map(move |column| (row, column))) {
                 let target = &mut c[at(&gemm.c, batch, row, column)];
                 let start = if gemm.accumulate { *target } else { 0.0 };
                 let sum = (0..gemm.k)
-                    .fold(0.0, |sum, p| sum + a[at(&gemm.a, batch, row, p)] * b[at(&gemm.b, batch, p, column)]);
+                    .fold(0.0, |sum, p| sum + a[at(&a_matrix, batch, row, p)] * b[at(&b_matrix, batch, p, column)]);
                 *target = gemm.dtype.round(start + scale * sum);
             }
         }
@@ -127,6 +145,20 @@ impl Memory<'_> {
             self.write(scratch, &vec![ty.dtype.round(f64::NAN); ty.shape.elements()]);
         }
     }
+}
+
+/// An operand as it is packed here: row by row, once where all of a batch have the same.
+fn packed_matrix(gemm: &Gemm, operand: Operand) -> MatrixRef {
+    let own = gemm.operand(operand);
+    let (rows, columns) = if operand == Operand::A { (gemm.m, gemm.k) } else { (gemm.k, gemm.n) };
+    let plain = MatrixRef::plain(own.buffer, gemm.batch, rows, columns);
+    let is_one = own.batch.iter().all(|axis| axis.stride == 0);
+    MatrixRef { batch: if is_one { own.batch } else { plain.batch }, ..plain }
+}
+
+/// Where an element of a matrix is.
+fn at(matrix: &MatrixRef, batch: usize, row: usize, column: usize) -> usize {
+    matrix.offset + matrix.batch.at(batch) + matrix.rows.at(row) + matrix.columns.at(column)
 }
 
 fn decode(dtype: DType, bytes: &[u8]) -> f64 {

@@ -10,10 +10,13 @@ pub use evaluate::evaluate;
 pub use print::{Traffic, print, print_kernels, traffic};
 pub use verify::{PlanError, verify};
 
+use std::collections::BTreeSet;
+
 use gradc_diagnostics::Span;
 use gradc_ir::{DType, LeafKind, Role, TensorType};
+use smallvec::SmallVec;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Access, Kernel};
 
 /// A buffer of a plan, by position in [`Plan::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +78,8 @@ pub enum Step {
     },
     /// Multiplies matrices.
     Gemm(Box<Gemm>),
+    /// Packs the operand of products that is packed before them: these have its layout, and are else as this one.
+    Pack(Box<Gemm>),
     /// Runs a body once for each element of sequences.
     Scan(Scan),
 }
@@ -210,6 +215,61 @@ pub struct Gemm {
     pub factor: Option<BufferId>,
     /// Memory in the arena for whatever multiplies, during this step alone.
     pub scratch: Option<BufferId>,
+    /// An operand that a step before has packed: its matrix is what was packed, and is not read.
+    pub packed: Option<Packed>,
+}
+
+/// Which operand of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The left one.
+    A,
+    /// The right one.
+    B,
+}
+
+/// An operand that has been packed, in an order that only whatever multiplies knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Which one.
+    pub operand: Operand,
+    /// The memory that it is in.
+    pub buffer: BufferId,
+}
+
+/// How an operand of a product can be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Which one.
+    pub operand: Operand,
+    /// The bytes that it takes.
+    pub bytes: usize,
+}
+
+impl Gemm {
+    /// An operand.
+    pub fn operand(&self, operand: Operand) -> &MatrixRef {
+        match operand {
+            Operand::A => &self.a,
+            Operand::B => &self.b,
+        }
+    }
+
+    /// The buffers of the operands, as they are read.
+    pub fn reads(&self) -> [BufferId; 2] {
+        let read = |operand: Operand| match self.packed {
+            Some(packed) if packed.operand == operand => packed.buffer,
+            _ => self.operand(operand).buffer,
+        };
+        [read(Operand::A), read(Operand::B)]
+    }
+
+    /// The elements of an operand that is packed: where all of a batch have the same matrix, it is there once.
+    pub fn packed_elements(&self, operand: Operand) -> Option<usize> {
+        let outer = if operand == Operand::A { self.m } else { self.n };
+        let is_one = self.operand(operand).batch.iter().all(|axis| axis.stride == 0);
+        outer.checked_mul(self.k)?.checked_mul(if is_one { 1 } else { self.batch })
+    }
 }
 
 /// What a step computes, for people.
@@ -232,8 +292,19 @@ pub struct Recomputed {
     pub bytes_without: usize,
 }
 
+/// The first steps of a plan, where they depend on nothing but leaves that runs seldom find changed: parameters that it does not
+/// update. They are done in the first run, and in the next one after such a leaf was changed; other runs
+/// find in the arena what they left there, as no other step writes to it. A loop does those of its body before its first step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prologue {
+    /// How many steps.
+    pub steps: usize,
+    /// The leaves that they read, in order. No step writes them.
+    pub reads: Vec<SlotId>,
+}
+
 /// What a compiled program does. It has all the memory that it needs: no step allocates any. Buffers in the arena are
-/// written before they are read; the caller's slots are in the
+/// written before they are read, if not in this run then by the [`Prologue`] in one before; the caller's slots are in the
 /// order of the interface: leaves (inputs, parameters, state, each in the graph's order), then results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -245,6 +316,8 @@ pub struct Plan {
     pub bodies: Vec<Plan>,
     /// In order.
     pub steps: Vec<Step>,
+    /// What of them is done once for many runs.
+    pub prologue: Prologue,
     /// For each step, what it computes; nothing is known of the steps of a plan that was not scheduled from a graph.
     pub computed: Vec<Computed>,
     /// All buffers.
@@ -264,6 +337,36 @@ impl Plan {
     /// The kernels of the plan and those of its bodies, in the order in which they are printed.
     pub fn all_kernels(&self) -> Vec<&Kernel> {
         self.kernels.iter().chain(self.bodies.iter().flat_map(Plan::all_kernels)).collect()
+    }
+
+    /// The bytes of the arena that what the prologue has made takes from run to run.
+    pub fn lasting_bytes(&self) -> usize {
+        let bytes = |buffer: BufferId| self.buffers.get(buffer.0 as usize).map_or(0, |buffer| buffer.ty.bytes());
+        self.steps[..self.prologue.steps].iter().flat_map(|step| self.writes(step)).map(bytes).sum()
+    }
+
+    /// The buffers that a step writes, memory that is for this step alone apart.
+    pub fn writes(&self, step: &Step) -> SmallVec<[BufferId; 4]> {
+        match step {
+            Step::Kernel { kernel, buffers } => {
+                let params = self.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
+                let written = params.iter().zip(buffers).filter(|(param, _)| param.access != Access::Read);
+                written.map(|(_, &buffer)| buffer).collect()
+            }
+            Step::Gemm(gemm) => [gemm.c.buffer].into_iter().collect(),
+            Step::Pack(gemm) => gemm.packed.map(|packed| packed.buffer).into_iter().collect(),
+            Step::Scan(scan) => self.bodies.get(scan.body).into_iter().flat_map(|body| scan.writes(body)).collect(),
+        }
+    }
+
+    /// The slots that any step writes.
+    pub fn written_slots(&self) -> BTreeSet<SlotId> {
+        let buffers = self.steps.iter().flat_map(|step| self.writes(step));
+        let slot = |buffer: BufferId| match self.buffers.get(buffer.0 as usize)?.location {
+            Location::Slot(slot) => Some(slot),
+            Location::Arena(_) => None,
+        };
+        buffers.filter_map(slot).collect()
     }
 
     /// The steps of the plan and, once, those of its bodies.

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use gradc_ir::LeafKind;
 
 use super::{
-    Axes, Axis, Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Recomputed, Scan, ScanSlot, SlotKind, Step,
+    Axes, Axis, Buffer, BufferId, Gemm, Location, MatrixRef, Operand, Packed, Plan, Recomputed, Scan, ScanSlot,
+    SlotKind, Step,
 };
 use crate::kernel::{Access, reach};
 
@@ -43,20 +44,31 @@ fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
         write!(out, "  b{i} {}: {} ", buffer.name, buffer.ty)?;
         write_location(out, plan, buffer)?;
     }
+    let (prologue, steps) = plan.steps.split_at(plan.prologue.steps);
+    if !prologue.is_empty() {
+        out.push_str("\nonce for many runs:\n");
+        write_steps(out, plan, prologue, 0)?;
+    }
     out.push_str("\nsteps:\n");
-    for (i, step) in plan.steps.iter().enumerate() {
-        write!(out, "  {i} ")?;
+    write_steps(out, plan, steps, prologue.len())?;
+    for body in &plan.bodies {
+        out.push('\n');
+        write_plan(out, body)?;
+    }
+    Ok(())
+}
+
+fn write_steps(out: &mut String, plan: &Plan, steps: &[Step], first: usize) -> fmt::Result {
+    for (i, step) in steps.iter().enumerate() {
+        write!(out, "  {} ", first + i)?;
         match step {
             Step::Kernel { kernel, buffers } => write_kernel(out, plan, *kernel, buffers)?,
             Step::Gemm(gemm) => write_gemm(out, plan, gemm)?,
+            Step::Pack(gemm) => write_pack(out, plan, gemm)?,
             Step::Scan(scan) => write_scan(out, plan, scan)?,
         }
         let traffic = traffic(plan, step);
         writeln!(out, "  # reads {}, writes {} bytes", traffic.read, traffic.written)?;
-    }
-    for body in &plan.bodies {
-        out.push('\n');
-        write_plan(out, body)?;
     }
     Ok(())
 }
@@ -105,7 +117,7 @@ fn write_kernel(out: &mut String, plan: &Plan, kernel: usize, buffers: &[BufferI
 }
 
 fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
-    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate, scale, factor, scratch } = gemm;
+    let Gemm { dtype, batch, m, n, k, a, b, c, accumulate, scale, factor, scratch, packed } = gemm;
     let operator = if *accumulate { "+=" } else { "=" };
     write!(out, "gemm {dtype} ")?;
     if *batch != 1 {
@@ -123,13 +135,24 @@ fn write_gemm(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
     if let Some(factor) = factor {
         write!(out, "{} * ", Named(plan, *factor))?;
     }
-    write_matrix(out, plan, a)?;
-    out.push_str(" @ ");
-    write_matrix(out, plan, b)?;
+    for (operand, matrix, before) in [(Operand::A, a, ""), (Operand::B, b, " @ ")] {
+        out.push_str(before);
+        match packed.filter(|packed| packed.operand == operand) {
+            Some(packed) => write!(out, "{}", Named(plan, packed.buffer))?,
+            None => write_matrix(out, plan, matrix)?,
+        }
+    }
     match scratch {
         Some(scratch) => write!(out, " in {}", Named(plan, *scratch)),
         None => Ok(()),
     }
+}
+
+fn write_pack(out: &mut String, plan: &Plan, gemm: &Gemm) -> fmt::Result {
+    let Some(Packed { operand, buffer }) = gemm.packed else { return out.write_str("pack ?") };
+    let (rows, columns) = if operand == Operand::A { (gemm.m, gemm.k) } else { (gemm.k, gemm.n) };
+    write!(out, "pack {} {rows} x {columns}: {} = ", gemm.dtype, Named(plan, buffer))?;
+    write_matrix(out, plan, gemm.operand(operand))
 }
 
 fn write_matrix(out: &mut String, plan: &Plan, matrix: &MatrixRef) -> fmt::Result {
@@ -187,10 +210,15 @@ pub fn traffic(plan: &Plan, step: &Step) -> Traffic {
     let bytes = |buffer: BufferId| plan.buffers.get(buffer.0 as usize).map_or(0, |buffer| buffer.ty.bytes());
     match step {
         Step::Gemm(gemm) => {
-            let second = if gemm.b.buffer == gemm.a.buffer { 0 } else { bytes(gemm.b.buffer) };
-            let (operands, result) = (bytes(gemm.a.buffer) + second, bytes(gemm.c.buffer));
+            let [a, b] = gemm.reads();
+            let second = if a == b { 0 } else { bytes(b) };
+            let (operands, result) = (bytes(a) + second, bytes(gemm.c.buffer));
             Traffic { read: operands + if gemm.accumulate { result } else { 0 }, written: result }
         }
+        Step::Pack(gemm) => match gemm.packed {
+            Some(packed) => Traffic { read: bytes(gemm.operand(packed.operand).buffer), written: bytes(packed.buffer) },
+            None => Traffic::default(),
+        },
         Step::Scan(scan) => match plan.bodies.get(scan.body) {
             Some(body) => {
                 Traffic { read: scan.reads(body).map(bytes).sum(), written: scan.writes(body).map(bytes).sum() }

@@ -7,14 +7,18 @@
 //!   steps), of which no two are one where one of them is written;
 //! - buffers in the arena are aligned and within it;
 //! - whatever a step reads has been written whole and not been overwritten since by another buffer in its place;
+//! - the prologue reads no leaves but those that it says, which are no inputs and which nothing writes, and it writes to the arena
+//!   alone, where no step after it writes; of a loop's body, these leaves are the same in each of its steps;
 //! - every result has been written in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use gradc_ir::LeafKind;
 
-use super::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Scan, ScanSlot, Slot, SlotKind, Step};
+use super::{
+    Buffer, BufferId, Gemm, Location, MatrixRef, Operand, Packed, Plan, Scan, ScanSlot, Slot, SlotId, SlotKind, Step,
+};
 use crate::kernel::{self, Access};
 
 /// What is wrong with a plan.
@@ -48,11 +52,20 @@ pub fn verify(plan: &Plan) -> Result<(), PlanError> {
         verify(body).map_err(|error| fail(format!("body {}: {error}", body.name)))?;
     }
     plan.buffers.iter().try_for_each(|buffer| place(plan, buffer)).map_err(fail)?;
-    let mut state = State { plan, arena: BTreeMap::new(), slots: Vec::new() };
-    let given = |kind: &SlotKind| matches!(kind, SlotKind::Leaf(_));
-    state.slots = plan.interface.iter().map(|slot| given(&slot.kind)).collect();
+    let mut state = State { plan, arena: BTreeMap::new(), slots: Vec::new(), lasting: BTreeSet::new() };
+    let count = plan.prologue.steps;
+    ensure(count <= plan.steps.len(), || "the prologue is longer than the plan".into()).map_err(fail)?;
+    // The prologue is given nothing else.
+    let lasts = |at: usize| plan.prologue.reads.contains(&SlotId(at as u32));
+    state.slots = (0..plan.interface.len()).map(lasts).collect();
     for (i, step) in plan.steps.iter().enumerate() {
+        if i == count {
+            state.begin_run().map_err(fail)?;
+        }
         state.step(step).map_err(|message| PlanError { step: Some(i), message })?;
+    }
+    if count == plan.steps.len() {
+        state.begin_run().map_err(fail)?;
     }
     match plan.interface.iter().zip(&state.slots).find(|(slot, written)| !**written && slot.ty.bytes() > 0) {
         Some((slot, _)) => Err(fail(format!("{} is never written", slot.name))),
@@ -79,15 +92,37 @@ struct State<'p> {
     arena: BTreeMap<usize, BufferId>,
     /// Whether each slot has a value.
     slots: Vec<bool>,
+    /// What the prologue has written.
+    lasting: BTreeSet<BufferId>,
 }
 
 impl State<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Gemm(gemm) => self.gemm(gemm),
+            Step::Pack(gemm) => self.pack(gemm),
             Step::Scan(scan) => self.scan(scan),
             Step::Kernel { kernel, buffers } => self.kernel(*kernel, buffers),
         }
+    }
+
+    /// What comes after the prologue finds all leaves, and what the prologue has left in the arena.
+    fn begin_run(&mut self) -> Result<(), String> {
+        let Plan { steps, prologue, interface, .. } = self.plan;
+        let written = if prologue.reads.is_empty() { BTreeSet::new() } else { self.plan.written_slots() };
+        for (at, slot) in (0..).map(SlotId).zip(interface) {
+            if prologue.reads.contains(&at) {
+                let stays = matches!(slot.kind, SlotKind::Leaf(LeafKind::Param | LeafKind::State));
+                ensure(stays, || format!("{} is another one in each run, and the prologue reads it", slot.name))?;
+                ensure(!written.contains(&at), || format!("{} is written, and the prologue reads it", slot.name))?;
+            }
+        }
+        self.slots = interface.iter().map(|slot| matches!(slot.kind, SlotKind::Leaf(_))).collect();
+        self.lasting = self.arena.values().copied().collect();
+        steps[..prologue.steps].iter().flat_map(|step| self.plan.writes(step)).try_for_each(|id| {
+            let lasts = self.lasting.contains(&id) || self.bytes(id) == 0;
+            ensure(lasts, || format!("b{} is written by the prologue, and does not last", id.0))
+        })
     }
 
     fn kernel(&mut self, kernel: usize, buffers: &[BufferId]) -> Result<(), String> {
@@ -117,9 +152,12 @@ impl State<'_> {
         self.matrix(gemm, b, [*batch, *k, *n])?;
         self.matrix(gemm, c, [*batch, *m, *n])?;
         ensure(c.is_plain() || gemm.accumulate, || "a product is not added to elements that may overlap".into())?;
-        ensure(a.buffer != c.buffer && b.buffer != c.buffer, || "a product overwrites an operand".into())?;
-        self.read(a.buffer)?;
-        self.read(b.buffer)?;
+        let operands = gemm.reads();
+        if let Some(packed) = gemm.packed {
+            self.packed(gemm, packed)?;
+        }
+        ensure(!operands.contains(&c.buffer), || "a product overwrites an operand".into())?;
+        operands.iter().try_for_each(|&operand| self.read(operand))?;
         if let Some(factor) = gemm.factor {
             let ty = &self.buffer(factor)?.ty;
             let is_number = ty.dtype == gemm.dtype && ty.shape.elements() == 1;
@@ -135,8 +173,30 @@ impl State<'_> {
             self.write(scratch)?;
         }
         // Neither C nor scratch memory must be where an operand is, or scratch memory where C is.
-        let read = [a, b, c].map(|matrix| matrix.buffer).into_iter().chain(gemm.factor);
+        let read = operands.into_iter().chain([c.buffer]).chain(gemm.factor);
         read.into_iter().try_for_each(|buffer| self.read(buffer))
+    }
+
+    fn pack(&mut self, gemm: &Gemm) -> Result<(), String> {
+        let packed = gemm.packed.ok_or("it is not said what is packed")?;
+        let matrix = gemm.operand(packed.operand);
+        match packed.operand {
+            Operand::A => self.matrix(gemm, matrix, [gemm.batch, gemm.m, gemm.k])?,
+            Operand::B => self.matrix(gemm, matrix, [gemm.batch, gemm.k, gemm.n])?,
+        }
+        self.packed(gemm, packed)?;
+        ensure(matrix.buffer != packed.buffer, || "an operand is packed where it is".into())?;
+        self.read(matrix.buffer)?;
+        self.write(packed.buffer)?;
+        self.read(matrix.buffer)
+    }
+
+    /// A packed operand is in memory that has room for its elements.
+    fn packed(&self, gemm: &Gemm, packed: Packed) -> Result<(), String> {
+        let Buffer { name, ty, .. } = self.buffer(packed.buffer)?;
+        let elements = gemm.packed_elements(packed.operand);
+        let fits = ty.dtype == gemm.dtype && elements.is_some_and(|elements| elements <= ty.shape.elements());
+        ensure(fits, || format!("{name} has no room for a packed operand"))
     }
 
     fn scan(&mut self, scan: &Scan) -> Result<(), String> {
@@ -144,6 +204,9 @@ impl State<'_> {
         let body = plan.bodies.get(scan.body).ok_or("there is no such body")?;
         ensure(body.interface.len() == scan.slots.len(), || format!("{} takes other slots", body.name))?;
         scan.slots.iter().zip(&body.interface).try_for_each(|(slot, kind)| self.scan_slot(scan, slot, kind))?;
+        let (written, slots) = (body.written_slots(), (0..).map(SlotId).zip(&scan.slots));
+        let is_written = |(at, slot): (SlotId, &ScanSlot)| matches!(slot, ScanSlot::Whole(_)) && written.contains(&at);
+        ensure(!slots.into_iter().any(is_written), || format!("{} writes what is constant in its loop", body.name))?;
         let arena = self.buffer(scan.arena)?;
         ensure(arena.ty.bytes() == body.arena_bytes, || format!("the arena of {} has another size", body.name))?;
         let written: Vec<BufferId> = scan.writes(body).chain([scan.arena]).collect();
@@ -171,7 +234,7 @@ impl State<'_> {
             (ScanSlot::Slice(buffer), SlotKind::Leaf(LeafKind::Input) | SlotKind::Result(_)) => {
                 fits(buffer, scan.length)
             }
-            (ScanSlot::Whole(buffer), SlotKind::Leaf(LeafKind::Input)) => fits(buffer, 1),
+            (ScanSlot::Whole(buffer), SlotKind::Leaf(LeafKind::Param)) => fits(buffer, 1),
             _ => Err(format!("{} is not what it is given for", slot.name)),
         }
     }
@@ -203,8 +266,8 @@ impl State<'_> {
 
     fn write(&mut self, id: BufferId) -> Result<(), String> {
         let buffer = self.buffer(id)?;
-        let bytes = buffer.ty.bytes();
-        match buffer.location {
+        let (bytes, location) = (buffer.ty.bytes(), buffer.location);
+        match location {
             Location::Slot(slot) => self.slots[slot.0 as usize] = true,
             Location::Arena(offset) if bytes > 0 => {
                 let before = self.arena.range(..offset).next_back();
@@ -214,9 +277,11 @@ impl State<'_> {
                     .chain(self.arena.range(offset..offset + bytes))
                     .map(|(start, _)| *start)
                     .collect();
-                for start in overlapped {
-                    self.arena.remove(&start);
+                let mut removed = overlapped.iter().filter_map(|start| self.arena.remove(start));
+                if let Some(lasting) = removed.find(|before| self.lasting.contains(before)) {
+                    return Err(format!("b{} is written over what the prologue has left in b{}", id.0, lasting.0));
                 }
+                removed.for_each(drop);
                 self.arena.insert(offset, id);
             }
             Location::Arena(_) => {}

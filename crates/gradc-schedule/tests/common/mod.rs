@@ -1,17 +1,20 @@
-//! The one door into these tests: a graph is scheduled, with fusion and without (then with scratch memory), its plan is verified and run, and the
+//! The one door into these tests: a graph is scheduled, with fusion and without (then with scratch memory), and with
+//! operands that are packed once, its plan is verified and run, and the
 //! results are compared with the interpreter's.
 
 use gradc_ir::{Graph, LeafKind, Role, Tensor, ValueId};
-use gradc_schedule::plan::{self, Plan};
+use gradc_schedule::plan::{self, Gemm, Operand, Packing, Plan};
 use gradc_schedule::{Options, schedule};
 
 /// Checks the plan of a graph on some leaves, and gives the fused one.
 pub(crate) fn check(graph: &Graph, bindings: &[(ValueId, Tensor)], tolerance: f64) -> Plan {
     gradc_ir::verify::verify(graph).unwrap();
     let expected = gradc_interp::evaluate(graph, bindings).unwrap();
-    let plain = schedule(graph, &Options { fuse: false, refine: false, memory_limit: None, scratch_bytes: |_| 100 });
-    let fused = schedule(graph, &Options::default());
-    for plan in [&plain, &fused] {
+    let options =
+        Options { fuse: false, refine: false, memory_limit: None, scratch_bytes: |_| 100, ..Options::default() };
+    let (plain, fused) = (schedule(graph, &options), schedule(graph, &Options::default()));
+    let packed = schedule(graph, &Options { packing: right, ..Options::default() });
+    for plan in [&plain, &fused, &packed] {
         let context = || format!("{}\n{}", plan::print(plan), plan::print_kernels(plan));
         plan::verify(plan).unwrap_or_else(|error| panic!("{error}\n{}", context()));
         let slots = plan::evaluate(plan, &leaves(graph, bindings));
@@ -22,6 +25,12 @@ pub(crate) fn check(graph: &Graph, bindings: &[(ValueId, Tensor)], tolerance: f6
         }
     }
     fused
+}
+
+/// Whatever multiplies would have its right operand packed, in a little more memory than it has elements.
+pub(crate) fn right(gemm: &Gemm) -> Option<Packing> {
+    let elements = gemm.packed_elements(Operand::B)?;
+    Some(Packing { operand: Operand::B, bytes: elements * gemm.dtype.size() + 8 })
 }
 
 /// The tensors of all leaves in the order of a plan's interface.
