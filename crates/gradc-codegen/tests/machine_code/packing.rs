@@ -51,7 +51,7 @@ fn on(threads: usize) -> Options {
 
 #[test]
 fn packed_operands_give_the_bits_of_others() {
-    let shapes = [[1, 65, 17], [1, 700, 900], [3, 5, 63], [17, 63, 65], [65, 130, 1025], [64, 10, 200], [5, 0, 3]];
+    let shapes = [[1, 65, 17], [1, 500, 900], [3, 5, 63], [17, 63, 65], [65, 130, 1025], [64, 10, 200], [5, 0, 3]];
     for (dtype, shape) in [DType::F32, DType::F64].into_iter().flat_map(|dtype| shapes.map(|shape| (dtype, shape))) {
         for (transposed, threads) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
             let [plain, packed] = [false, true].map(|packed| product(dtype, shape, transposed, packed));

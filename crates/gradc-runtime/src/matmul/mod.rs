@@ -201,7 +201,7 @@ enum Path {
     Gathered,
     /// One row, and adjacent depths.
     AdjacentDepths,
-    /// One row, and so many adjacent lanes that they are best read along memory, a few depths at a time.
+    /// One row, and so many adjacent lanes that they are best read along memory, a few depths at a time, if they are not packed.
     WideRow,
     /// Everything else.
     Blocked,
@@ -224,8 +224,9 @@ impl Path {
             && form.lanes >= WIDE
             && form.lanes.saturating_mul(form.depth) >= WIDE_ELEMENTS
             && !matmul.accumulate
+            && !matmul.packed
         {
-            // Sums of a few depths that are added to a large number would be lost.
+            // Sums of a few depths that are added to a large number would be lost. Packed lanes are along memory in any order.
             Path::WideRow
         } else {
             Path::Blocked

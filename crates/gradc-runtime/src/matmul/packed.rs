@@ -1,8 +1,9 @@
 //! Operands that are packed once, for products that are computed many times.
 //!
 //! What is packed is the operand that has the lanes: all its panels, as the loops of `blocked.rs` would pack them one block after
-//! another. They lie in the order in which one block of rows reads them, so that memory is read along. Kernels, blocks and sums are those of the
-//! product whose operand is not packed: the bits are the same.
+//! another. They lie in the order in which one block of rows reads them, so that memory is read along. Kernels, blocks and sums are
+//! those of [`Path::Blocked`], whether it packs by itself or not: the bits are the same. A [`Path::WideRow`] is no more where memory
+//! is read along anyway, and is rounded as all others are then.
 
 use std::ops::Range;
 
@@ -126,7 +127,7 @@ pub(super) unsafe fn pack<T: Element>(
     from: *const T,
     to: *mut T,
 ) {
-    let MatmulPart { form, path, .. } = MatmulPart::whole(matmul);
+    let MatmulPart { form, path, .. } = MatmulPart::whole(&Matmul { packed: true, ..*matmul });
     let Some(blocking) = Blocking::new(&form, path, size_of::<T>(), true) else { return };
     let packed = Packed::new(&form, size_of::<T>(), 0);
     let (batch, stride) = (matmul.lanes(&form).batch, matmul.packed_batch(&form, size_of::<T>()));

@@ -373,8 +373,12 @@ fn packed_operands_give_the_same_bits() {
 fn check_packed<T: Element + From<f32> + PartialEq>(matmul: &Matmul, [a, b, c]: &[Vec<T>; 3]) {
     let size = size_of::<T>();
     let Some(Packing { operand, bytes }) = matmul.packing(size) else { return };
-    let whole = multiply(matmul, a, b, c);
-    for (kernels, (name, whole)) in T::kernels().iter().filter(|kernels| (kernels.available)()).zip(whole) {
+    let part = MatmulPart { path: Path::Blocked, ..MatmulPart::whole(matmul) };
+    for kernels in T::kernels().iter().filter(|kernels| (kernels.available)()) {
+        let (name, mut whole) = (kernels.name, c.clone());
+        let mut scratch = vec![T::from(f32::NAN); part.scratch_bytes(size) / size];
+        // SAFETY: as in `multiply`.
+        unsafe { run(kernels, &part, T::ONE, a.as_ptr(), b.as_ptr(), whole.as_mut_ptr(), scratch.as_mut_ptr()) };
         let mut packed = vec![T::from(f32::NAN); bytes / size];
         packed.push(T::from(99.0));
         let from = if operand == Operand::A { a } else { b };
