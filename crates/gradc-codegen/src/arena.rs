@@ -2,6 +2,7 @@
 
 use gradc_schedule::plan::Plan;
 
+use crate::crew::{Workspace, Workspaces};
 use crate::error::RunError;
 use crate::pages::Pages;
 use crate::routine::Room;
@@ -12,8 +13,8 @@ pub struct Arena {
     memory: Pages,
     /// The arena's address, then those of the slots of the current run, then those of bodies that are running.
     bases: Vec<*mut u8>,
-    /// The addresses that a kernel is given.
-    table: Vec<*mut u8>,
+    /// The addresses that a kernel is given, by each part.
+    tables: Vec<*mut u8>,
     /// Whether the program has run in it.
     has_run: bool,
 }
@@ -26,13 +27,13 @@ unsafe impl Sync for Arena {}
 
 impl Arena {
     pub(crate) fn new(bytes: usize, room: Room) -> Result<Arena, RunError> {
-        let bytes = scratch_offset(bytes).saturating_add(room.scratch);
+        let bytes = scratch_offset(bytes).saturating_add(room.all_scratch());
         let memory = Pages::new(bytes, Plan::ALIGNMENT).ok_or(RunError::OutOfMemory { bytes })?;
         let mut bases = vec![std::ptr::null_mut(); room.bases];
         if let Some(arena) = bases.first_mut() {
             *arena = memory.start();
         }
-        Ok(Arena { memory, bases, table: vec![std::ptr::null_mut(); room.table], has_run: false })
+        Ok(Arena { memory, bases, tables: vec![std::ptr::null_mut(); room.all_tables()], has_run: false })
     }
 
     /// Whether the program has run in it.
@@ -48,13 +49,17 @@ impl Arena {
     /// What a run works with; `None` where this arena is too small for the program.
     pub(crate) fn parts(&mut self, bytes: usize, room: Room) -> Option<Parts<'_>> {
         let offset = scratch_offset(bytes);
-        let fits = offset.saturating_add(room.scratch) <= self.memory.bytes()
+        let fits = offset.saturating_add(room.all_scratch()) <= self.memory.bytes()
             && room.bases <= self.bases.len()
-            && room.table <= self.table.len();
+            && room.all_tables() <= self.tables.len();
+        let scratch = self.memory.start().wrapping_add(offset);
         fits.then(|| Parts {
             bases: &mut self.bases[..room.bases],
-            table: &mut self.table[..],
-            scratch: self.memory.start().wrapping_add(offset),
+            workspaces: Workspaces {
+                first: Workspace { table: self.tables.as_mut_ptr(), scratch },
+                table: room.table_stride(),
+                scratch: room.scratch_stride(),
+            },
         })
     }
 }
@@ -63,10 +68,30 @@ impl Arena {
 pub(crate) struct Parts<'a> {
     /// The addresses of arena and slots, and room for those of bodies.
     pub(crate) bases: &'a mut [*mut u8],
-    /// Room for the addresses of a kernel's buffers.
-    pub(crate) table: &'a mut [*mut u8],
-    /// Memory for the parts of products.
-    pub(crate) scratch: *mut u8,
+    /// What the parts of steps have for themselves.
+    pub(crate) workspaces: Workspaces,
+}
+
+impl Room {
+    /// From the addresses of one part to those of the next: whole lines of the cache.
+    fn table_stride(&self) -> usize {
+        self.table.next_multiple_of(2 * Plan::ALIGNMENT / size_of::<*mut u8>())
+    }
+
+    /// The addresses of all parts.
+    fn all_tables(&self) -> usize {
+        self.parts * self.table_stride()
+    }
+
+    /// From the scratch memory of one part to that of the next.
+    fn scratch_stride(&self) -> usize {
+        self.scratch.next_multiple_of(2 * Plan::ALIGNMENT)
+    }
+
+    /// The bytes of the scratch memory of all parts.
+    pub(crate) fn all_scratch(&self) -> usize {
+        self.parts.saturating_mul(self.scratch_stride())
+    }
 }
 
 /// Where the memory for the parts of products begins, behind the plan's.

@@ -40,9 +40,7 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
     };
     let partition = Partition::new(plan, options.threads.map_or(1, NonZeroUsize::get), options.sharing);
     let kernels = plan.all_kernels();
-    let pieces: Vec<Vec<Piece>> =
-        kernels.iter().enumerate().map(|(number, kernel)| partition.pieces(number, kernel)).collect();
-    let mut module = new_module(&target, &pieces)?;
+    let mut module = new_module(&target, partition.pieces())?;
     let mut compiler = Compiler {
         facts,
         wide: target.wide,
@@ -52,8 +50,8 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
         listing: Listing::default(),
         statistics: Statistics::default(),
     };
-    let functions = kernels.iter().zip(pieces).enumerate();
-    let functions = functions.map(|(number, (whole, pieces))| compiler.pieces(&mut module, number, whole, pieces));
+    let functions = kernels.iter().zip(partition.pieces()).enumerate();
+    let functions = functions.map(|(number, (whole, ways))| compiler.ways(&mut module, number, whole, ways));
     let functions = functions.collect::<Result<Vec<_>, CodegenError>>()?;
     module.finalize_definitions().map_err(|error| CodegenError::Cranelift(error.to_string()))?;
     let code = Code::new(module, &functions);
@@ -61,7 +59,7 @@ pub fn compile(plan: &Plan, options: &Options) -> Result<Program, CodegenError> 
 }
 
 /// An empty module that knows the runtime.
-fn new_module(target: &Target, pieces: &[Vec<Piece>]) -> Result<JITModule, CodegenError> {
+fn new_module(target: &Target, pieces: &[Vec<Vec<Piece>>]) -> Result<JITModule, CodegenError> {
     let cranelift = |problem: String| CodegenError::Cranelift(problem);
     let mut builder = JITBuilder::with_isa(target.isa.clone(), default_libcall_names());
     // One reservation of address space: whatever refers to something else in it is near enough to reach it.
@@ -86,13 +84,13 @@ fn new_module(target: &Target, pieces: &[Vec<Piece>]) -> Result<JITModule, Codeg
 }
 
 /// More address space than the code of these kernels can need; only what is used becomes memory.
-fn code_bound(pieces: &[Vec<Piece>]) -> usize {
+fn code_bound(pieces: &[Vec<Vec<Piece>>]) -> usize {
     fn statements(body: &[Stmt]) -> usize {
         body.iter().map(|stmt| if let Stmt::Loop(inner) = stmt { 1 + statements(&inner.body) } else { 1 }).sum()
     }
     // A statement is at most a long function in sixteen copies; a kernel takes whole pages.
     let bound = |kernel: &Kernel| (64 << 10) + statements(&kernel.body) * (16 << 10);
-    (1 << 20) + pieces.iter().flatten().map(|piece| bound(&piece.kernel)).sum::<usize>()
+    (1 << 20) + pieces.iter().flatten().flatten().map(|piece| bound(&piece.kernel)).sum::<usize>()
 }
 
 /// What is kept from kernel to kernel.
@@ -111,31 +109,35 @@ struct Compiler<'o> {
 pub(crate) type Placed<F> = (F, Vec<isize>);
 
 impl Compiler<'_> {
-    /// A function for each piece of a kernel; pieces that do the same share one. Vectors are as wide as the whole kernel's
-    /// would be, so that sums are of the same order.
-    fn pieces(
+    /// A function for each piece of a kernel, in each way to run it; pieces that do the same share one. Vectors are as wide as the
+    /// whole kernel's would be, so that sums are of the same order.
+    fn ways(
         &mut self,
         module: &mut JITModule,
         number: usize,
         whole: &Kernel,
-        pieces: Vec<Piece>,
-    ) -> Result<Vec<Placed<FuncId>>, CodegenError> {
+        ways: &[Vec<Piece>],
+    ) -> Result<Vec<Vec<Placed<FuncId>>>, CodegenError> {
         let extension = self.wide.filter(|&extension| wide::takes(whole, extension));
-        let mut known: Vec<(Kernel, FuncId)> = Vec::new();
-        let mut placed = Vec::with_capacity(pieces.len());
-        for Piece { kernel, offsets } in pieces {
-            let bytes = |(&elements, param): (&i64, &BufferParam)| elements as isize * param.dtype.size() as isize;
-            let offsets = offsets.iter().zip(&kernel.buffers).map(bytes).collect();
-            let function = match known.iter().find(|(other, _)| *other == kernel) {
-                Some(&(_, function)) => function,
-                None => {
-                    debug_assert_eq!(verify(&kernel), Ok(()), "a piece of a kernel is one");
-                    let function = self.kernel(module, number, &kernel, extension)?;
-                    known.push((kernel, function));
-                    function
-                }
-            };
-            placed.push((function, offsets));
+        let mut known: Vec<(&Kernel, FuncId)> = Vec::new();
+        let mut placed = Vec::with_capacity(ways.len());
+        for pieces in ways {
+            let mut of_way = Vec::with_capacity(pieces.len());
+            for Piece { kernel, offsets } in pieces {
+                let bytes = |(&elements, param): (&i64, &BufferParam)| elements as isize * param.dtype.size() as isize;
+                let offsets = offsets.iter().zip(&kernel.buffers).map(bytes).collect();
+                let function = match known.iter().find(|(other, _)| *other == kernel) {
+                    Some(&(_, function)) => function,
+                    None => {
+                        debug_assert_eq!(verify(kernel), Ok(()), "a piece of a kernel is one");
+                        let function = self.kernel(module, number, kernel, extension)?;
+                        known.push((kernel, function));
+                        function
+                    }
+                };
+                of_way.push((function, offsets));
+            }
+            placed.push(of_way);
         }
         Ok(placed)
     }

@@ -20,18 +20,19 @@ use crate::routine::{KernelFunction, Routine};
 /// Machine code, and the memory that it lies in.
 pub(crate) struct Code {
     module: ManuallyDrop<JITModule>,
-    kernels: Vec<Vec<Placed<KernelFunction>>>,
+    kernels: Vec<Vec<Vec<Placed<KernelFunction>>>>,
 }
 
 impl Code {
-    /// Takes a finished module; `kernels` are the pieces of each kernel in it.
-    pub(crate) fn new(module: JITModule, kernels: &[Vec<Placed<FuncId>>]) -> Code {
+    /// Takes a finished module; `kernels` are the pieces of each kernel in it, for each way to run it.
+    pub(crate) fn new(module: JITModule, kernels: &[Vec<Vec<Placed<FuncId>>>]) -> Code {
         let function = |(id, offsets): &Placed<FuncId>| {
             let address = module.get_finalized_function(*id);
             // SAFETY: the function was emitted with this signature and calling convention.
             (unsafe { std::mem::transmute::<*const u8, KernelFunction>(address) }, offsets.clone())
         };
-        let kernels = kernels.iter().map(|pieces| pieces.iter().map(function).collect()).collect();
+        let way = |pieces: &Vec<Placed<FuncId>>| pieces.iter().map(function).collect();
+        let kernels = kernels.iter().map(|ways| ways.iter().map(way).collect()).collect();
         Code { module: ManuallyDrop::new(module), kernels }
     }
 }
@@ -91,7 +92,7 @@ impl Program {
         statistics: Statistics,
     ) -> Program {
         Program {
-            routine: Routine::new(plan, partition, &code.kernels),
+            routine: Routine::new(plan, &partition.shares, &code.kernels),
             team: (partition.threads() > 1).then(|| Team::of_process(partition.threads())),
             requirements: requirements(plan),
             interface: plan.interface.clone(),
@@ -122,7 +123,7 @@ impl Program {
 
     /// The size of the arena in bytes: that of the plan, and what the parts of products pack their operands in.
     pub fn arena_bytes(&self) -> usize {
-        self.arena_bytes + self.routine.room().scratch
+        self.arena_bytes + self.routine.room().all_scratch()
     }
 
     /// How many threads it is shared out to: one, where it is too small for more.
@@ -150,11 +151,31 @@ impl Program {
     /// # Errors
     /// Where what is bound does not fit the interface, or the arena is another program's. Nothing was run then.
     pub fn run(&self, arena: &mut Arena, slots: &mut [Binding<'_>]) -> Result<(), RunError> {
-        self.run_observed(arena, slots, &mut |_| {})
+        self.run_from(0, arena, slots)
     }
 
-    /// Runs the program once, as [`Program::run`] does, and says of each step of the plan when it has been done: by its
-    /// position in [`Plan::steps`].
+    /// Runs the program as [`Program::run`] does, but for the prologue of the plan, which has been done by the last run in
+    /// this arena, and which its leaves ([`Prologue::reads`](gradc_schedule::plan::Prologue)) are the same for as then. In an arena
+    /// in which the program has not run yet, it is done.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_again(&self, arena: &mut Arena, slots: &mut [Binding<'_>]) -> Result<(), RunError> {
+        self.run_from(if arena.has_run() { self.routine.prologue() } else { 0 }, arena, slots)
+    }
+
+    fn run_from(&self, first: usize, arena: &mut Arena, slots: &mut [Binding<'_>]) -> Result<(), RunError> {
+        let (mut crew, bases) = self.prepare(arena, slots)?;
+        // SAFETY: the plan has passed the check; the sizes and alignments of arena and slots have been checked; the arena and
+        // the written slots are borrowed exclusively.
+        unsafe { self.routine.run(&mut crew, bases, first) };
+        drop(crew);
+        arena.ran();
+        Ok(())
+    }
+
+    /// Runs the program once, and says of each step of the plan when it has been done: by its position in [`Plan::steps`]. Other
+    /// than in [`Program::run`], all threads wait for one another after each step; the results have the same bits.
     ///
     /// # Errors
     /// As [`Program::run`].
@@ -164,44 +185,26 @@ impl Program {
         slots: &mut [Binding<'_>],
         done: &mut impl FnMut(usize),
     ) -> Result<(), RunError> {
-        self.run_from(0, arena, slots, done)
-    }
-
-    /// Runs the program as [`Program::run_observed`] does, but for the prologue of the plan, which has been done by the last run in
-    /// this arena, and which its leaves ([`Prologue::reads`](gradc_schedule::plan::Prologue)) are the same for as then. In an arena in which the program has
-    /// not run yet, it is done.
-    ///
-    /// # Errors
-    /// As [`Program::run`].
-    pub fn run_again(
-        &self,
-        arena: &mut Arena,
-        slots: &mut [Binding<'_>],
-        done: &mut impl FnMut(usize),
-    ) -> Result<(), RunError> {
-        self.run_from(if arena.has_run() { self.routine.prologue() } else { 0 }, arena, slots, done)
-    }
-
-    fn run_from(
-        &self,
-        first: usize,
-        arena: &mut Arena,
-        slots: &mut [Binding<'_>],
-        done: &mut impl FnMut(usize),
-    ) -> Result<(), RunError> {
-        self.check(slots)?;
-        let Parts { bases, table, scratch } =
-            arena.parts(self.arena_bytes, self.routine.room()).ok_or(RunError::Arena)?;
-        for (base, slot) in bases[1..].iter_mut().zip(slots) {
-            *base = slot.address();
-        }
-        let mut crew = Crew::new(self.team.as_deref().and_then(Team::enter), scratch);
-        // SAFETY: the plan has passed the check; the sizes and alignments of arena and slots have been checked above; the
-        // arena and the written slots are borrowed exclusively.
-        unsafe { self.routine.run_observed(&mut crew, bases, table, first, done) };
+        let (mut crew, bases) = self.prepare(arena, slots)?;
+        // SAFETY: as in `run_from`.
+        unsafe { self.routine.run_observed(&mut crew, bases, done) };
         drop(crew);
         arena.ran();
         Ok(())
+    }
+
+    /// Checks what is bound, and notes where it is.
+    fn prepare<'a>(
+        &'a self,
+        arena: &'a mut Arena,
+        slots: &mut [Binding<'_>],
+    ) -> Result<(Crew<'a>, &'a mut [*mut u8]), RunError> {
+        self.check(slots)?;
+        let Parts { bases, workspaces } = arena.parts(self.arena_bytes, self.routine.room()).ok_or(RunError::Arena)?;
+        for (base, slot) in bases[1..].iter_mut().zip(slots) {
+            *base = slot.address();
+        }
+        Ok((Crew::new(self.team.as_deref().and_then(Team::enter), workspaces), bases))
     }
 
     fn check(&self, slots: &[Binding<'_>]) -> Result<(), RunError> {

@@ -7,9 +7,9 @@ use gradc_runtime::{Matmul, MatmulPart, multiply_part_f32, multiply_part_f64, pa
 use gradc_schedule::plan::{BufferId, Gemm, Location, MatrixRef, Operand, Plan, Scan, ScanSlot, Step};
 
 use crate::compile::Placed;
-use crate::crew::Crew;
+use crate::crew::{Crew, Workspace};
 use crate::matmul::matmul;
-use crate::partition::Partition;
+use crate::partition::{Shares, StepParts, Superstep};
 
 /// A kernel's machine code. It is given the addresses of its buffers.
 pub(crate) type KernelFunction = unsafe extern "C" fn(buffers: *const *mut u8);
@@ -19,52 +19,40 @@ pub(crate) struct Routine {
     commands: Vec<Command>,
     /// How many commands are the plan's prologue.
     prologue: usize,
+    supersteps: Vec<Superstep>,
     arguments: Vec<Address>,
     slots: usize,
     room: Room,
 }
 
-/// How many addresses a routine notes while it runs, with those of its bodies.
+/// How much room a routine and its bodies need to run.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Room {
-    /// Of arenas and slots.
+    /// Addresses of arenas and slots.
     pub(crate) bases: usize,
-    /// Of the buffers of one kernel, for each of its pieces.
+    /// Into how many parts steps are cut, at the most.
+    pub(crate) parts: usize,
+    /// Addresses of the buffers of one kernel, which each part notes.
     pub(crate) table: usize,
-    /// The bytes of scratch memory of all parts of one product that is shared: a plan has it for whole products only.
+    /// Bytes of scratch memory that each part has for its part of a product: a plan has it for whole products only.
     pub(crate) scratch: usize,
 }
 
-/// One thing to do.
+/// One thing to do, in one part or several that may be done at the same time.
 enum Command {
-    /// One piece, or several that may run at the same time.
-    Kernel {
-        pieces: Vec<Placed<KernelFunction>>,
-        arguments: Range<usize>,
-    },
-    /// The operands are A, B, C and scratch memory.
+    /// The pieces of a kernel.
+    Kernel { pieces: Vec<Placed<KernelFunction>>, arguments: Range<usize> },
+    /// The parts of a product. The operands are A, B and C. Without an address, scratch memory is that of the part.
     Matmul {
         dtype: DType,
-        part: Box<MatmulPart>,
-        factor: Option<Address>,
-        operands: [Address; 4],
-    },
-    /// The parts of a product, with their places in the crew's scratch memory, which may run at the same time. The operands
-    /// are A, B and C.
-    Matmuls {
-        dtype: DType,
-        parts: Vec<(MatmulPart, usize)>,
+        parts: Vec<MatmulPart>,
         factor: Option<Address>,
         operands: [Address; 3],
+        scratch: Option<Address>,
     },
-    /// Packs an operand, in parts that may be packed at the same time: these lanes of it.
-    Pack {
-        dtype: DType,
-        matmul: Box<Matmul>,
-        parts: Vec<Range<usize>>,
-        from: Address,
-        to: Address,
-    },
+    /// Packs an operand, in parts: these lanes of it.
+    Pack { dtype: DType, matmul: Box<Matmul>, parts: Vec<Range<usize>>, from: Address, to: Address },
+    /// A loop.
     Scan(Box<Repeat>),
 }
 
@@ -74,12 +62,14 @@ struct Repeat {
     length: usize,
     reverse: bool,
     arena: Address,
-    slots: Vec<Part>,
+    slots: Vec<Sequence>,
     carries: Vec<Carry>,
+    /// In how many parts all rounds are done. Where it is one, each round is shared out by itself.
+    parts: usize,
 }
 
 /// Where a slot of a body is: `stride` bytes further with each part of a sequence.
-struct Part {
+struct Sequence {
     start: Address,
     stride: usize,
 }
@@ -105,8 +95,9 @@ impl Address {
 }
 
 impl Routine {
-    /// The steps of `plan`, of which `kernels` are the pieces of the kernels in the order of [`Plan::all_kernels`].
-    pub(crate) fn new(plan: &Plan, partition: &Partition, kernels: &[Vec<Placed<KernelFunction>>]) -> Routine {
+    /// The steps of `plan`, shared out like this. `kernels` are the functions of the kernels in the order of
+    /// [`Plan::all_kernels`], for each way to run them.
+    pub(crate) fn new(plan: &Plan, shares: &Shares, kernels: &[Vec<Vec<Placed<KernelFunction>>>]) -> Routine {
         let (own, mut rest) = kernels.split_at(plan.kernels.len());
         let mut of_bodies = Vec::with_capacity(plan.bodies.len());
         for body in &plan.bodies {
@@ -117,33 +108,41 @@ impl Routine {
         let mut routine = Routine {
             commands: Vec::with_capacity(plan.steps.len()),
             prologue: plan.prologue.steps,
+            supersteps: shares.supersteps.clone(),
             arguments: Vec::new(),
             slots: plan.interface.len(),
             room: Room::default(),
         };
         let mut inner = 0;
-        for step in &plan.steps {
-            let command = match step {
-                Step::Kernel { kernel, buffers } => {
+        for (step, parts) in plan.steps.iter().zip(&shares.steps) {
+            let room = &mut routine.room;
+            room.parts = room.parts.max(parts.count());
+            let command = match (step, parts) {
+                (Step::Kernel { kernel, buffers }, StepParts::Kernel { way, .. }) => {
                     let start = routine.arguments.len();
                     routine.arguments.extend(buffers.iter().map(|&buffer| address(plan, buffer)));
-                    let pieces = own[*kernel].clone();
-                    routine.room.table = routine.room.table.max(pieces.len() * buffers.len());
+                    room.table = room.table.max(buffers.len());
+                    let pieces = own[*kernel][*way].clone();
                     Command::Kernel { pieces, arguments: start..routine.arguments.len() }
                 }
-                Step::Gemm(gemm) => {
-                    let (command, scratch) = product(plan, gemm, partition.parts(gemm));
-                    routine.room.scratch = routine.room.scratch.max(scratch);
-                    command
+                (Step::Gemm(gemm), StepParts::Product(parts)) => {
+                    if parts.len() > 1 {
+                        let scratch = parts.iter().map(|part| part.scratch_bytes(gemm.dtype.size())).max();
+                        room.scratch = room.scratch.max(scratch.unwrap_or(0));
+                    }
+                    product(plan, gemm, parts.clone())
                 }
-                Step::Pack(gemm) => packing(plan, gemm, partition.packing_parts(gemm)),
-                Step::Scan(scan) => {
-                    let body = Routine::new(&plan.bodies[scan.body], partition, of_bodies[scan.body]);
-                    inner = inner.max(body.room.bases);
-                    routine.room.table = routine.room.table.max(body.room.table);
-                    routine.room.scratch = routine.room.scratch.max(body.room.scratch);
-                    Command::Scan(Box::new(Repeat::new(plan, scan, body)))
+                (Step::Pack(gemm), StepParts::Packing(parts)) => packing(plan, gemm, parts.clone()),
+                (Step::Scan(scan), StepParts::Loop { count }) => {
+                    let body = Routine::new(&plan.bodies[scan.body], &shares.bodies[scan.body], of_bodies[scan.body]);
+                    let repeat = Repeat::new(plan, scan, body, *count);
+                    inner = inner.max(repeat.bases());
+                    room.parts = room.parts.max(repeat.body.room.parts);
+                    room.table = room.table.max(repeat.body.room.table);
+                    room.scratch = room.scratch.max(repeat.body.room.scratch);
+                    Command::Scan(Box::new(repeat))
                 }
+                _ => unreachable!("gradc has a bug: a step is shared out as another one"),
             };
             routine.commands.push(command);
         }
@@ -161,100 +160,99 @@ impl Routine {
         self.prologue
     }
 
-    /// Runs all steps from `first` on.
+    /// Runs all steps from `first` on, with which a superstep begins.
     ///
     /// # Safety
     /// `bases` begins with the addresses of an arena and of each slot of the plan, which has passed the check; the memory
     /// there is as large and as aligned as the plan says, what the plan writes may be written, and nothing else uses it.
-    /// `bases` and `table` are as long as [`Routine::room`] says, and the crew's scratch memory is as large.
-    pub(crate) unsafe fn run(&self, crew: &mut Crew<'_>, bases: &mut [*mut u8], table: &mut [*mut u8], first: usize) {
-        // SAFETY: as for this function.
-        unsafe { self.run_observed(crew, bases, table, first, &mut |_| {}) };
+    /// `bases` are as many as [`Routine::room`] says, and the crew has so much room for each part.
+    pub(crate) unsafe fn run(&self, crew: &mut Crew<'_>, bases: &mut [*mut u8], first: usize) {
+        for superstep in self.supersteps.iter().skip_while(|superstep| superstep.steps.start < first) {
+            // SAFETY: as for this function; that no part touches what another one writes has been proved when the plan was
+            // shared out.
+            unsafe { self.superstep(crew, superstep, bases) };
+        }
     }
 
-    /// Runs all steps from `first` on, and says of each when it has been done.
+    /// Runs all steps, each a superstep of its own, and says of each when it has been done.
     ///
     /// # Safety
     /// As for [`Routine::run`].
-    pub(crate) unsafe fn run_observed(
-        &self,
-        crew: &mut Crew<'_>,
-        bases: &mut [*mut u8],
-        table: &mut [*mut u8],
-        first: usize,
-        done: &mut impl FnMut(usize),
-    ) {
+    pub(crate) unsafe fn run_observed(&self, crew: &mut Crew<'_>, bases: &mut [*mut u8], done: &mut impl FnMut(usize)) {
+        for (step, command) in self.commands.iter().enumerate() {
+            let superstep = Superstep { steps: step..step + 1, parts: command.parts() };
+            // SAFETY: as for this function; parts of one step write what no other part of it touches: `split` has proved it of
+            // pieces of kernels.
+            unsafe { self.superstep(crew, &superstep, bases) };
+            done(step);
+        }
+    }
+
+    /// # Safety
+    /// As for [`Routine::run`]; no part of the steps touches what another part of them writes.
+    unsafe fn superstep(&self, crew: &mut Crew<'_>, superstep: &Superstep, bases: &mut [*mut u8]) {
         let (bases, inner) = bases.split_at_mut(1 + self.slots);
-        for (number, command) in self.commands.iter().enumerate().skip(first) {
+        let commands = &self.commands[superstep.steps.clone()];
+        if let [Command::Scan(repeat)] = commands {
+            // SAFETY: as for this function.
+            return unsafe { repeat.run(crew, bases, inner) };
+        }
+        let bases = AcrossThreads(&*bases);
+        crew.run(superstep.parts, &|part, workspace| {
+            // SAFETY: as for this function; each part has a workspace of its own.
+            unsafe { self.part(commands, part, bases.get(), workspace) };
+        });
+    }
+
+    /// Does the parts of one number of some commands.
+    ///
+    /// # Safety
+    /// As for [`Routine::run`]; what the parts of these commands write, nobody else touches at the same time.
+    unsafe fn part(&self, commands: &[Command], part: usize, bases: &[*mut u8], workspace: Workspace) {
+        for command in commands {
             match command {
-                // SAFETY: as for this function.
-                Command::Kernel { pieces, arguments } => unsafe {
-                    run_kernel(crew, pieces, &self.arguments[arguments.clone()], bases, table);
-                },
-                Command::Matmul { dtype, part, factor, operands } => {
-                    // SAFETY: as for kernels; the check of the plan covers the reach of every stride and the size of
-                    // scratch memory, and lets no other type pass.
-                    unsafe {
-                        let factor = number_at(*dtype, *factor, bases);
-                        multiply(*dtype, part, factor, operands.map(|operand| operand.of(bases)));
+                Command::Kernel { pieces, arguments } => {
+                    let Some((function, offsets)) = pieces.get(part) else { continue };
+                    for (number, (argument, offset)) in
+                        self.arguments[arguments.clone()].iter().zip(offsets).enumerate()
+                    {
+                        // SAFETY: the workspace has room for as many addresses as any kernel of the routine has buffers.
+                        unsafe { workspace.table.add(number).write(argument.of(bases).wrapping_offset(*offset)) };
                     }
+                    // SAFETY: the check of the plan has proved that a kernel stays within the buffers that it is given and
+                    // these within arena and slots, and that no written buffer overlaps another; a piece does a part of what
+                    // the kernel does.
+                    unsafe { function(workspace.table) };
                 }
-                Command::Matmuls { dtype, parts, factor, operands } => {
-                    // SAFETY: as above.
-                    let factor = unsafe { number_at(*dtype, *factor, bases) };
+                Command::Matmul { dtype, parts, factor, operands, scratch } => {
+                    let Some(part) = parts.get(part) else { continue };
                     let [a, b, c] = operands.map(|operand| operand.of(bases));
-                    let places = AcrossThreads([a, b, c, crew.scratch()]);
-                    crew.run(parts.len(), &|number| {
-                        let ([a, b, c, scratch], (part, offset)) = (places.get(), &parts[number]);
-                        // SAFETY: as above. Parts write elements of C that differ, and have scratch memory of their own.
-                        unsafe { multiply(*dtype, part, factor, [a, b, c, scratch.wrapping_add(*offset)]) };
-                    });
+                    let scratch = scratch.map_or(workspace.scratch, |address| address.of(bases));
+                    // SAFETY: as above; the check of the plan covers the reach of every stride and the size of its scratch
+                    // memory, and lets no other type pass. The workspace has as much as any part needs.
+                    unsafe { multiply(*dtype, part, number_at(*dtype, *factor, bases), [a, b, c, scratch]) };
                 }
                 Command::Pack { dtype, matmul, parts, from, to } => {
-                    let places = AcrossThreads([from, to].map(|address| address.of(bases)));
-                    crew.run(parts.len(), &|number| {
-                        // SAFETY: as above, for the operand and the memory that it is packed in. Parts write different panels.
-                        unsafe { pack(*dtype, matmul, parts[number].clone(), places.get()) };
-                    });
+                    let Some(lanes) = parts.get(part) else { continue };
+                    // SAFETY: as above, for the operand and the memory that it is packed in. Parts write different panels.
+                    unsafe { pack(*dtype, matmul, lanes.clone(), [from, to].map(|address| address.of(bases))) };
                 }
-                // SAFETY: as for this function.
-                Command::Scan(repeat) => unsafe { repeat.run(crew, bases, inner, table) },
+                Command::Scan(_) => unreachable!("gradc has a bug: a loop is part of a superstep"),
             }
-            done(number);
         }
     }
 }
 
-/// Runs the pieces of a kernel.
-///
-/// # Safety
-/// As for [`Routine::run`].
-unsafe fn run_kernel(
-    crew: &mut Crew<'_>,
-    pieces: &[Placed<KernelFunction>],
-    arguments: &[Address],
-    bases: &[*mut u8],
-    table: &mut [*mut u8],
-) {
-    if let [(function, _)] = pieces {
-        for (entry, &argument) in table.iter_mut().zip(arguments) {
-            *entry = argument.of(bases);
-        }
-        // SAFETY: the check of the plan has proved that a kernel stays within the buffers that it is given and these
-        // within arena and slots, and that no written buffer overlaps another.
-        return unsafe { function(table.as_ptr()) };
-    }
-    for ((_, offsets), entries) in pieces.iter().zip(table.chunks_exact_mut(arguments.len())) {
-        for ((entry, &argument), &offset) in entries.iter_mut().zip(arguments).zip(offsets) {
-            *entry = argument.of(bases).wrapping_offset(offset);
+impl Command {
+    /// How many parts it has.
+    fn parts(&self) -> usize {
+        match self {
+            Command::Kernel { pieces, .. } => pieces.len(),
+            Command::Matmul { parts, .. } => parts.len(),
+            Command::Pack { parts, .. } => parts.len(),
+            Command::Scan(repeat) => repeat.parts,
         }
     }
-    let table = AcrossThreads(table.as_ptr());
-    crew.run(pieces.len(), &|number| {
-        // SAFETY: a piece does a part of what the kernel does, which stays within its buffers, and no piece touches what
-        // another one writes: `split` has proved it.
-        unsafe { (pieces[number].0)(table.get().add(number * arguments.len())) };
-    });
 }
 
 /// # Safety
@@ -305,29 +303,18 @@ impl<T: Copy> AcrossThreads<T> {
     }
 }
 
-/// The command for a product that is cut into these parts, and how much of the crew's scratch memory they need.
-fn product(plan: &Plan, gemm: &Gemm, mut parts: Vec<MatmulPart>) -> (Command, usize) {
+/// The command for a product that is cut into these parts.
+fn product(plan: &Plan, gemm: &Gemm, parts: Vec<MatmulPart>) -> Command {
     let dtype = gemm.dtype;
     let factor = gemm.factor.map(|buffer| address(plan, buffer));
     let operand = |operand: Operand| match gemm.packed {
         Some(packed) if packed.operand == operand => address(plan, packed.buffer),
         _ => matrix(plan, gemm, gemm.operand(operand)),
     };
+    let operands = [operand(Operand::A), operand(Operand::B), matrix(plan, gemm, &gemm.c)];
     // Where no scratch memory is needed, its address is not used.
-    let scratch = address(plan, gemm.scratch.unwrap_or(gemm.c.buffer));
-    let operands = [operand(Operand::A), operand(Operand::B), matrix(plan, gemm, &gemm.c), scratch];
-    if parts.len() == 1 {
-        return (Command::Matmul { dtype, part: Box::new(parts.remove(0)), factor, operands }, 0);
-    }
-    let [a, b, c, _] = operands;
-    let mut size = 0;
-    let mut place = |part: MatmulPart| {
-        let offset = size;
-        size += part.scratch_bytes(dtype.size()).next_multiple_of(2 * Plan::ALIGNMENT);
-        (part, offset)
-    };
-    let parts = parts.into_iter().map(&mut place).collect();
-    (Command::Matmuls { dtype, parts, factor, operands: [a, b, c] }, size)
+    let scratch = (parts.len() == 1).then(|| address(plan, gemm.scratch.unwrap_or(gemm.c.buffer)));
+    Command::Matmul { dtype, parts, factor, operands, scratch }
 }
 
 /// The command that packs an operand in these parts.
@@ -349,7 +336,7 @@ fn matrix(plan: &Plan, gemm: &Gemm, matrix: &MatrixRef) -> Address {
 }
 
 impl Repeat {
-    fn new(plan: &Plan, scan: &Scan, body: Routine) -> Repeat {
+    fn new(plan: &Plan, scan: &Scan, body: Routine, parts: usize) -> Repeat {
         let interface = &plan.bodies[scan.body].interface;
         let mut carries = Vec::new();
         let mut slots = Vec::with_capacity(interface.len());
@@ -358,33 +345,70 @@ impl Repeat {
             slots.push(match *given {
                 ScanSlot::Carry { start, memory } => {
                     carries.push(Carry { from: address(plan, start), to: address(plan, memory), bytes });
-                    Part { start: address(plan, memory), stride: 0 }
+                    Sequence { start: address(plan, memory), stride: 0 }
                 }
-                ScanSlot::Slice(buffer) => Part { start: address(plan, buffer), stride: bytes },
-                ScanSlot::Whole(buffer) => Part { start: address(plan, buffer), stride: 0 },
+                ScanSlot::Slice(buffer) => Sequence { start: address(plan, buffer), stride: bytes },
+                ScanSlot::Whole(buffer) => Sequence { start: address(plan, buffer), stride: 0 },
             });
         }
         let arena = address(plan, scan.arena);
-        Repeat { body, length: scan.length, reverse: scan.reverse, arena, slots, carries }
+        Repeat { body, length: scan.length, reverse: scan.reverse, arena, slots, carries, parts }
+    }
+
+    /// How many addresses of arenas and slots it notes while it runs.
+    fn bases(&self) -> usize {
+        if self.parts > 1 { self.parts * self.stride() } else { self.body.room.bases }
+    }
+
+    /// From the addresses that one part of all rounds notes to those of the next one: whole lines of the cache.
+    fn stride(&self) -> usize {
+        self.body.room.bases.next_multiple_of(2 * Plan::ALIGNMENT / size_of::<*mut u8>())
     }
 
     /// # Safety
     /// As for [`Routine::run`], where `bases` are those of the routine that this is part of, and `inner` has room for the
-    /// body's.
-    unsafe fn run(&self, crew: &mut Crew<'_>, bases: &[*mut u8], inner: &mut [*mut u8], table: &mut [*mut u8]) {
+    /// body's; no part of the rounds touches what another part writes.
+    unsafe fn run(&self, crew: &mut Crew<'_>, bases: &[*mut u8], inner: &mut [*mut u8]) {
         for &Carry { from, to, bytes } in &self.carries {
             // SAFETY: the check of the plan has proved that both are so large, and that they do not overlap.
             unsafe { std::ptr::copy_nonoverlapping(from.of(bases), to.of(bases), bytes) };
         }
-        inner[0] = self.arena.of(bases);
-        for step in 0..self.length {
-            let part = if self.reverse { self.length - 1 - step } else { step };
-            for (base, slot) in inner[1..].iter_mut().zip(&self.slots) {
-                *base = slot.start.of(bases).wrapping_add(part * slot.stride);
+        if self.parts == 1 {
+            for round in 0..self.length {
+                self.locate(round, bases, inner);
+                // SAFETY: the check of the plan has proved that each part is within its buffer and that what the body
+                // writes overlaps nothing else that it is given; `inner` has room for the body.
+                unsafe { self.body.run(crew, inner, if round == 0 { 0 } else { self.body.prologue }) };
             }
-            // SAFETY: the check of the plan has proved that each part is within its buffer and that what the body
-            // writes overlaps nothing else that it is given; `inner` has room for the body.
-            unsafe { self.body.run(crew, inner, table, if step == 0 { 0 } else { self.body.prologue }) };
+            return;
+        }
+        let (prologue, rounds) = self.body.commands.split_at(self.body.prologue);
+        if self.length > 0 && !prologue.is_empty() {
+            self.locate(0, bases, inner);
+            for superstep in self.body.supersteps.iter().filter(|superstep| superstep.steps.end <= prologue.len()) {
+                // SAFETY: as above.
+                unsafe { self.body.superstep(crew, superstep, inner) };
+            }
+        }
+        let (bases, inner) = (AcrossThreads(bases), AcrossThreads(inner.as_mut_ptr()));
+        crew.run(self.parts, &|part, workspace| {
+            // SAFETY: there is room for the addresses of each part.
+            let own =
+                unsafe { std::slice::from_raw_parts_mut(inner.get().add(part * self.stride()), self.body.room.bases) };
+            for round in 0..self.length {
+                self.locate(round, bases.get(), own);
+                // SAFETY: as above, and as for this function.
+                unsafe { self.body.part(rounds, part, own, workspace) };
+            }
+        });
+    }
+
+    /// Notes where arena and slots of the body are in a round.
+    fn locate(&self, round: usize, bases: &[*mut u8], inner: &mut [*mut u8]) {
+        let part = if self.reverse { self.length - 1 - round } else { round };
+        inner[0] = self.arena.of(bases);
+        for (base, slot) in inner[1..].iter_mut().zip(&self.slots) {
+            *base = slot.start.of(bases).wrapping_add(part * slot.stride);
         }
     }
 }

@@ -17,8 +17,9 @@ mod scalar;
 mod team;
 
 pub use matmul::{
-    Axes, Axis, Matmul, MatmulPart, Operand, Packing, Strides, gradc_runtime_matmul_f32, gradc_runtime_matmul_f64,
-    matmul_instructions, multiply_part_f32, multiply_part_f64, pack_operand_f32, pack_operand_f64,
+    Axes, Axis, LANES_STEP, Matmul, MatmulCut, MatmulPart, Operand, Packing, Strides, gradc_runtime_matmul_f32,
+    gradc_runtime_matmul_f64, matmul_instructions, multiply_part_f32, multiply_part_f64, pack_operand_f32,
+    pack_operand_f64,
 };
 pub use probe::probe_fma_f32;
 pub use scalar::{gradc_runtime_erf_f64, gradc_runtime_erfc_f64, gradc_runtime_pow_f64};

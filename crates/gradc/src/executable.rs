@@ -162,11 +162,15 @@ impl Executable {
     /// # Errors
     /// Where inputs or state do not fit. Nothing was run then.
     pub fn run(&mut self, state: &mut State, inputs: &[(&str, TensorView<'_>)]) -> Result<(), Error> {
-        self.run_observed(state, inputs, &mut |_| {})
+        self.run_with(state, inputs, |machine, arena, bindings, is_prepared| match is_prepared {
+            true => machine.run_again(arena, bindings),
+            false => machine.run(arena, bindings),
+        })
     }
 
-    /// Runs once, as [`Executable::run`] does, and says of each step of the plan when it has been done: by its position in
-    /// the plan's list of steps ([`Executable::plan`]). This is how steps are timed.
+    /// Runs once, and says of each step of the plan when it has been done: by its position in the plan's list of steps
+    /// ([`Executable::plan`]). This is how steps are timed. Other than in [`Executable::run`], all threads wait for one another
+    /// after each step; the results have the same bits.
     ///
     /// # Errors
     /// As [`Executable::run`].
@@ -175,6 +179,17 @@ impl Executable {
         state: &mut State,
         inputs: &[(&str, TensorView<'_>)],
         done: &mut impl FnMut(usize),
+    ) -> Result<(), Error> {
+        self.run_with(state, inputs, |machine, arena, bindings, _| machine.run_observed(arena, bindings, done))
+    }
+
+    /// Runs once, in one of the ways in which a program runs, which is told whether the prologue of the plan has been run for the
+    /// same leaves.
+    fn run_with(
+        &mut self,
+        state: &mut State,
+        inputs: &[(&str, TensorView<'_>)],
+        run: impl FnOnce(&Machine, &mut Arena, &mut [Binding<'_>], bool) -> Result<(), RunError>,
     ) -> Result<(), Error> {
         self.check_inputs(inputs)?;
         self.locate_state(state)?;
@@ -204,10 +219,7 @@ impl Executable {
                 _ => slot.staged.bind(),
             });
         }
-        let outcome = match is_prepared {
-            true => self.machine.run_again(&mut self.arena, &mut bindings, done),
-            false => self.machine.run_observed(&mut self.arena, &mut bindings, done),
-        };
+        let outcome = run(&self.machine, &mut self.arena, &mut bindings, is_prepared);
         bindings.clear();
         values.clear();
         // Nothing is in them: this only gives the empty vectors, with their memory, another lifetime.

@@ -37,7 +37,7 @@ pub(crate) fn check_graph(graph: &Graph, bindings: &[(ValueId, Tensor)], toleran
 }
 
 /// Tensors for the slots of a plan: those of the leaves, and zeros for the results.
-fn memory_of(graph: &Graph, plan: &Plan, bindings: &[(ValueId, Tensor)]) -> Vec<Memory> {
+pub(crate) fn memory_of(graph: &Graph, plan: &Plan, bindings: &[(ValueId, Tensor)]) -> Vec<Memory> {
     let leaf = |slot: &Slot, kind: LeafKind| {
         let named = |leaf: &ValueId| graph.value_name(*leaf).is_some_and(|name| **name == *slot.name);
         let leaf = graph.leaves(kind).find(named).expect("a slot has the name of its leaf");

@@ -2,11 +2,17 @@
 
 use std::num::NonZeroUsize;
 
-use gradc_codegen::{Options, Sharing, compile};
-use gradc_ir::{DType, LeafKind, Role, ScalarOp, TensorType};
+use gradc_codegen::{Binding, Options, Program, Sharing, compile, packing, scratch_bytes};
+use gradc_ir::{DType, Graph, LeafKind, Role, ScalarOp, TensorType, ValueId};
+use gradc_runtime::Team;
 use gradc_schedule::kernel::{Access, Affine, Combine, Expr, Kernel, LoopKind, Reg, Stmt, Storage, split};
-use gradc_schedule::plan::{Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Prologue, Slot, SlotId, SlotKind, Step};
+use gradc_schedule::plan::{
+    Buffer, BufferId, Gemm, Location, MatrixRef, Plan, Prologue, Slot, SlotId, SlotKind, Step, print,
+};
+use gradc_schedule::schedule;
+use gradc_testing::{random_bindings, random_graph, random_loop};
 
+use crate::graphs::memory_of;
 use crate::support::{Memory, affine, apply, elementwise, execute, lets, load, looped, param, plan_of, run, store};
 
 const F32: DType = DType::F32;
@@ -312,6 +318,103 @@ fn a_program_runs_on_several_threads_of_its_caller() {
             scope.spawn(repeat);
         }
     });
+}
+
+/// What a program leaves in its slots: run as it is, run while other threads are busy, so that each part of a superstep is done
+/// before the next one begins, and run with all threads waiting for one another after each step.
+fn left_behind(program: &Program, memory: &[Memory]) -> [Vec<Vec<u64>>; 3] {
+    let bits = |run: &dyn Fn(&mut [Binding<'_>])| {
+        let mut memory = memory.to_vec();
+        run(&mut memory.iter_mut().map(Memory::bind).collect::<Vec<_>>());
+        memory.iter().map(|memory| memory.values().into_iter().map(f64::to_bits).collect()).collect()
+    };
+    let arena = || program.new_arena().expect("there is memory");
+    let as_it_is = bits(&|slots| program.run(&mut arena(), slots).expect("the tensors fit"));
+    let team = Team::of_process(program.threads());
+    let busy = team.enter();
+    let one_by_one = bits(&|slots| program.run(&mut arena(), slots).expect("the tensors fit"));
+    drop(busy);
+    let observed = bits(&|slots| {
+        let mut steps = 0;
+        program.run_observed(&mut arena(), slots, &mut |step| steps = step + 1).expect("the tensors fit");
+        assert!(steps > 0);
+    });
+    [as_it_is, one_by_one, observed]
+}
+
+/// A graph's results have the same bits on any number of threads, wherever these wait for one another.
+fn check_graph(graph: &Graph, seed: u64) {
+    let plan =
+        schedule(graph, &gradc_schedule::Options { scratch_bytes, packing, ..gradc_schedule::Options::default() });
+    let memory = memory_of(graph, &plan, &random_bindings(graph, seed));
+    let alone = compile(&plan, &Options::default()).expect("the plan is right");
+    let [expected, ..] = left_behind(&alone, &memory);
+    for threads in [2, 3] {
+        let program = compile(&plan, &shared(threads)).expect("the plan is right");
+        for (found, how) in left_behind(&program, &memory).into_iter().zip(["as it is", "one by one", "observed"]) {
+            assert!(found == expected, "{threads} threads, {how}\n{}", print(&plan));
+        }
+    }
+}
+
+/// The graph with its gradients as results.
+fn with_gradients(graph: &Graph) -> Graph {
+    let leaves: Vec<ValueId> = graph.leaves(LeafKind::Param).filter(|&leaf| graph.dtype(leaf).is_float()).collect();
+    let gradient = gradc_autodiff::gradient(graph, graph.loss().expect("there is a loss"), &leaves);
+    let mut graph = gradient.graph;
+    for (number, cotangent) in gradient.cotangents.iter().enumerate() {
+        if let Some(cotangent) = cotangent {
+            graph.add_output(Role::Gradient, format!("d{number}"), *cotangent);
+        }
+    }
+    graph.without_rules()
+}
+
+/// Layers with a residual and normalised rows, their loss, and its gradients.
+fn layers(dtype: DType, batch: usize, width: usize) -> Graph {
+    let ty = |extents: [usize; 2]| TensorType::new(dtype, extents);
+    let mut graph = Graph::new("layers");
+    let mut h = graph.input("x", ty([batch, width]));
+    for layer in 0..3 {
+        let weight = graph.add_leaf(LeafKind::Param, format!("w{layer}"), ty([width, width]), None);
+        let bias = graph.add_leaf(LeafKind::Param, format!("b{layer}"), TensorType::new(dtype, [width]), None);
+        let (product, bias) = (graph.matmul(h, weight), graph.broadcast(bias, &[1], &[batch, width]));
+        let sum = graph.add(product, bias);
+        let exponential = graph.exp(sum);
+        let total = graph.reduce_sum(exponential, &[1]);
+        let total = graph.broadcast(total, &[0], &[batch, width]);
+        let share = graph.div(exponential, total);
+        h = graph.add(h, share);
+    }
+    let square = graph.mul(h, h);
+    let loss = graph.reduce_sum(square, &[0, 1]);
+    graph.add_output(Role::Output, "y", h);
+    graph.add_output(Role::Loss, "loss", loss);
+    with_gradients(&graph)
+}
+
+#[test]
+fn layers_have_the_same_bits_wherever_threads_wait() {
+    for dtype in [DType::F32, DType::F64] {
+        for (batch, width) in [(0, 4), (1, 64), (3, 5), (17, 63), (64, 65), (65, 17), (64, 128)] {
+            check_graph(&layers(dtype, batch, width), 5);
+        }
+    }
+}
+
+#[test]
+fn random_graphs_have_the_same_bits_wherever_threads_wait() {
+    for (seed, size) in (400..460).map(|seed| (seed, 2 + seed as usize % 40)) {
+        let graph = random_graph(seed, size, if seed % 2 == 0 { DType::F32 } else { DType::F64 });
+        check_graph(&with_gradients(&graph), seed);
+    }
+}
+
+#[test]
+fn loops_have_the_same_bits_wherever_threads_wait() {
+    for seed in 500..530 {
+        check_graph(&random_loop(seed, 2 + seed as usize % 20, DType::F32).without_rules(), seed);
+    }
 }
 
 #[test]

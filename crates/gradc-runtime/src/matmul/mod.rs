@@ -30,7 +30,7 @@ use scattered::Scattered;
 
 pub use axes::{Axes, Axis};
 pub use packed::{Operand, Packing, pack_operand_f32, pack_operand_f64};
-pub use part::MatmulPart;
+pub use part::{LANES_STEP, MatmulCut, MatmulPart};
 
 /// How a matrix lies in memory, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

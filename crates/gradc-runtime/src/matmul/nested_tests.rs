@@ -135,7 +135,8 @@ fn multiply<T: Element + From<f32> + PartialEq>(
     parts: usize,
     [a, b, c]: [&[T]; 3],
 ) -> Vec<(&'static str, Vec<T>)> {
-    let parts = if parts == 1 { vec![MatmulPart::whole(matmul)] } else { matmul.parts(size_of::<T>(), parts) };
+    let parts =
+        if parts == 1 { vec![MatmulPart::whole(matmul)] } else { super::tests::parts(matmul, size_of::<T>(), parts) };
     let available = T::kernels().iter().filter(|kernels| (kernels.available)());
     let product = |kernels: &'static Kernels<T>| {
         let mut found = c.to_vec();
@@ -281,11 +282,11 @@ fn parts_have_the_bits_of_the_whole() {
 fn windows_are_cut_where_images_begin() {
     let convolution = Convolution { images: 4, side: 12, channels: 8, size: 5, filters: 16, stride: 1, dilation: 1 };
     let [.., gradient] = convolution.cases();
-    let starts: Vec<usize> = gradient.matmul.parts(4, 2).iter().map(|part| part.rows.start).collect();
+    let starts: Vec<usize> = super::tests::parts(&gradient.matmul, 4, 2).iter().map(|part| part.rows.start).collect();
     assert_eq!(starts, [0, 2 * 64]);
     // One image is one part: its windows overlap.
     let [.., gradient] = Convolution { images: 1, ..convolution }.cases();
-    assert_eq!(gradient.matmul.parts(4, 2).len(), 1);
+    assert_eq!(super::tests::parts(&gradient.matmul, 4, 2).len(), 1);
 }
 
 /// The last block of rows has fewer than the others, but more than half of them.
@@ -310,5 +311,5 @@ fn products_without_rows_have_no_parts_that_do_anything() {
     let c = Strides { row: axes(&[(0, 5), (3, 1)]), column: axes(&[(4, 1)]), batch: axes(&[(1, 0)]) };
     let a = Strides::plain(1, 1, 0);
     let matmul = Matmul { batch: 1, m: 0, n: 4, k: 2, a, b: a, c, accumulate: true, scale: 1.0, packed: false };
-    assert!(matmul.parts(4, 3).iter().all(|part| part.scratch_bytes(4) == 0));
+    assert!(super::tests::parts(&matmul, 4, 3).iter().all(|part| part.scratch_bytes(4) == 0));
 }

@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
-use super::blocked::{Blocking, ROWS_STEP, TILE_BYTES};
+use super::blocked::{Blocking, TILE_BYTES};
 use super::product::Form;
 use super::{Matmul, Path, gathered, scattered};
 
-/// Lanes are cut at multiples of this many bytes: the widest tile of any instruction set.
-const LANES_BYTES: usize = 128;
+/// Lanes are cut at multiples of this: whole vectors of every instruction set, and lines of the cache.
+pub const LANES_STEP: usize = 32;
+
+/// The lanes of half a tile of vectors of 512 bits, in bytes: what a narrower one takes as long as.
+const LANES_BYTES: usize = 64;
 
 /// What packing an element costs, in multiplications of the kernels.
 const PACKING: usize = 16;
@@ -45,6 +48,21 @@ impl MatmulPart {
         MatmulPart { matmul: *matmul, form, path, batch: 0..matmul.batch, lanes: 0..form.lanes, rows: 0..form.rows }
     }
 
+    /// Which products of the batch it is of.
+    pub fn batch(&self) -> Range<usize> {
+        self.batch.clone()
+    }
+
+    /// The rows of C that it has.
+    pub fn rows(&self) -> Range<usize> {
+        if self.form.lanes_of_a { self.lanes.clone() } else { self.rows.clone() }
+    }
+
+    /// The columns of C that it has.
+    pub fn columns(&self) -> Range<usize> {
+        if self.form.lanes_of_a { self.rows.clone() } else { self.lanes.clone() }
+    }
+
     /// The bytes of scratch memory that this part needs, for elements of `size` bytes (4 or 8).
     pub fn scratch_bytes(&self, size: usize) -> usize {
         let (path, form) = self.path();
@@ -77,43 +95,57 @@ impl MatmulPart {
 
     /// About how long it takes, in multiplications.
     pub(super) fn cost(&self, size: usize) -> usize {
-        let (lanes, rows) = (self.lanes.len().next_multiple_of(LANES_BYTES / 2 / size), self.rows.len());
+        let (lanes, rows) = (self.lanes.len().next_multiple_of(LANES_BYTES / size), self.rows.len());
         let packed = self.packed(lanes, rows, size);
         let depth = self.matmul.k.saturating_mul(self.batch.len());
         depth.saturating_mul(lanes.saturating_mul(rows).saturating_add(PACKING * packed))
     }
 }
 
+/// A way to compute a product in parts, at the same time.
+#[derive(Clone, Debug)]
+pub struct MatmulCut {
+    /// One part, or several, which write elements of C that differ.
+    pub parts: Vec<MatmulPart>,
+    /// About how long the part that takes longest takes, with what all parts have to read, in multiplications of the kernels.
+    pub cost: usize,
+}
+
 impl Matmul {
-    /// This product in so many parts at the most, of elements of `size` bytes: cut where the part that takes longest takes
-    /// the least time. One part, where nothing is gained.
-    pub fn parts(&self, size: usize, count: usize) -> Vec<MatmulPart> {
+    /// This product in one part.
+    pub fn whole(&self) -> MatmulPart {
+        MatmulPart::whole(self)
+    }
+
+    /// The ways to compute this product of elements of `size` bytes in so many parts at the most: first whole, then cut along
+    /// each extent that can be cut. `at_hand` says of A and B whether all parts have them in caches of their own.
+    pub fn cuts(&self, size: usize, count: usize, at_hand: [bool; 2]) -> Vec<MatmulCut> {
         let whole = MatmulPart::whole(self);
-        // With what the operands cost that all parts need.
-        let none = (vec![whole.clone()], 0);
-        let batches = cut(&whole.batch, 1, count).map(|batch| MatmulPart { batch, ..whole.clone() });
+        let batches = || cut(&whole.batch, 1, count).map(|batch| MatmulPart { batch, ..whole.clone() }).collect();
         // Lanes that have been packed are cut where panels of every instruction set begin.
-        let lanes_bytes = if self.packed { TILE_BYTES } else { LANES_BYTES };
-        let lanes = cut(&whole.lanes, lanes_bytes / size, count).map(|lanes| MatmulPart { lanes, ..whole.clone() });
-        let rows = |step: usize| cut(&whole.rows, step, count).map(|rows| MatmulPart { rows, ..whole.clone() });
-        let elements = |extent: usize| extent.saturating_mul(self.k).saturating_mul(self.batch);
-        let shared_lanes = if self.packed { SHARED_PACKED } else { SHARED };
-        let of_lanes = shared_lanes.saturating_mul(elements(whole.lanes.len()));
-        // What comes after a product is mostly cut along its rows: of each row, one part has some.
-        let result = self.m.saturating_mul(self.n).saturating_mul(self.batch);
-        let of_rows = SHARED.saturating_mul(elements(whole.rows.len()).saturating_add(result));
+        let step = if self.packed { TILE_BYTES / size } else { LANES_STEP };
+        let lanes = || cut(&whole.lanes, step, count).map(|lanes| MatmulPart { lanes, ..whole.clone() }).collect();
+        let rows =
+            |step: usize| cut(&whole.rows, step, count).map(|rows| MatmulPart { rows, ..whole.clone() }).collect();
+        // What the operands cost that all parts need.
+        let shared = |extent: usize, is_at_hand: bool, each: usize| match is_at_hand {
+            true => 0,
+            false => extent.saturating_mul(self.k).saturating_mul(self.batch).saturating_mul(each),
+        };
+        let (l, r) = if whole.form.lanes_of_a { (0, 1) } else { (1, 0) };
+        let of_lanes = shared(whole.lanes.len(), at_hand[l], if self.packed { SHARED_PACKED } else { SHARED });
+        let of_rows = shared(whole.rows.len(), at_hand[r], SHARED);
         let cuts: Vec<(Vec<MatmulPart>, usize)> = match self.c.is_plain() {
-            true => {
-                vec![none, (batches.collect(), 0), (rows(ROWS_STEP).collect(), of_lanes), (lanes.collect(), of_rows)]
-            }
+            true => vec![(batches(), 0), (rows(1), of_lanes), (lanes(), of_rows)],
             // Cut elsewhere, two parts might add to the same element.
-            false => vec![none, (rows(self.rows_apart().unwrap_or(self.m).max(1)).collect(), of_lanes)],
+            false => vec![(rows(self.rows_apart().unwrap_or(self.m).max(1)), of_lanes)],
         };
-        let slowest = |(parts, shared): &(Vec<MatmulPart>, usize)| {
+        let none = MatmulCut { cost: whole.cost(size), parts: vec![whole.clone()] };
+        let several = cuts.into_iter().filter(|(parts, _)| parts.len() > 1).map(|(parts, shared)| {
             let slowest = parts.iter().map(|part| part.cost(size)).max().unwrap_or(usize::MAX);
-            slowest.saturating_add(*shared)
-        };
-        cuts.into_iter().min_by_key(slowest).map(|(parts, _)| parts).unwrap_or_default()
+            MatmulCut { cost: slowest.saturating_add(shared), parts }
+        });
+        [none].into_iter().chain(several).collect()
     }
 
     /// So many rows of C, and those after them, have no element in common: the windows of one image and those of the next.

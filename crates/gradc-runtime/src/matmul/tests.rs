@@ -268,6 +268,12 @@ fn fractions(elements: usize, seed: u64) -> Vec<f32> {
     (0..elements).map(|_| next()).collect()
 }
 
+/// The parts of a product that take the least time.
+pub(super) fn parts(matmul: &Matmul, size: usize, count: usize) -> Vec<MatmulPart> {
+    let cuts = matmul.cuts(size, count, [false, false]);
+    cuts.into_iter().min_by_key(|cut| cut.cost).expect("whole is one way").parts
+}
+
 /// In parts, of which each has no more scratch memory than it says, products have the same bits as whole, and nothing else of
 /// C is written.
 #[test]
@@ -293,8 +299,9 @@ fn parts_of_a_product_have_the_bits_of_the_whole() {
             let (a, b) = (fractions(a.data.len(), 1), fractions(b.data.len(), 2));
             let c: Vec<f32> = c.data.iter().map(|&x| x as f32).collect();
             let whole = multiply(&matmul, &a, &b, &c);
-            for count in [2, 3, 7] {
-                let parts = matmul.parts(size_of::<f32>(), count);
+            let cuts = |count: usize| matmul.cuts(size_of::<f32>(), count, [false, false]).into_iter();
+            for (count, cut) in [2, 7].into_iter().flat_map(|count| cuts(count).map(move |cut| (count, cut))) {
+                let parts = cut.parts;
                 assert!((1..=count).contains(&parts.len()));
                 for (kernels, (name, whole)) in
                     f32::kernels().iter().filter(|kernels| (kernels.available)()).zip(&whole)
@@ -320,13 +327,16 @@ fn parts_of_a_product_have_the_bits_of_the_whole() {
 #[test]
 fn products_are_cut_where_it_is_worth_while() {
     let (matmul, _) = matrices(1, [64, 128, 128], 0);
-    let parts = matmul.parts(4, 2);
-    assert_eq!(parts.len(), 2);
-    assert!(parts.iter().all(|part| part.cost(4) * 10 < MatmulPart::whole(&matmul).cost(4) * 6));
+    let halves = parts(&matmul, 4, 2);
+    assert_eq!(halves.len(), 2);
+    assert!(halves.iter().all(|part| part.cost(4) * 10 < MatmulPart::whole(&matmul).cost(4) * 6));
     let (matmul, _) = matrices(6, [3, 3, 3], 0);
-    assert_eq!(matmul.parts(4, 4).iter().map(|part| part.batch.clone()).collect::<Vec<_>>(), [0..1, 1..3, 3..4, 4..6]);
-    let (matmul, _) = matrices(1, [3, 3, 3], 0);
-    assert_eq!(matmul.parts(4, 4).len(), 1);
+    assert_eq!(
+        parts(&matmul, 4, 4).iter().map(|part| part.batch.clone()).collect::<Vec<_>>(),
+        [0..1, 1..3, 3..4, 4..6]
+    );
+    let (matmul, _) = matrices(1, [1, 3, 3], 0);
+    assert_eq!(parts(&matmul, 4, 4).len(), 1);
 }
 
 /// What all parts need is the smaller one of the operands.
@@ -334,7 +344,7 @@ fn products_are_cut_where_it_is_worth_while() {
 fn products_are_cut_along_the_larger_operand() {
     let cut = |m, n| {
         let (matmul, _) = matrices(1, [m, n, 128], 0);
-        matmul.parts(4, 2).iter().map(|part| (part.rows.len(), part.lanes.len())).collect::<Vec<_>>()
+        parts(&matmul, 4, 2).iter().map(|part| (part.rows.len(), part.lanes.len())).collect::<Vec<_>>()
     };
     assert_eq!(cut(528, 128), [(264, 128); 2]);
     assert_eq!(cut(128, 528), [(128, 256), (128, 272)]);
@@ -388,9 +398,10 @@ fn check_packed<T: Element + From<f32> + PartialEq>(matmul: &Matmul, [a, b, c]: 
         }
         assert!(packed[bytes / size] == T::from(99.0), "{name}: {matmul:?} needs more memory to be packed in");
         let matmul = Matmul { packed: true, ..*matmul };
-        for count in [1, 2, 7] {
+        for cut in [1, 2, 7].into_iter().flat_map(|count| matmul.cuts(size, count, [false, false])) {
             let mut found = c.clone();
-            for part in matmul.parts(size, count) {
+            let count = cut.parts.len();
+            for part in cut.parts {
                 let mut scratch = vec![T::from(f32::NAN); part.scratch_bytes(size) / size];
                 scratch.push(T::from(99.0));
                 let (a, b) = match operand {

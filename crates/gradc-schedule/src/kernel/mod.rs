@@ -35,7 +35,7 @@ mod work;
 
 pub use evaluate::{Storage, evaluate};
 pub use print::print;
-pub use split::{Piece, Split, split};
+pub use split::{Piece, Split, split, splits};
 pub use verify::{KernelError, verify};
 pub use work::{reach, weight, work};
 

@@ -47,11 +47,16 @@ pub struct Piece {
     pub offsets: Vec<i64>,
 }
 
-/// Where a kernel can be cut: at the outermost loops, if these can be.
+/// The first place where a kernel can be cut.
 pub fn split(kernel: &Kernel) -> Option<Split> {
+    splits(kernel).into_iter().next()
+}
+
+/// The places where a kernel can be cut: the outermost loops, if these can be, then those within.
+pub fn splits(kernel: &Kernel) -> Vec<Split> {
     let nests: Vec<&Loop> = kernel.body.iter().filter_map(as_loop).collect();
-    let largest = (0..nests.len()).max_by_key(|&nest| (iterations(nests[nest]), nest))?;
-    chain(nests[largest]).into_iter().find_map(|cut| {
+    let Some(largest) = (0..nests.len()).max_by_key(|&nest| (iterations(nests[nest]), nest)) else { return Vec::new() };
+    let split = |cut: &Loop| {
         let units = cut.extent;
         if units < 2 {
             return None;
@@ -64,7 +69,8 @@ pub fn split(kernel: &Kernel) -> Option<Split> {
         let strides = Proof::of(kernel, &loops)?.strides(kernel, units)?;
         let step = if cut.kind == LoopKind::Vector { VECTOR_STEP } else { 1 };
         Some(Split { units, step, loops, strides })
-    })
+    };
+    chain(nests[largest]).into_iter().filter_map(split).collect()
 }
 
 impl Split {
