@@ -191,9 +191,9 @@ pub(crate) fn report(timings: &StageTimes, output: &mut Output) {
     output.note(format_args!("{:<14} {:>10.3} ms", "total", timings.total().as_secs_f64() * 1e3));
 }
 
-/// How much there was to do; and where the search for a better way ended before it was done.
+/// How much there was to do; where the search for a better way ended before it was done, and where it found nothing.
 fn work_of_simplifier(report: &gradc::pipeline::Report) -> String {
-    let gradc::pipeline::Report { regions, distinct_regions, terms, limited_regions, .. } = report;
+    let gradc::pipeline::Report { regions, distinct_regions, terms, limited_regions, kept_regions, .. } = report;
     let mut note = String::new();
     if *regions > 0 {
         let (regions, terms) = (counted(*regions, "region"), counted(*terms, "term"));
@@ -201,6 +201,9 @@ fn work_of_simplifier(report: &gradc::pipeline::Report) -> String {
     }
     if *limited_regions > 0 {
         let _ = write!(note, "; a limit ended the search in {}", counted(*limited_regions, "region"));
+    }
+    if *kept_regions > 0 {
+        let _ = write!(note, "; nothing that takes less time in {}", counted(*kept_regions, "region"));
     }
     note
 }

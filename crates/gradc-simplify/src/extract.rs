@@ -3,13 +3,16 @@
 //! A value that several others use is computed once, so what a term costs depends on what is chosen elsewhere. Finding
 //! the optimum is hard; this goes about it greedily and in rounds: first each needed class is given the cheapest graph for
 //! it alone, then again and again each is given the cheapest graph where everything that the others need is free. In the end
-//! single terms are exchanged. The region as it was is a candidate too, so the result never costs more.
+//! single terms are exchanged. The region as it was is a candidate too, so the result never costs more; nor does it take longer,
+//! by a model of time that has the last word (`time`).
 //!
 //! A needed value may only be computed from inputs that came before it in the graph: with this, regions solved apart fit
 //! together without a cycle.
 
 mod bits;
+mod counted;
 mod exchange;
+mod time;
 
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -21,6 +24,8 @@ use crate::rules::Flaw;
 use crate::term::Term;
 use crate::terms::Terms;
 use bits::Bits;
+use counted::Counted;
+pub(crate) use time::Clock;
 
 /// What a term that is to be avoided costs on top: more than any region computes.
 const AVOIDED: u64 = 1 << 50;
@@ -125,7 +130,8 @@ impl Problem {
                 best = (found, cost);
             }
         }
-        (best.0, (before / AVOIDED).saturating_sub(best.1 / AVOIDED) as usize)
+        let repaired = (before / AVOIDED).saturating_sub(best.1 / AVOIDED) as usize;
+        (best.0, repaired)
     }
 
     /// The chosen term of a class with its operands.
@@ -197,10 +203,7 @@ impl Problem {
         if !acyclic || !complete {
             return u64::MAX;
         }
-        order
-            .iter()
-            .map(|&class| self.candidates[class][choice.0[class].unwrap_or(0)].cost)
-            .fold(0, u64::saturating_add)
+        self.total_cost(choice, &order)
     }
 
     /// A choice without the classes that nothing needs.
@@ -214,7 +217,7 @@ impl Problem {
     fn each_alone(&self) -> Option<Choice> {
         let mut choice = Choice(vec![None; self.classes.len()]);
         for needed in &self.needed {
-            let found = self.cheapest(needed, &choice)?;
+            let found = self.cheapest(needed, &choice, u64::MAX)?;
             self.adopt(&mut choice, needed.class, &found);
         }
         Some(choice)
@@ -222,41 +225,37 @@ impl Problem {
 
     /// Improves a choice, one needed class after the other, until nothing is gained.
     fn improved(&self, start: Choice) -> Choice {
-        let mut choice = self.restricted(&start);
-        let mut cost = self.cost(&choice);
+        let mut cost = self.cost(&start);
+        let mut counted = Counted::new(self, self.restricted(&start));
         for _ in 0..ROUNDS {
             let before = cost;
-            for position in 0..self.needed.len() {
-                let needed = &self.needed[position];
-                if !needed.has_alternatives {
+            for needed in self.needed.iter().filter(|needed| needed.has_alternatives) {
+                let own = counted.released(self, &[needed.class]);
+                // Where there was nothing to choose, the same would be found again.
+                if own.iter().all(|&class| self.candidates[class].len() == 1) {
                     continue;
                 }
-                let mut others = self.needed_without(&choice, position);
-                let Some(found) = self.cheapest(needed, &others) else { continue };
+                let bound = self.total_cost(&counted.choice, &own);
+                let mut others = counted.choice.clone();
+                own.iter().for_each(|&class| others.0[class] = None);
+                let Some(found) = self.cheapest(needed, &others, bound) else { continue };
                 self.adopt(&mut others, needed.class, &found);
                 let new_cost = self.cost(&others);
                 if new_cost < cost {
-                    (choice, cost) = (others, new_cost);
+                    (counted, cost) = (Counted::new(self, others), new_cost);
                 }
             }
             if cost == before {
                 break;
             }
         }
-        choice
+        counted.choice
     }
 
-    /// The part of a choice that the needed classes other than one depend on.
-    fn needed_without(&self, choice: &Choice, left_out: usize) -> Choice {
-        let mut kept = Choice(vec![None; self.classes.len()]);
-        let (mut order, mut state) = (Vec::new(), vec![Visit::New; self.classes.len()]);
-        for (position, needed) in self.needed.iter().enumerate() {
-            if position != left_out {
-                self.visit(choice, needed.class, &mut state, &mut order);
-            }
-        }
-        order.into_iter().for_each(|class| kept.0[class] = choice.0[class]);
-        kept
+    /// What the chosen terms of some classes cost by themselves.
+    fn total_cost(&self, choice: &Choice, classes: &[usize]) -> u64 {
+        let costs = classes.iter().filter_map(|&class| Some(self.candidates[class][choice.0[class]?].cost));
+        costs.fold(0, u64::saturating_add)
     }
 
     /// Adds the graph found for `root` to a choice.
@@ -273,8 +272,8 @@ impl Problem {
     }
 
     /// The cheapest graph for a needed class, where what `free` has chosen costs nothing and stays as it is; for each class
-    /// below, the cheapest for it. `None` where there is none that uses only inputs before the limit.
-    fn cheapest(&self, needed: &Needed, free: &Choice) -> Option<Vec<Option<Best>>> {
+    /// below, the cheapest for it. `None` where there is none that uses only inputs before the limit and costs less than `bound`.
+    fn cheapest(&self, needed: &Needed, free: &Choice, bound: u64) -> Option<Vec<Option<Best>>> {
         let root = needed.class;
         let mut best: Vec<Option<Best>> = vec![None; self.classes.len()];
         self.settle_free(free, &needed.below, &mut best);
@@ -284,7 +283,7 @@ impl Problem {
             let mut changed = false;
             for &class in needed.below.iter().filter(|&&class| free.0[class].is_none()) {
                 let is_due_now = std::mem::replace(&mut is_due[class], false);
-                if is_due_now && self.relax(class, (class == root).then_some(needed.limit), &mut best) {
+                if is_due_now && self.relax(class, (class == root).then_some(needed.limit), bound, &mut best) {
                     self.users[class].iter().for_each(|&user| is_due[user] = true);
                     changed = true;
                 }
@@ -311,11 +310,11 @@ impl Problem {
         }
     }
 
-    /// Looks whether some term of a class is cheaper than the best so far.
-    fn relax(&self, class: usize, limit: Option<usize>, best: &mut [Option<Best>]) -> bool {
+    /// Looks whether some term of a class is cheaper than the best so far, and than `most`: what it is for costs no less than it.
+    fn relax(&self, class: usize, limit: Option<usize>, most: u64, best: &mut [Option<Best>]) -> bool {
         let mut changed = false;
         for (number, candidate) in self.candidates[class].iter().enumerate() {
-            let bound = best[class].as_ref().map_or(u64::MAX, |best| best.cost);
+            let bound = best[class].as_ref().map_or(most, |best| best.cost);
             let Some(found) = self.evaluate(class, number, candidate, bound, best) else { continue };
             if found.cost < bound && limit.is_none_or(|limit| found.latest < limit) {
                 best[class] = Some(found);

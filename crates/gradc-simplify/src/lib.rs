@@ -10,6 +10,9 @@
 //! 3. `extract`: for each region, the way that costs least (`cost`) is chosen, never one that costs more than before.
 //! 4. `assemble`: the result is written as a graph that reads like the one it came from.
 //!
+//! All of this is one `run`. Where its result takes longer on a machine than what it was made from, there is another one, in
+//! which regions are held against what they were.
+//!
 //! # What rules may do
 //!
 //! A rule has a class ([`FpClass`]) and is used in the modes ([`Mode`]) that allow it. All rules are in tables
@@ -34,19 +37,18 @@ mod pattern;
 mod region;
 mod report;
 pub mod rules;
+mod run;
 mod term;
 mod terms;
 
-use egg::Id;
-use gradc_ir::{Graph, Role};
+use gradc_ir::Graph;
 
 pub use options::{Level, Limits, Mode, Options};
 pub use report::{Report, Tally};
 pub use rules::{FpClass, Rule};
 
-use certificate::{Recorder, Trail};
-use region::{Pass, Solutions};
 use rules::compiled::{Compiled, RuleSet, allowed};
+use run::{Recorded, Run, Start, unchanged};
 
 /// A simplified graph and how it came about.
 #[derive(Clone, Debug)]
@@ -57,22 +59,59 @@ pub struct Simplified {
     pub report: Report,
 }
 
-/// An equal graph that costs less.
+/// An equal graph that costs less: less arithmetic, by no more operations. By the model of time, if there is one
+/// ([`Options::seconds`]), it takes no longer either: than the graph, or if that has flawed formulas, than the graph without
+/// them. Of a graph of more than [`Limits::timed_values`] that is asked of each region by itself.
 pub fn simplify(graph: &Graph, options: &Options) -> Simplified {
-    simplify_recording(graph, options, None)
+    simplify_recording(graph, options, false).0
 }
 
-fn simplify_recording(graph: &Graph, options: &Options, trail: Option<&mut Trail>) -> Simplified {
-    let local = RuleSet::new(|compiled| allowed(compiled, options) && compiled.rule.local);
+/// [`simplify`], and if it is recorded, what was done.
+fn simplify_recording(graph: &Graph, options: &Options, is_recording: bool) -> Recorded {
     let all = RuleSet::new(|compiled| allowed(compiled, options));
-    run(graph, options, &local, &all, trail)
+    let local = RuleSet::new(|compiled| allowed(compiled, options) && compiled.rule.local);
+    let run = Run { rules: &all, local: &local, is_recording };
+    let start = Start::of(graph);
+    let Some(seconds) = options.seconds.filter(|_| options.is_timed(graph)) else {
+        return run.on(start, options);
+    };
+    let time = |graph: &Graph| seconds(graph, options.mode);
+    let operations = |graph: &Graph| gradc_ir::work(graph).operations;
+    // Hardly any graph takes longer when it is simplified. So before one does, regions are not looked at by themselves.
+    let found = run.on(start, &Options { seconds: None, ..*options });
+    let is_flawed = found.0.report.repaired > 0;
+    let is_longer = !is_flawed && operations(&found.0.graph) > operations(graph);
+    let taken = time(&found.0.graph);
+    if !is_longer && taken <= time(graph) {
+        return found;
+    }
+    let right = if is_flawed { repair(graph, options, is_recording) } else { (unchanged(graph), Vec::new()) };
+    let bound = time(&right.0.graph);
+    if !is_longer && taken <= bound {
+        return found;
+    }
+    // What is improved on the spot cannot be given back, so nothing is.
+    let none = RuleSet::new(|_| false);
+    let start = Start { graph: &right.0.graph, made_by: &right.0.report.made_by };
+    let (mut second, trail) = Run { local: &none, ..run }.on(start, options);
+    if time(&second.graph) > bound || operations(&second.graph) > operations(&right.0.graph) {
+        let Report { regions, distinct_regions, terms, limited_regions, .. } = second.report;
+        let (graph, trails) = (right.0.graph, right.1);
+        let kept_regions = regions;
+        let report = Report { regions, distinct_regions, terms, limited_regions, kept_regions, ..right.0.report };
+        return (Simplified { graph, report }, trails);
+    }
+    second.report.repaired += right.0.report.repaired;
+    second.report.fired.absorb(&right.0.report.fired);
+    (second, right.1.into_iter().chain(trail).collect())
 }
 
 /// An equal graph in which formulas that overflow or lose digits are written so that they do not. Run before
-/// differentiation: no later rule saves the derivative of an unstable formula. Without effect in strict mode. The graph
-/// is taken as not [differentiated](Options::differentiated), whatever the options say.
+/// differentiation: no later rule saves the derivative of an unstable formula. What keeps every bit is simplified as well, and in
+/// strict mode nothing else is done. The graph is taken as not [differentiated](Options::differentiated), whatever the options say,
+/// and how long it takes is not looked at: that is for the derivative to say.
 pub fn stabilise(graph: &Graph, options: &Options) -> Simplified {
-    stabilise_recording(graph, options, None)
+    stabilise_recording(graph, options, false).0
 }
 
 /// What [`stabilise`] makes of its options.
@@ -80,97 +119,18 @@ fn stabilising(options: &Options) -> Options {
     Options { differentiated: false, ..*options }
 }
 
-fn stabilise_recording(graph: &Graph, options: &Options, trail: Option<&mut Trail>) -> Simplified {
-    let options = stabilising(options);
+/// [`stabilise`], and if it is recorded, what was done.
+fn stabilise_recording(graph: &Graph, options: &Options, is_recording: bool) -> Recorded {
+    repair(graph, &stabilising(options), is_recording)
+}
+
+/// A graph with its flawed formulas replaced.
+fn repair(graph: &Graph, options: &Options, is_recording: bool) -> Recorded {
     // What keeps every bit brings formulas into the form that the stabilising rules know.
     let is_exact = |compiled: &Compiled| compiled.rule.class == FpClass::Strict;
-    let local = RuleSet::new(|compiled| allowed(compiled, &options) && is_exact(compiled) && compiled.rule.local);
+    let local = RuleSet::new(|compiled| allowed(compiled, options) && is_exact(compiled) && compiled.rule.local);
     let stabilising =
-        RuleSet::new(|compiled| allowed(compiled, &options) && (compiled.rule.stabilises || is_exact(compiled)));
-    run(graph, &options, &local, &stabilising, trail)
-}
-
-fn run(
-    graph: &Graph,
-    options: &Options,
-    local: &RuleSet,
-    rules: &RuleSet,
-    mut trail: Option<&mut Trail>,
-) -> Simplified {
-    let mut report = Report::default();
-    if options.level == Level::None {
-        report.made_by = vec![Vec::new(); graph.len()];
-        return Simplified { graph: graph.clone(), report };
-    }
-    let improved = loops::improve(graph, options.mode, &|body| {
-        // Nobody checks what a step hands to the next.
-        run(body, &Options { trust_indices: false, ..*options }, local, rules, None).graph
-    });
-    let recorder = Recorder::new(trail.is_some());
-    let source = graph;
-    let graph = improved.as_ref().map_or(graph, |(improved, _)| improved);
-    let (mut arena, mut places) = canonical::import(graph, local, options, recorder.fresh());
-    let mut cost = total_cost(graph, &arena, &places);
-    report.cost_before = cost;
-    let pass = Pass { local, rules, mode: options.mode, limits: options.limits, recorder };
-    let mut solutions = Solutions::default();
-    let passes = if options.level == Level::Full { options.limits.passes } else { 0 };
-    for _ in 0..passes {
-        let needed = results(graph, &places);
-        let forward = forward(graph, &arena, &places);
-        let rewritten = region::rewrite(&mut arena, &needed, &forward, &pass, &mut solutions, &mut report);
-        let Some((new, moved, solved)) = rewritten else { break };
-        if let Some(trail) = &mut trail {
-            trail.pass(&mut arena, solved);
-        }
-        report.fired.absorb(&arena.tally);
-        places.iter_mut().for_each(|place| *place = place.and_then(|id| moved[usize::from(id)]));
-        arena = new;
-        let before = std::mem::replace(&mut cost, total_cost(graph, &arena, &places));
-        if cost >= before {
-            break;
-        }
-    }
-    report.fired.absorb(&arena.tally);
-    report.cost_after = cost;
-    report.distinct_applications = arena.take_table().distinct_applications();
-    let (simplified, made_by) = assemble::assemble(graph, &arena, &places);
-    report.made_by = made_by;
-    if let Some(trail) = trail {
-        let improved = improved.unwrap_or_else(|| (source.clone(), source.values().map(Some).collect()));
-        trail.end(&mut arena, improved);
-    }
-    debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
-    Simplified { graph: simplified, report }
-}
-
-/// The values that are results.
-fn results(graph: &Graph, places: &[Option<Id>]) -> Vec<Id> {
-    graph.outputs().iter().filter_map(|output| places[output.value.index()]).collect()
-}
-
-/// The values that some result depends on that is not a derivative or an update.
-fn forward(graph: &Graph, arena: &canonical::Arena<'_>, places: &[Option<Id>]) -> Vec<bool> {
-    let is_forward = |role: Role| matches!(role, Role::Output | Role::Loss | Role::Metric);
-    let roots = graph.outputs().iter().filter(|output| is_forward(output.role));
-    below(arena, roots.filter_map(|output| places[output.value.index()]))
-}
-
-/// For each value, whether one of `roots` depends on it.
-fn below(arena: &canonical::Arena<'_>, roots: impl Iterator<Item = Id>) -> Vec<bool> {
-    let mut below = vec![false; arena.len()];
-    roots.for_each(|id| below[usize::from(id)] = true);
-    for id in arena.ids().rev() {
-        if below[usize::from(id)] {
-            arena.operands(id).iter().for_each(|&operand| below[usize::from(operand)] = true);
-        }
-    }
-    below
-}
-
-/// What all results together cost.
-fn total_cost(graph: &Graph, arena: &canonical::Arena<'_>, places: &[Option<Id>]) -> u64 {
-    let live = below(arena, results(graph, places).into_iter());
-    let costs = arena.ids().filter(|&id| live[usize::from(id)]).map(|id| arena.node(id).cost);
-    costs.fold(0, u64::saturating_add)
+        RuleSet::new(|compiled| allowed(compiled, options) && (compiled.rule.stabilises || is_exact(compiled)));
+    let run = Run { rules: &stabilising, local: &local, is_recording };
+    run.on(Start::of(graph), &Options { seconds: None, ..*options })
 }

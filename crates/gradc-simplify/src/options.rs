@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use gradc_ir::Graph;
+
 use crate::rules::Subject;
 
 /// Which rewrites are allowed, by what they do to floating-point results.
@@ -77,16 +79,25 @@ pub struct Limits {
     pub iterations: usize,
     /// Passes over all regions.
     pub passes: usize,
+    /// Values of a graph that is held against what it was by the time that it takes as a whole.
+    pub timed_values: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { region_values: 128, max_region_values: 400, terms: 6_000, iterations: 40, passes: 2 }
+        Limits {
+            region_values: 128,
+            max_region_values: 400,
+            terms: 6_000,
+            iterations: 40,
+            passes: 2,
+            timed_values: 4_000,
+        }
     }
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Which rules are allowed.
     pub mode: Mode,
@@ -101,6 +112,9 @@ pub struct Options {
     pub without: Option<Subject>,
     /// Bounds on the work.
     pub limits: Limits,
+    /// How many seconds a machine takes for a graph, by a model. The search goes by arithmetic, but in the end no region that is
+    /// simplified takes longer than it did.
+    pub seconds: Option<fn(&Graph, Mode) -> f64>,
 }
 
 impl Default for Options {
@@ -112,11 +126,17 @@ impl Default for Options {
             trust_indices: true,
             without: None,
             limits: Limits::default(),
+            seconds: None,
         }
     }
 }
 
 impl Options {
+    /// Whether a graph is held against what it was by the time that it takes as a whole.
+    pub fn is_timed(&self, graph: &Graph) -> bool {
+        self.seconds.is_some() && graph.len() <= self.limits.timed_values
+    }
+
     /// The usual options in a mode.
     pub fn in_mode(mode: Mode) -> Options {
         Options { mode, ..Options::default() }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::rules;
+
 /// How often each rule was applied, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally(BTreeMap<&'static str, usize>);
@@ -51,10 +53,21 @@ pub struct Report {
     pub distinct_applications: usize,
     /// Regions in which a limit ended the search for more equalities.
     pub limited_regions: usize,
+    /// Regions that stay as they were, flawed formulas aside, because a machine takes longer for what was found.
+    pub kept_regions: usize,
     /// Formulas that lost digits or overflowed, and were replaced by ones that do not, even where these cost more.
     pub repaired: usize,
     /// The cost of the canonical form, before rules with alternatives.
     pub cost_before: u64,
     /// The cost of the result: not more than before, but for what was repaired.
     pub cost_after: u64,
+}
+
+impl Report {
+    /// Whether a rule about how elements are moved was applied. Such a rule may take arithmetic away, and loops that values had in
+    /// common.
+    pub fn has_moved(&self) -> bool {
+        let moves = |rule| rules::compiled::find(rule).is_some_and(|compiled| compiled.is_about("movement"));
+        self.fired.iter().any(|(rule, _)| moves(rule))
+    }
 }

@@ -20,6 +20,7 @@ use crate::coded::{About, Coded};
 use crate::differentiate;
 use crate::error::Error;
 use crate::optimizer::{UpdateRule, append_update};
+use crate::summary::{Demand, cost};
 use crate::threads::available_threads;
 
 pub use gradc_codegen::{Listings, Vectors};
@@ -357,31 +358,44 @@ pub fn lower_by(
         other => differentiate::mark(&mut graph, other)?,
     }
     let simplify = simplifier_options(options);
+    let is_differentiated = !matches!(goal, Goal::Outputs | Goal::Forward);
+    let differentiate = |graph: &mut Graph| match is_differentiated {
+        true => differentiate::append(graph, goal, rules, &trained),
+        false => Ok(()),
+    };
     pass(Stage::Stabilise, &mut graph, &mut |graph| {
         if simplify.level == Level::None {
             return Ok(Made::Changed);
         }
-        let simplified = if wants_reasons {
-            let (simplified, reasons) = stabilise_with_reasons(graph, &simplify);
-            of_stabilising = Some(reasons);
-            simplified
-        } else {
-            gradc_simplify::stabilise(graph, &simplify)
+        let mut stabilise = |options: &gradc_simplify::Options| {
+            if wants_reasons {
+                let (simplified, reasons) = stabilise_with_reasons(graph, options);
+                of_stabilising = Some(reasons);
+                simplified
+            } else {
+                gradc_simplify::stabilise(graph, options)
+            }
         };
-        *graph = simplified.graph;
-        Ok(Made::Simplified(simplified.report))
+        let mut stable = stabilise(&simplify);
+        // Without a flawed formula there is no need for another one: the derivative may not take longer by it.
+        if stable.report.repaired == 0 && stable.report.has_moved() && simplify.is_timed(graph) {
+            let time = |graph: &Graph| {
+                let mut graph = graph.clone();
+                differentiate(&mut graph)?;
+                Ok(seconds(&graph.without_rules(), options.mode))
+            };
+            if time(&stable.graph)? > time(graph)? {
+                stable = stabilise(&gradc_simplify::Options { level: Level::None, ..simplify });
+            }
+        }
+        *graph = stable.graph;
+        Ok(Made::Simplified(stable.report))
     })?;
-    let mut differentiate =
-        |graph: &mut Graph| differentiate::append(graph, goal, rules, &trained).map(|()| Made::Changed);
-    match goal {
-        Goal::Outputs | Goal::Forward => {}
-        Goal::Gradient { .. } | Goal::Vjp { .. } | Goal::Jvp { .. } | Goal::Hvp { .. } => {
-            pass(Stage::Differentiate, &mut graph, &mut differentiate)?;
-        }
-        Goal::Training(rule) => {
-            pass(Stage::Differentiate, &mut graph, &mut differentiate)?;
-            pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule).map(|()| Made::Changed))?;
-        }
+    if is_differentiated {
+        pass(Stage::Differentiate, &mut graph, &mut |graph| differentiate(graph).map(|()| Made::Changed))?;
+    }
+    if let Goal::Training(rule) = goal {
+        pass(Stage::Update, &mut graph, &mut |graph| update(graph, rule).map(|()| Made::Changed))?;
     }
     pass(Stage::Simplify, &mut graph, &mut |graph| {
         // The derivative is written: from here on, a value with a rule of its own is what it is computed as.
@@ -413,7 +427,13 @@ fn simplifier_options(options: &Options) -> gradc_simplify::Options {
         Some(Without::EGraph) => (options.level.min(Level::Local), None),
         Some(Without::Rules(subject)) => (options.level, Some(subject)),
     };
-    gradc_simplify::Options { mode: options.mode, level, without, ..Default::default() }
+    gradc_simplify::Options { mode: options.mode, level, without, seconds: Some(seconds), ..Default::default() }
+}
+
+/// By what the simplifier compares alternatives: the time of the plan that they would have.
+fn seconds(graph: &Graph, mode: Mode) -> f64 {
+    let options = Options { mode, ..Options::default() };
+    Demand::of(&schedule(graph, &options), cost(graph).flops).seconds()
 }
 
 /// What a pass has done to a graph.

@@ -6,11 +6,11 @@
 //! depend on and the loss does not. *Raw* is the gradient as differentiation gives it, at `-O0`.
 //!
 //! *Time* is what a machine would take for the plan of a graph, by the arithmetic, the bytes moved and the kernels begun: see
-//! [`Demand`]. A formula that overflows or cancels can be had for less than one that does not, but is none that anybody wants.
-//! So where there is one, time is held against that of the *right* gradient instead of the raw one: differentiation is given the
-//! stabilised forward graph, and what it gives is stabilised once more, if there are flawed formulas in it. No rule that saves
-//! work is used for that but those that keep every bit. All graphs are fused as they are by default, so that it is
-//! simplification alone that is looked at.
+//! [`Demand`]. No gradient takes longer than the raw one. A formula that overflows or cancels can be had for less than one that
+//! does not, but is none that anybody wants. So where there is one, a gradient may take as long as the *right* one instead:
+//! differentiation is given the stabilised forward graph, and what it gives is stabilised once more, if there are flawed formulas
+//! in it. No rule that saves work is used for that but those that keep every bit. All graphs are fused as they are by default, so
+//! that it is simplification alone that is looked at.
 //!
 //! The error of a gradient at one point is a matter of luck: roundings may cancel. So it is compared over several points
 //! that differ by so little that only the roundings do, and with what roundings do to the raw formula at all, wherever they
@@ -208,7 +208,7 @@ struct Saved {
     left: Vec<f64>,
     /// For each graph, the share of the time.
     times: Vec<f64>,
-    /// All that the right graphs ask for, and the simplified ones.
+    /// All that the graphs ask for that these are held against, and the simplified ones.
     demand: [Demand; 2],
 }
 
@@ -219,10 +219,10 @@ impl Saved {
     }
 
     /// The share of the time of one more graph.
-    fn note(&mut self, right: Demand, simple: Demand) -> f64 {
-        let share = simple.seconds() / right.seconds();
+    fn note(&mut self, before: Demand, simple: Demand) -> f64 {
+        let share = simple.seconds() / before.seconds();
         self.times.push(share);
-        for (sum, own) in self.demand.iter_mut().zip([right, simple]) {
+        for (sum, own) in self.demand.iter_mut().zip([before, simple]) {
             sum.bytes += own.bytes;
             sum.kernels += own.kernels;
         }
@@ -231,14 +231,11 @@ impl Saved {
 
     /// Fewer bytes are moved by fewer kernels, and that takes less time.
     fn assert_less(&self, mode: Mode) {
-        let [right, simple] = self.demand;
+        let [before, simple] = self.demand;
         let time = self.times.iter().sum::<f64>() / self.times.len() as f64;
-        assert!(simple.bytes < right.bytes, "{mode}: {} bytes are moved, else {}", simple.bytes, right.bytes);
-        assert!(simple.kernels < right.kernels, "{mode}: {} kernels, else {}", simple.kernels, right.kernels);
+        assert!(simple.bytes < before.bytes, "{mode}: {} bytes are moved, else {}", simple.bytes, before.bytes);
+        assert!(simple.kernels < before.kernels, "{mode}: {} kernels, else {}", simple.kernels, before.kernels);
         assert!(time <= MOST_TIME, "{mode}: {time} of the time on average");
-        let (one_in, _) = slower(mode);
-        let slower = self.times.iter().filter(|&&share| share > 1.0 + ROUNDING).count();
-        assert!(slower * one_in <= self.times.len(), "{mode}: {slower} of {} take longer", self.times.len());
     }
 }
 
@@ -253,8 +250,9 @@ fn compare_cost(case: &Case, mode: Mode, raw: &Graph, simple: &Graph, stages: St
         assert!(cost.operations <= raw_cost.operations, "{} operations, {}", cost.operations, what());
         assert!(cost.flops <= raw_cost.flops, "{} flops, raw {}, {}", cost.flops, raw_cost.flops, what());
     }
-    let share = saved.note(demand(&stages.right(raw, mode), mode), demand(simple, mode));
-    assert!(share <= slower(mode).1, "{share} of the time, {}", what());
+    let [raw, right] = [raw, &stages.right(raw, mode)].map(|graph| demand(graph, mode));
+    let share = saved.note(if right.seconds() < raw.seconds() { raw } else { right }, demand(simple, mode));
+    assert!(share <= 1.0 + ROUNDING, "{share} of the time, {}", what());
 }
 
 /// The greatest distance of an element.
@@ -327,18 +325,7 @@ const LEAST_SAVED: f64 = 0.3;
 const MOST_TIME: f64 = 0.98;
 
 /// Shares that differ by less than this are the same.
-const ROUNDING: f64 = 5e-4;
-
-/// One graph in so many, at most, may take longer than the right one, and so many times as long. Where one does, fewer operations
-/// are in more kernels: a sum of what is there before something is repeated takes less arithmetic, but loops of its own; and in
-/// fast mode, factors of products are taken out of these.
-fn slower(mode: Mode) -> (usize, f64) {
-    match mode {
-        Mode::Accurate => (30, 1.05),
-        Mode::Strict => (12, 1.2),
-        Mode::Fast => (8, 1.3),
-    }
-}
+const ROUNDING: f64 = 1e-9;
 
 #[test]
 fn random_networks_0() {

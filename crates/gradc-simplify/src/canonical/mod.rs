@@ -105,6 +105,11 @@ impl<'r> Arena<'r> {
         self.made_by.get(&id).map_or(&[], |rules| rules)
     }
 
+    /// Notes that some rules made a value elsewhere.
+    pub(crate) fn note_made_by(&mut self, id: Id, rules: &[&'static str]) {
+        self.made_by.entry(id).or_default().extend_from_slice(rules);
+    }
+
     /// Adds a leaf. The same number is the same leaf.
     pub(crate) fn leaf(&mut self, number: u32, facts: Facts) -> Id {
         let key = self.table.short(LEAF, [number].into_iter());
@@ -149,7 +154,7 @@ impl<'r> Arena<'r> {
         let before = self.len();
         let id = self.add(term)?;
         if usize::from(id) >= before && !rules.is_empty() {
-            self.made_by.entry(id).or_default().extend_from_slice(rules);
+            self.note_made_by(id, rules);
         }
         Some(id)
     }

@@ -147,23 +147,21 @@ pub struct Reasons {
 
 /// What [`simplify`](crate::simplify) makes of a graph, with the reasons.
 pub fn simplify_with_reasons(graph: &Graph, options: &Options) -> (Simplified, Reasons) {
-    let mut trail = Trail::default();
-    let simplified = crate::simplify_recording(graph, options, Some(&mut trail));
-    let reasons = Reasons::new(Pass::Simplify, options, graph, &simplified.graph, trail);
+    let (simplified, trails) = crate::simplify_recording(graph, options, true);
+    let reasons = Reasons::new(Pass::Simplify, options, graph, &simplified.graph, &trails);
     (simplified, reasons)
 }
 
 /// What [`stabilise`](crate::stabilise) makes of a graph, with the reasons.
 pub fn stabilise_with_reasons(graph: &Graph, options: &Options) -> (Simplified, Reasons) {
-    let mut trail = Trail::default();
-    let simplified = crate::stabilise_recording(graph, options, Some(&mut trail));
-    let reasons = Reasons::new(Pass::Stabilise, &crate::stabilising(options), graph, &simplified.graph, trail);
+    let (simplified, trails) = crate::stabilise_recording(graph, options, true);
+    let reasons = Reasons::new(Pass::Stabilise, &crate::stabilising(options), graph, &simplified.graph, &trails);
     (simplified, reasons)
 }
 
 impl Reasons {
-    fn new(pass: Pass, options: &Options, raw: &Graph, result: &Graph, trail: Trail) -> Reasons {
-        let proof = record::prove(raw, result, trail, options);
+    fn new(pass: Pass, options: &Options, raw: &Graph, result: &Graph, trails: &[Trail]) -> Reasons {
+        let proof = record::prove(raw, result, trails, options);
         Reasons { pass, options: *options, raw: raw.clone(), result: result.clone(), proof }
     }
 

@@ -44,8 +44,8 @@ pub(super) struct Use {
     pub(super) inputs: Vec<Id>,
 }
 
-/// Reconstructs how `result` came from `raw`.
-pub(super) fn prove(raw: &Graph, result: &Graph, trail: Trail, options: &Options) -> Proof {
+/// Reconstructs how `result` came from `raw`, in one run after another.
+pub(super) fn prove(raw: &Graph, result: &Graph, trails: &[Trail], options: &Options) -> Proof {
     let leaves = raw.values().map(|value| match raw.leaf(value) {
         Some(kind) => leaf_facts(raw, value, kind, options),
         None => Facts::of_type(raw.ty(value).clone()),
@@ -59,30 +59,10 @@ pub(super) fn prove(raw: &Graph, result: &Graph, trail: Trail, options: &Options
         results: Vec::new(),
     };
     proof.raw = terms_of(&mut proof.theory, raw, raw, &raw.live());
-    if let Some((improved, moved)) = &trail.improved {
-        let improved_terms = terms_of(&mut proof.theory, raw, improved, &vec![true; improved.len()]);
-        proof.loops(raw, moved, &improved_terms);
-        let mut known: FxHashMap<*const Solution, usize> = FxHashMap::default();
-        for form in &trail.forms {
-            let mut ground: Vec<Id> = Vec::with_capacity(form.terms.len());
-            for term in &form.terms {
-                let id = match term {
-                    Term::Leaf(number) => improved_terms[*number as usize],
-                    Term::Apply(op, children) => {
-                        let children = children.iter().map(|&child| ground[usize::from(child)]);
-                        Some(proof.theory.insert(Term::apply(op.clone(), children)))
-                    }
-                };
-                ground.push(id.unwrap_or_else(|| unreachable!("gradc has a bug: a leaf is lost")));
-            }
-            for applied in &form.applied {
-                proof.theory.replay(applied, &ground);
-            }
-            for solved in &form.regions {
-                let members: Vec<Id> = solved.members.iter().map(|&member| ground[usize::from(member)]).collect();
-                proof.use_region(&mut known, &solved.solution, &members);
-            }
-        }
+    let mut first_loop = 0;
+    for trail in trails {
+        proof.run(raw, trail, first_loop);
+        first_loop += trail.graph.len();
     }
     proof.result = terms_of(&mut proof.theory, raw, result, &result.live());
     let results = raw.outputs().iter().zip(result.outputs());
@@ -115,20 +95,50 @@ fn terms_of(theory: &mut Theory, raw: &Graph, graph: &Graph, wanted: &[bool]) ->
 }
 
 impl Proof {
-    /// What has become of the results of loops.
-    fn loops(&mut self, raw: &Graph, moved: &[Option<ValueId>], terms: &[Option<Id>]) {
-        let live = raw.live();
-        for value in raw.values().filter(|value| live[value.index()]) {
-            let Some((scan, _)) = raw.as_result(value).filter(|(packed, _)| raw.as_scan(*packed).is_some()) else {
+    /// What was done in one run, whose loops have numbers from `first_loop` on.
+    fn run(&mut self, raw: &Graph, trail: &Trail, first_loop: usize) {
+        let Some((improved, moved)) = &trail.improved else { return };
+        let improved_terms = terms_of(&mut self.theory, raw, improved, &vec![true; improved.len()]);
+        self.loops(&trail.graph, moved, &improved_terms, first_loop);
+        let mut known: FxHashMap<*const Solution, usize> = FxHashMap::default();
+        for form in &trail.forms {
+            let mut ground: Vec<Id> = Vec::with_capacity(form.terms.len());
+            for term in &form.terms {
+                let id = match term {
+                    Term::Leaf(number) => improved_terms[*number as usize],
+                    Term::Apply(op, children) => {
+                        let children = children.iter().map(|&child| ground[usize::from(child)]);
+                        Some(self.theory.insert(Term::apply(op.clone(), children)))
+                    }
+                };
+                ground.push(id.unwrap_or_else(|| unreachable!("gradc has a bug: a leaf is lost")));
+            }
+            for applied in &form.applied {
+                self.theory.replay(applied, &ground);
+            }
+            for solved in &form.regions {
+                let members: Vec<Id> = solved.members.iter().map(|&member| ground[usize::from(member)]).collect();
+                self.use_region(&mut known, &solved.solution, &members);
+            }
+        }
+    }
+
+    /// What has become of the results of the loops of a graph, which have numbers from `first` on.
+    fn loops(&mut self, graph: &Graph, moved: &[Option<ValueId>], terms: &[Option<Id>], first: usize) {
+        let live = graph.live();
+        for value in graph.values().filter(|value| live[value.index()]) {
+            let Some((scan, _)) = graph.as_result(value).filter(|(packed, _)| graph.as_scan(*packed).is_some()) else {
                 continue;
             };
             let term = |value: ValueId| terms[moved[value.index()]?.index()];
             let Some(now) = term(value) else { continue };
-            let operands: Option<Vec<Id>> = raw.operands(scan).iter().map(|&operand| term(operand)).collect();
-            let (Some(scan_op), Some(op), Some(operands)) = (raw.op(scan), raw.op(value), operands) else { continue };
+            let operands: Option<Vec<Id>> = graph.operands(scan).iter().map(|&operand| term(operand)).collect();
+            let (Some(scan_op), Some(op), Some(operands)) = (graph.op(scan), graph.op(value), operands) else {
+                continue;
+            };
             let packed = self.theory.insert(Term::apply(scan_op.clone(), operands));
             let was = self.theory.insert(Term::apply(op.clone(), [packed]));
-            self.theory.push(Found::Loop { number: scan.index(), left: was, right: now });
+            self.theory.push(Found::Loop { number: first + scan.index(), left: was, right: now });
         }
     }
 

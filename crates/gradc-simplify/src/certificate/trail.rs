@@ -9,7 +9,7 @@ use gradc_ir::{Graph, ValueId};
 use crate::canonical::Arena;
 use crate::egraph::Within;
 use crate::pattern::Bindings;
-use crate::region::Solved;
+use crate::region::Used;
 use crate::rules::compiled::Compiled;
 use crate::term::Term;
 
@@ -62,9 +62,11 @@ impl Recorder {
 }
 
 /// All that was done to a graph, in order.
-#[derive(Default)]
 pub(crate) struct Trail {
-    /// The graph after its loops were improved, and for each value of the graph where it is there.
+    /// The graph.
+    pub(crate) graph: Graph,
+    /// The graph after its loops were improved, and for each value of the graph where it is there; none where nothing has
+    /// become of it.
     pub(crate) improved: Option<(Graph, Vec<Option<ValueId>>)>,
     /// The canonical forms, the first before any region was solved.
     pub(crate) forms: Vec<Form>,
@@ -77,19 +79,24 @@ pub(crate) struct Form {
     /// What was applied while it was written.
     pub(crate) applied: Vec<Applied>,
     /// The regions.
-    pub(crate) regions: Vec<Solved>,
+    pub(crate) regions: Vec<Used>,
 }
 
 impl Trail {
+    /// Nothing has been done to a graph yet.
+    pub(crate) fn new(graph: &Graph) -> Trail {
+        Trail { graph: graph.clone(), improved: None, forms: Vec::new() }
+    }
+
     /// A form was rewritten region by region.
-    pub(crate) fn pass(&mut self, arena: &mut Arena<'_>, regions: Vec<Solved>) {
+    pub(crate) fn pass(&mut self, arena: &mut Arena<'_>, regions: Vec<Used>) {
         let terms = arena.ids().map(|id| arena.node(id).term.clone()).collect();
         self.forms.push(Form { terms, applied: arena.recorder.take().unwrap_or_default(), regions });
     }
 
-    /// The last form is there.
-    pub(crate) fn end(&mut self, arena: &mut Arena<'_>, improved: (Graph, Vec<Option<ValueId>>)) {
+    /// The last form is there. `improved` is the graph with better loops, if it is another.
+    pub(crate) fn end(&mut self, arena: &mut Arena<'_>, improved: Option<(Graph, Vec<Option<ValueId>>)>) {
         self.pass(arena, Vec::new());
-        self.improved = Some(improved);
+        self.improved = Some(improved.unwrap_or_else(|| (self.graph.clone(), self.graph.values().map(Some).collect())));
     }
 }

@@ -4,27 +4,35 @@
 //! share an operand with one that is chosen elsewhere was not seen. So in the end each chosen term is held against the other
 //! terms of its class, where everything that is chosen already is free.
 
-use super::{AVOIDED, Choice, Problem, ROUNDS};
+use super::counted::Counted;
+use super::{AVOIDED, Candidate, Choice, Problem, ROUNDS};
 
 /// How many classes below each other a term may bring in that were not chosen.
 const DEPTH: usize = 2;
 
-/// A choice with how often each class is used in it.
-struct Counted {
-    choice: Choice,
-    uses: Vec<u32>,
-}
-
 impl Problem {
     /// A choice that costs no more.
     pub(super) fn exchanged(&self, start: Choice) -> Choice {
+        self.exchanged_for(start, 1)
+    }
+
+    /// A choice that has fewer flawed terms, if there is one, and is otherwise the same.
+    pub(super) fn with_fewer_flaws(&self, start: Choice) -> Choice {
+        self.exchanged_for(start, AVOIDED / 2)
+    }
+
+    /// A choice in which each exchanged term gains `least`.
+    fn exchanged_for(&self, start: Choice, least: u64) -> Choice {
         let mut cost = self.cost(&start);
-        let mut counted = self.counted(self.restricted(&start));
+        let mut counted = Counted::new(self, self.restricted(&start));
         for _ in 0..ROUNDS {
             let before = cost;
+            if cost < least {
+                break;
+            }
             for class in self.in_order(&counted.choice) {
                 if counted.choice.0[class].is_some() && self.candidates[class].len() > 1 {
-                    cost = self.exchange(class, &mut counted, cost);
+                    cost = self.exchange(class, &mut counted, cost, least);
                 }
             }
             if cost == before {
@@ -34,20 +42,14 @@ impl Problem {
         counted.choice
     }
 
-    fn counted(&self, choice: Choice) -> Counted {
-        let mut uses = vec![0; self.classes.len()];
-        self.needed.iter().for_each(|needed| uses[needed.class] += 1);
-        for class in self.in_order(&choice) {
-            self.chosen(&choice, class).1.iter().for_each(|&operand| uses[operand] += 1);
-        }
-        Counted { choice, uses }
-    }
-
-    /// Takes other terms of a class where that costs less; the cost after it.
-    fn exchange(&self, class: usize, counted: &mut Counted, mut cost: u64) -> u64 {
+    /// Takes other terms of a class where that gains `least`; the cost after it.
+    fn exchange(&self, class: usize, counted: &mut Counted, mut cost: u64, least: u64) -> u64 {
+        let Some(mut own) = counted.choice.0[class] else { return cost };
+        let mut spared = self.spared(class, own, counted);
         for (number, candidate) in self.candidates[class].iter().enumerate() {
-            let Some(own) = counted.choice.0[class].filter(|&own| own != number) else { continue };
-            let spared = self.spared(class, own, counted);
+            if number == own || candidate.cost.saturating_add(least) > spared {
+                continue;
+            }
             let mut added = Vec::new();
             let price = self.completed(&candidate.operands, DEPTH, &counted.choice, &mut added);
             let is_worth_it = price.is_some_and(|price| price.saturating_add(candidate.cost) < spared);
@@ -59,8 +61,9 @@ impl Problem {
             added.into_iter().for_each(|(brought, number)| choice.0[brought] = Some(number));
             // Also where it would depend on itself, or on an input that comes too late.
             let new_cost = self.cost(&choice);
-            if new_cost < cost && self.keeps_limits(&choice) {
-                (*counted, cost) = (self.counted(self.restricted(&choice)), new_cost);
+            if new_cost.saturating_add(least) <= cost && self.keeps_limits(&choice) {
+                (*counted, cost) = (Counted::new(self, self.restricted(&choice)), new_cost);
+                (own, spared) = (number, self.spared(class, number, counted));
             }
         }
         cost
@@ -68,29 +71,8 @@ impl Problem {
 
     /// What a chosen term costs with all that only it needs.
     fn spared(&self, class: usize, chosen: usize, counted: &Counted) -> u64 {
-        let mut released: Vec<(usize, u32)> = Vec::new();
-        let mut cost = self.candidates[class][chosen].cost;
-        let mut stack: Vec<usize> = self.candidates[class][chosen].operands.clone();
-        while let Some(operand) = stack.pop() {
-            let known = released.iter_mut().find(|(known, _)| *known == operand);
-            let times = match known {
-                Some((_, times)) => {
-                    *times += 1;
-                    *times
-                }
-                None => {
-                    released.push((operand, 1));
-                    1
-                }
-            };
-            if times == counted.uses[operand]
-                && let Some(number) = counted.choice.0[operand]
-            {
-                cost = cost.saturating_add(self.candidates[operand][number].cost);
-                stack.extend(&self.candidates[operand][number].operands);
-            }
-        }
-        cost
+        let Candidate { operands, cost, .. } = &self.candidates[class][chosen];
+        self.total_cost(&counted.choice, &counted.released(self, operands)).saturating_add(*cost)
     }
 
     /// What it costs to compute some classes where all that is chosen is free, if that brings in no more than `depth` classes
@@ -131,7 +113,7 @@ impl Problem {
     }
 
     /// Whether every needed class depends only on inputs before its limit.
-    fn keeps_limits(&self, choice: &Choice) -> bool {
+    pub(super) fn keeps_limits(&self, choice: &Choice) -> bool {
         let mut latest = vec![0; self.classes.len()];
         for class in self.in_order(choice) {
             let candidate = &self.candidates[class][choice.0[class].unwrap_or(0)];

@@ -10,7 +10,7 @@ mod rewrite;
 mod solve;
 mod structure;
 
-pub(crate) use rewrite::{Pass, Solutions, Solved, rewrite};
+pub(crate) use rewrite::{Pass, Solutions, Used, rewrite};
 pub(crate) use solve::{History, Solution, SolvedTerm};
 use structure::{Key, Keys};
 pub(crate) use structure::{LocalNode, Structure};

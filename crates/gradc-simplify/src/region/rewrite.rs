@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use egg::Id;
+use gradc_ir::Graph;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -24,12 +25,14 @@ pub(crate) struct Pass<'p> {
     pub(crate) mode: Mode,
     /// Bounds on the work.
     pub(crate) limits: Limits,
+    /// How long a graph takes, if time has the last word.
+    pub(crate) seconds: Option<fn(&Graph, Mode) -> f64>,
     /// Whether what is done is recorded.
     pub(crate) recorder: Recorder,
 }
 
 /// A region that was solved: the solution, and the values that the nodes of its structure are.
-pub(crate) struct Solved {
+pub(crate) struct Used {
     pub(crate) solution: Rc<Solution>,
     pub(crate) members: Vec<Id>,
 }
@@ -57,19 +60,19 @@ pub(crate) fn rewrite<'p>(
     pass: &Pass<'p>,
     solutions: &mut Solutions,
     report: &mut Report,
-) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Solved>)> {
+) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Used>)> {
     let (regions, homes) = partition(arena, forward, &pass.limits);
     let is_needed = needed_outside(arena, &homes, needed);
     let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
-    let mut solved = Vec::new();
+    let mut used = Vec::new();
     for (number, region) in regions.iter().enumerate() {
         let (key, members) = keys.key(arena, number, region, &homes, &is_needed);
         let structure = || Structure::of(arena, region, &members, &is_needed);
         let solution = solutions.solve(key, structure, pass, report);
         let written = vec![None; solution.nodes.len()];
         if pass.recorder.is_recording() {
-            solved.push(Solved { solution: solution.clone(), members: members.clone() });
+            used.push(Used { solution: solution.clone(), members: members.clone() });
         }
         placed.push(Placed { solution, members, written });
     }
@@ -103,7 +106,7 @@ pub(crate) fn rewrite<'p>(
             *place = place.or(written);
         }
     }
-    Some((new, places, solved))
+    Some((new, places, used))
 }
 
 impl Solutions {
@@ -115,18 +118,15 @@ impl Solutions {
         report: &mut Report,
     ) -> Rc<Solution> {
         report.regions += 1;
-        let solution = match self.0.get(&key) {
-            Some(solution) => solution.clone(),
-            None => {
-                let recorder = pass.recorder.fresh();
-                let solution = Rc::new(solve(structure(), pass.rules, pass.mode, &pass.limits, recorder));
-                report.distinct_regions += 1;
-                report.terms += solution.terms;
-                self.0.insert(key, solution.clone());
-                solution
-            }
-        };
+        let solution = self.0.entry(key).or_insert_with(|| {
+            let solution = Rc::new(solve(structure(), pass));
+            report.distinct_regions += 1;
+            report.terms += solution.terms;
+            solution
+        });
+        let solution = solution.clone();
         report.limited_regions += usize::from(solution.limited);
+        report.kept_regions += usize::from(solution.is_kept);
         report.repaired += solution.repaired;
         report.fired.absorb(&solution.fired);
         solution

@@ -4,13 +4,11 @@ use egg::Id;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{LocalNode, Structure};
+use super::{LocalNode, Pass, Structure};
 use crate::certificate::{Applied, Recorder};
 use crate::egraph::Classes;
-use crate::extract::{Choice, Problem};
-use crate::options::{Limits, Mode};
+use crate::extract::{Choice, Clock, Problem};
 use crate::report::Tally;
-use crate::rules::compiled::RuleSet;
 use crate::term::Term;
 use crate::terms::Terms;
 
@@ -28,6 +26,8 @@ pub(crate) struct Solution {
     pub(crate) limited: bool,
     /// How many flawed formulas were replaced.
     pub(crate) repaired: usize,
+    /// Whether what was found takes longer than what was there, flawed formulas aside.
+    pub(crate) is_kept: bool,
     /// Whether what is needed is computed as it was.
     pub(crate) is_unchanged: bool,
     /// What happened in the e-graph, if that was asked for.
@@ -75,17 +75,16 @@ pub(crate) enum SolvedTerm {
 }
 
 /// Solves a region.
-pub(crate) fn solve(
-    structure: Structure,
-    rules: &RuleSet,
-    mode: Mode,
-    limits: &Limits,
-    recorder: Recorder,
-) -> Solution {
-    let (mut classes, originals) = load(&structure, recorder);
-    classes.saturate(rules, mode, limits);
+pub(crate) fn solve(structure: Structure, pass: &Pass<'_>) -> Solution {
+    let (mut classes, originals) = load(&structure, pass.recorder.fresh());
+    classes.saturate(pass.rules, pass.mode, &pass.limits);
     let problem = Problem::new(&classes, &structure, &originals);
-    let (choice, repaired) = problem.solve();
+    let clock = pass.seconds.map(|seconds| Clock { seconds, mode: pass.mode, classes: &classes });
+    let (found, repaired) = problem.solve();
+    let (choice, is_kept) = match clock {
+        Some(clock) => problem.no_slower(found, &clock),
+        None => (found, false),
+    };
     let mut solution = Solution {
         nodes: Vec::new(),
         places: vec![None; structure.nodes.len()],
@@ -93,6 +92,7 @@ pub(crate) fn solve(
         terms: classes.size(),
         limited: classes.limited,
         repaired,
+        is_kept,
         is_unchanged: false,
         history: None,
     };

@@ -63,6 +63,11 @@ impl Compiled {
         self.lhs.as_ref().map(|lhs| (lhs, &self.names))
     }
 
+    /// Whether its table is about this.
+    pub(crate) fn is_about(&self, subject: &str) -> bool {
+        self.subject.name() == subject
+    }
+
     /// Whether an application of `op`, the operator at the root, to so many operands may match, as far as can be said without
     /// a look at what these are applied to; `facts` are an operand's, and `applies` says whether one of its terms applies an
     /// operator.

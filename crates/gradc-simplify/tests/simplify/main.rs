@@ -9,4 +9,5 @@ mod loops;
 mod manual;
 mod scale;
 mod stable;
+mod timed;
 mod whole;
