@@ -134,7 +134,10 @@ impl Matmul {
         };
         let (l, r) = if whole.form.lanes_of_a { (0, 1) } else { (1, 0) };
         let of_lanes = shared(whole.lanes.len(), at_hand[l], if self.packed { SHARED_PACKED } else { SHARED });
-        let of_rows = shared(whole.rows.len(), at_hand[r], SHARED);
+        // What reads a result next is mostly cut along its rows, and of each row one part has some. A parameter is read by nothing
+        // before the next run.
+        let result = if self.accumulate { 0 } else { self.m.saturating_mul(self.n).saturating_mul(self.batch) };
+        let of_rows = shared(whole.rows.len(), at_hand[r], SHARED).saturating_add(result.saturating_mul(SHARED));
         let cuts: Vec<(Vec<MatmulPart>, usize)> = match self.c.is_plain() {
             true => vec![(batches(), 0), (rows(1), of_lanes), (lanes(), of_rows)],
             // Cut elsewhere, two parts might add to the same element.
