@@ -18,6 +18,9 @@ const LANES_BYTES: usize = 64;
 /// What packing an element costs, in multiplications of the kernels.
 const PACKING: usize = 16;
 
+/// Fewer rows take as long as so many: as it takes to load the lanes.
+const FEW_ROWS: usize = 4;
+
 /// What an element of an operand costs that all parts need, in multiplications of the kernels: one core has it, or it is
 /// loaded by all of them.
 const SHARED: usize = 8;
@@ -98,7 +101,7 @@ impl MatmulPart {
         let (lanes, rows) = (self.lanes.len().next_multiple_of(LANES_BYTES / size), self.rows.len());
         let packed = self.packed(lanes, rows, size);
         let depth = self.matmul.k.saturating_mul(self.batch.len());
-        depth.saturating_mul(lanes.saturating_mul(rows).saturating_add(PACKING * packed))
+        depth.saturating_mul(lanes.saturating_mul(rows.max(FEW_ROWS)).saturating_add(PACKING * packed))
     }
 }
 
