@@ -378,17 +378,9 @@ impl Repeat {
                 self.locate(round, bases, inner);
                 // SAFETY: the check of the plan has proved that each part is within its buffer and that what the body
                 // writes overlaps nothing else that it is given; `inner` has room for the body.
-                unsafe { self.body.run(crew, inner, if round == 0 { 0 } else { self.body.prologue }) };
+                unsafe { self.body.run(crew, inner, 0) };
             }
             return;
-        }
-        let (prologue, rounds) = self.body.commands.split_at(self.body.prologue);
-        if self.length > 0 && !prologue.is_empty() {
-            self.locate(0, bases, inner);
-            for superstep in self.body.supersteps.iter().filter(|superstep| superstep.steps.end <= prologue.len()) {
-                // SAFETY: as above.
-                unsafe { self.body.superstep(crew, superstep, inner) };
-            }
         }
         let (bases, inner) = (AcrossThreads(bases), AcrossThreads(inner.as_mut_ptr()));
         crew.run(self.parts, &|part, workspace| {
@@ -398,7 +390,7 @@ impl Repeat {
             for round in 0..self.length {
                 self.locate(round, bases.get(), own);
                 // SAFETY: as above, and as for this function.
-                unsafe { self.body.part(rounds, part, own, workspace) };
+                unsafe { self.body.part(&self.body.commands, part, own, workspace) };
             }
         });
     }

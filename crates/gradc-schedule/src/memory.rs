@@ -33,7 +33,7 @@ pub(crate) struct Memory {
     pub(crate) interface: Vec<Slot>,
     /// The buffer of each leaf and each stored root.
     of: Vec<Option<BufferId>>,
-    /// For each buffer in the arena, the steps from and to which it is in use.
+    /// For each buffer in the arena, unless it lasts, the steps from and to which it is in use.
     pub(crate) lives: Vec<Option<Live>>,
     /// What each loop needs beside its operands and the results that are read, by its value.
     pub(crate) loops: FxHashMap<ValueId, LoopMemory>,
@@ -65,6 +65,13 @@ impl Memory {
     /// The buffer of a leaf or a stored root.
     pub(crate) fn buffer_of(&self, value: ValueId) -> Option<BufferId> {
         self.of[value.index()]
+    }
+
+    /// A buffer in the arena that keeps from run to run what is in it.
+    pub(crate) fn lasting(&mut self, name: &str, ty: TensorType) -> BufferId {
+        self.buffers.push(Buffer { name: name.into(), ty, location: Location::Arena(0) });
+        self.lives.push(None);
+        BufferId(self.buffers.len() as u32 - 1)
     }
 
     /// A buffer in the arena that holds no value.

@@ -4,13 +4,17 @@ use gradc_ir::op::scan::Scan;
 use gradc_ir::{Body, Graph, Init, LeafKind, Role, ValueId};
 use rustc_hash::FxHashMap;
 
-use crate::plan::{self, BufferId, Plan, ScanSlot};
+use crate::plan::{
+    self, Buffer, BufferId, Gemm, Location, Packed, Plan, Prologue, ScanSlot, Slot, SlotId, SlotKind, Step,
+};
 use crate::{Options, schedule};
 
 /// The plans of the bodies of a graph's loops. Equal bodies share one.
 pub(crate) struct Bodies {
     /// The plans.
     pub(crate) plans: Vec<Plan>,
+    /// For each, the operands of its products that are to be packed before the loop: for its last slots, in their order.
+    packed: Vec<Vec<Gemm>>,
     by_body: FxHashMap<Body, usize>,
 }
 
@@ -19,20 +23,55 @@ impl Bodies {
     pub(crate) fn new(graph: &Graph, roots: impl Iterator<Item = ValueId>, options: &Options) -> Bodies {
         // The arena of a body is a buffer of the plan, whose memory is limited as a whole.
         let options = &Options { memory_limit: None, ..options.clone() };
-        let mut bodies = Bodies { plans: Vec::new(), by_body: FxHashMap::default() };
+        let unpacked = &Options { packing: |_| None, ..options.clone() };
+        let mut bodies = Bodies { plans: Vec::new(), packed: Vec::new(), by_body: FxHashMap::default() };
         for scan in roots.filter_map(|root| graph.as_scan(root)) {
             if !bodies.by_body.contains_key(&scan.body) {
-                bodies.plans.push(schedule(&with_state(&scan), options));
+                let options = if scan.length < FEW { unpacked } else { options };
+                let (plan, packed) = without_prologue(schedule(&with_state(&scan), options));
+                bodies.plans.push(plan);
+                bodies.packed.push(packed);
                 bodies.by_body.insert(scan.body, bodies.plans.len() - 1);
             }
         }
         bodies
     }
 
+    /// The products of a plan whose operands are to be packed before the loop.
+    pub(crate) fn packed(&self, position: usize) -> &[Gemm] {
+        &self.packed[position]
+    }
+
     /// The position of the plan of a body.
     pub(crate) fn position(&self, body: &Body) -> Option<usize> {
         self.by_body.get(body).copied()
     }
+}
+
+/// In a loop of so few steps it is not worth while to pack what is the same in all of them.
+const FEW: usize = 4;
+
+/// A plan of a body whose prologue is left to the plan around it: it packs the operands of these products, and the body is given them
+/// in slots of their own, behind all others.
+fn without_prologue(mut plan: Plan) -> (Plan, Vec<Gemm>) {
+    let count = plan.prologue.steps;
+    let mut products = Vec::with_capacity(count);
+    for step in &plan.steps[..count] {
+        let Step::Pack(gemm) = step else { unreachable!("a prologue packs") };
+        let Some(Packed { buffer, .. }) = gemm.packed else { continue };
+        let Buffer { name, ty, location } = &mut plan.buffers[buffer.0 as usize];
+        // What lasts is behind everything else.
+        if let Location::Arena(offset) = *location {
+            plan.arena_bytes = plan.arena_bytes.min(offset);
+        }
+        *location = Location::Slot(SlotId(plan.interface.len() as u32));
+        plan.interface.push(Slot { kind: SlotKind::Leaf(LeafKind::Param), name: name.clone(), ty: ty.clone() });
+        products.push(**gemm);
+    }
+    plan.steps.drain(..count);
+    plan.computed.drain(..count);
+    plan.prologue = Prologue::default();
+    (plan, products)
 }
 
 /// The body with its carries as state that it updates: one step's update is where the next finds it. What is the same in all steps
@@ -69,7 +108,7 @@ fn with_state(scan: &Scan) -> Graph {
 }
 
 /// What the slots of a body's plan are bound to: sequences and constants, then carries, then stacks, as the interface of
-/// the plan of [`with_state`] has them. `operands` are the buffers of the loop's operands, `results` those of its results.
+/// the plan of [`with_state`] has them; not what is packed. `operands` are the buffers of the loop's operands, `results` those of its results.
 pub(crate) fn slots(scan: &Scan, operands: &[BufferId], results: &[BufferId]) -> Vec<ScanSlot> {
     let (starts, given) = operands.split_at(scan.carries);
     let (last, stacks) = results.split_at(scan.carries);

@@ -21,8 +21,8 @@ use crate::needs::operand_view;
 use crate::numerics::refine;
 use crate::places::{Placed, Places};
 use crate::plan::{
-    BufferId, Computed, Gemm, Location, MatrixRef, Operand, Packed, Packing, Plan, Prologue, Slot, SlotId, SlotKind,
-    Step,
+    BufferId, Computed, Gemm, Location, MatrixRef, Operand, Packed, Packing, Plan, Prologue, ScanSlot, Slot, SlotId,
+    SlotKind, Step,
 };
 use crate::rematerialise;
 use crate::reshapes::move_reshapes;
@@ -124,6 +124,8 @@ struct Once {
     /// The leaves that stay the same from run to run: parameters and states that are not updated.
     constants: BTreeSet<SlotId>,
     steps: Vec<(Step, Computed)>,
+    /// The buffers that these steps write.
+    buffers: Vec<BufferId>,
     /// The leaves that these steps read.
     reads: BTreeSet<SlotId>,
     /// The products that operands have been packed for, by the matrix.
@@ -228,8 +230,8 @@ impl Assembler<'_, '_> {
         steps.extend(after.into_iter().filter_map(|copy| self.copy(copy)));
         let once = std::mem::take(&mut self.once);
         let prologue = Prologue { steps: once.steps.len(), reads: once.reads.into_iter().collect() };
+        let arena_bytes = self.place_buffers(&once.buffers);
         let (steps, computed) = once.steps.into_iter().chain(steps).unzip();
-        let arena_bytes = self.place_buffers();
         Plan {
             name: self.graph.name().to_string(),
             kernels: self.kernels.kernels,
@@ -245,7 +247,7 @@ impl Assembler<'_, '_> {
     }
 
     /// Gives offsets to the buffers in the arena.
-    fn place_buffers(&mut self) -> usize {
+    fn place_buffers(&mut self, lasting: &[BufferId]) -> usize {
         let in_arena: Vec<usize> =
             (0..self.memory.buffers.len()).filter(|&buffer| self.memory.lives[buffer].is_some()).collect();
         let request = |&buffer: &usize| {
@@ -253,9 +255,16 @@ impl Assembler<'_, '_> {
             Some(Request { bytes: self.memory.buffers[buffer].ty.bytes(), live })
         };
         let requests: Vec<Request> = in_arena.iter().filter_map(request).collect();
-        let (offsets, size) = layout(&requests);
+        let (offsets, mut size) = layout(&requests);
         for (buffer, offset) in in_arena.into_iter().zip(offsets) {
             self.memory.buffers[buffer].location = Location::Arena(offset);
+        }
+        // What lasts shares its memory with nothing, and is behind everything else.
+        size = size.next_multiple_of(Plan::ALIGNMENT);
+        for buffer in lasting {
+            let buffer = &mut self.memory.buffers[buffer.0 as usize];
+            buffer.location = Location::Arena(size);
+            size += buffer.ty.bytes().next_multiple_of(Plan::ALIGNMENT);
         }
         size
     }
@@ -270,7 +279,7 @@ impl Assembler<'_, '_> {
             return filled.into_iter().chain(self.products(gemm, live)).collect();
         }
         if let Work::Scan(root) = &self.groups.steps[step] {
-            return self.scan(*root).into_iter().collect();
+            return self.scan(*root, live).unwrap_or_default();
         }
         let Some(Built { kernel, buffers }) = build(self.graph, self.places, self.groups, step) else {
             return Vec::new();
@@ -323,25 +332,36 @@ impl Assembler<'_, '_> {
 
     /// A product, of which an operand is packed once, if it stays the same.
     fn packed(&mut self, gemm: Gemm) -> Gemm {
-        let Some(Packing { operand, bytes }) = (self.options.packing)(&gemm) else { return gemm };
+        let packed = (self.options.packing)(&gemm).and_then(|Packing { operand, bytes }| {
+            let ty = TensorType::new(gemm.dtype, [bytes.div_ceil(gemm.dtype.size())]);
+            self.packed_once(&gemm, operand, ty)
+        });
+        Gemm { packed, ..gemm }
+    }
+
+    /// An operand of a product, packed in memory of a type by the prologue, if that can be.
+    fn packed_once(&mut self, gemm: &Gemm, operand: Operand, ty: TensorType) -> Option<Packed> {
         let matrix = *gemm.operand(operand);
-        let Location::Slot(slot) = self.memory.buffers[matrix.buffer.0 as usize].location else { return gemm };
+        let Location::Slot(slot) = self.memory.buffers[matrix.buffer.0 as usize].location else { return None };
         if !self.once.constants.contains(&slot) {
-            return gemm;
+            return None;
         }
-        if let Some(packed) = self.once.packed(&gemm, operand) {
-            return Gemm { packed: Some(packed), ..gemm };
+        if let Some(packed) = self.once.packed(gemm, operand) {
+            return Some(packed);
         }
-        let name = format!("packed {}", self.memory.buffers[matrix.buffer.0 as usize].name);
-        let ty = TensorType::new(gemm.dtype, [bytes.div_ceil(gemm.dtype.size())]);
-        let always = Live { from: 0, to: self.groups.steps.len() + 1 };
-        let buffer = self.memory.in_arena(&name, ty, always);
-        let gemm = Gemm { packed: Some(Packed { operand, buffer }), ..gemm };
+        let name = self.name_of_packed(&matrix);
+        let packed = Packed { operand, buffer: self.memory.lasting(&name, ty) };
+        let gemm = Gemm { packed: Some(packed), scratch: None, ..*gemm };
         let computed = Computed { values: vec![name], spans: Vec::new() };
         self.once.steps.push((Step::Pack(Box::new(gemm)), computed));
+        self.once.buffers.push(packed.buffer);
         self.once.reads.insert(slot);
         self.once.by_matrix.entry(matrix).or_default().push(gemm);
-        gemm
+        Some(packed)
+    }
+
+    fn name_of_packed(&self, matrix: &MatrixRef) -> String {
+        format!("packed {}", self.memory.buffers[matrix.buffer.0 as usize].name)
     }
 
     /// A product with the scratch memory that it needs.
@@ -398,13 +418,34 @@ impl Assembler<'_, '_> {
         })
     }
 
-    fn scan(&self, root: ValueId) -> Option<Step> {
+    /// A loop, and before it what packs the operands that are the same in all its steps, unless that is done in the prologue.
+    fn scan(&mut self, root: ValueId, live: Live) -> Option<Vec<Step>> {
         let scan = self.graph.as_scan(root)?;
         let operand = |&operand: &ValueId| self.memory.buffer_of(self.places.memory(operand)?);
         let operands: Option<Vec<BufferId>> = self.graph.operands(root).iter().map(operand).collect();
         let LoopMemory { results, arena } = self.memory.loops.get(&root)?;
-        let slots = scans::slots(&scan, &operands?, results);
-        Some(scans::step(&scan, self.bodies.position(&scan.body)?, slots, *arena))
+        let (mut slots, arena) = (scans::slots(&scan, &operands?, results), *arena);
+        let position = self.bodies.position(&scan.body)?;
+        let mut steps = Vec::new();
+        for gemm in self.bodies.packed(position).to_vec() {
+            let Packed { operand, buffer } = gemm.packed?;
+            let buffers = &self.bodies.plans[position].buffers;
+            let ty = buffers[buffer.0 as usize].ty.clone();
+            let Location::Slot(own) = buffers[gemm.operand(operand).buffer.0 as usize].location else { return None };
+            let ScanSlot::Whole(from) = slots[own.0 as usize] else { return None };
+            // The other matrices are not read where an operand is packed: all are said to be in its buffer.
+            let [a, b, c] = [gemm.a, gemm.b, gemm.c].map(|matrix| MatrixRef { buffer: from, ..matrix });
+            let gemm = Gemm { a, b, c, factor: None, scratch: None, packed: None, ..gemm };
+            let packed = self.packed_once(&gemm, operand, ty.clone()).unwrap_or_else(|| {
+                let name = self.name_of_packed(gemm.operand(operand));
+                let packed = Packed { operand, buffer: self.memory.in_arena(&name, ty, live) };
+                steps.push(Step::Pack(Box::new(Gemm { packed: Some(packed), ..gemm })));
+                packed
+            });
+            slots.push(ScanSlot::Whole(packed.buffer));
+        }
+        steps.push(scans::step(&scan, position, slots, arena));
+        Some(steps)
     }
 
     fn matrix(&self, view: MatrixView) -> Option<MatrixRef> {

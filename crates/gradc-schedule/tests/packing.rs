@@ -119,12 +119,13 @@ fn the_verifier_sees_what_a_prologue_must_not_do() {
     refused(&reads_input, "u is another one in each run");
     let reads_updated = |plan: &mut Plan| plan.prologue.reads.push(SlotId(slot_of(plan, "v") as u32));
     refused(&reads_updated, "v is written, and the prologue reads it");
-    // Everything that is written in a run is where the packed operands begin.
+    // Everything that is written in a run is where a packed operand is.
     let overwrites = |plan: &mut Plan| {
         let lasting: Vec<_> = plan.steps[..2].iter().flat_map(|step| plan.writes(step)).collect();
+        let place = plan.buffers[lasting[0].0 as usize].location;
         for (at, buffer) in plan.buffers.iter_mut().enumerate() {
             if !lasting.iter().any(|id| id.0 as usize == at) && matches!(buffer.location, Location::Arena(_)) {
-                buffer.location = Location::Arena(0);
+                buffer.location = place;
             }
         }
     };

@@ -129,7 +129,7 @@ fn shared_work(plan: &Plan, kernels: &[u64], least: u64) -> u64 {
     let of_step = |step: &Step| match step {
         Step::Kernel { kernel, .. } => own[*kernel],
         Step::Gemm(gemm) => Some(product_work(gemm)).filter(|&work| work >= least).unwrap_or(0),
-        // It is done once, and does not count.
+        // It is done once for many products, and does not count.
         Step::Pack(_) => 0,
         Step::Scan(scan) => of_bodies[scan.body].saturating_mul(scan.length as u64),
     };

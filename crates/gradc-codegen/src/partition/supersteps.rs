@@ -107,13 +107,12 @@ fn rounds(plan: &Plan, body: usize) -> (usize, Vec<bool>) {
     (rounds, lasting)
 }
 
-/// In how many parts all rounds of a loop are done, without waiting between them: several, where its body is one superstep, its
-/// prologue apart. A part of one round then touches nothing that another part writes in this one, and so in no other round: they have their carries and
+/// In how many parts all rounds of a loop are done, without waiting between them: several, where its body is one superstep.
+/// A part of one round then touches nothing that another part writes in this one, and so in no other round: they have their carries and
 /// their arena in common, and parts of sequences that differ.
 fn parts_of_rounds(body: &Plan, shares: &Shares) -> usize {
-    let mut rounds = shares.supersteps.iter().filter(|superstep| superstep.steps.start >= body.prologue.steps);
-    match (rounds.next(), rounds.next()) {
-        (Some(only), None) if body.bodies.is_empty() => only.parts,
+    match shares.supersteps.as_slice() {
+        [only] if body.bodies.is_empty() => only.parts,
         _ => 1,
     }
 }

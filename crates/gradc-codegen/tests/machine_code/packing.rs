@@ -114,7 +114,7 @@ fn operands_that_cannot_be_packed_are_refused() {
             let gemm = gemm(&mut plan.steps[at]);
             gemm.packed = Some(Packed { operand: Operand::B, buffer: gemm.b.buffer });
         };
-        refused(&elsewhere, "is packed outside of the arena");
+        refused(&elsewhere, "bytes are needed to pack an operand");
     }
     refused(&|plan| gemm(&mut plan.steps[0]).packed = None, "it is not said what is packed");
     refused(&|plan| gemm(&mut plan.steps[0]).b.offset = 1, "a matrix reaches");

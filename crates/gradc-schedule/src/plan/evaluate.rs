@@ -23,7 +23,7 @@ pub fn evaluate(plan: &Plan, leaves: &[Tensor]) -> Vec<Tensor> {
         SlotKind::Result(_) => vec![slot.ty.dtype.round(f64::NAN); slot.ty.shape.elements()],
     });
     let mut memory = Memory { plan, slots: slots.collect(), arena: vec![0xa5; plan.arena_bytes] };
-    memory.run(&plan.steps);
+    memory.run();
     plan.interface.iter().zip(memory.slots).map(|(slot, elements)| Tensor::new(slot.ty.clone(), elements)).collect()
 }
 
@@ -34,8 +34,8 @@ struct Memory<'p> {
 }
 
 impl Memory<'_> {
-    fn run(&mut self, steps: &[Step]) {
-        for step in steps {
+    fn run(&mut self) {
+        for step in &self.plan.steps {
             match step {
                 Step::Kernel { kernel, buffers } => {
                     let mut storage: Vec<Storage> = buffers.iter().map(|&buffer| self.read(buffer)).collect();
@@ -57,7 +57,6 @@ impl Memory<'_> {
                 self.write(memory, &first);
             }
         }
-        let mut arena = vec![0xa5; body.arena_bytes];
         for step in 0..scan.length {
             let part = if scan.reverse { scan.length - 1 - step } else { step };
             let range = |at: usize| {
@@ -69,8 +68,8 @@ impl Memory<'_> {
                 ScanSlot::Whole(buffer) => self.read(buffer),
                 ScanSlot::Slice(buffer) => self.read(buffer)[range(at)].to_vec(),
             });
-            let mut inner = Memory { plan: body, slots: given.collect(), arena };
-            inner.run(&body.steps[if step == 0 { 0 } else { body.prologue.steps }..]);
+            let mut inner = Memory { plan: body, slots: given.collect(), arena: vec![0xa5; body.arena_bytes] };
+            inner.run();
             for (at, (slot, elements)) in scan.slots.iter().zip(&inner.slots).enumerate() {
                 match *slot {
                     ScanSlot::Carry { memory, .. } => self.write(memory, elements),
@@ -82,7 +81,6 @@ impl Memory<'_> {
                     ScanSlot::Whole(_) => {}
                 }
             }
-            arena = inner.arena;
         }
     }
 

@@ -294,7 +294,8 @@ pub struct Recomputed {
 
 /// The first steps of a plan, where they depend on nothing but leaves that runs seldom find changed: parameters that it does not
 /// update. They are done in the first run, and in the next one after such a leaf was changed; other runs
-/// find in the arena what they left there, as no other step writes to it. A loop does those of its body before its first step.
+/// find in the arena what they left there, as no other step writes to it. A loop's body has none: what is packed for all of its steps,
+/// the plan around it packs, and gives it in slots behind all others.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prologue {
     /// How many steps.

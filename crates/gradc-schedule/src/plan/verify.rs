@@ -8,7 +8,7 @@
 //! - buffers in the arena are aligned and within it;
 //! - whatever a step reads has been written whole and not been overwritten since by another buffer in its place;
 //! - the prologue reads no leaves but those that it says, which are no inputs and which nothing writes, and it writes to the arena
-//!   alone, where no step after it writes; of a loop's body, these leaves are the same in each of its steps;
+//!   alone, where no step after it writes; the body of a loop has none, and writes nothing that is the same in all its steps;
 //! - every result has been written in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,6 +204,7 @@ impl State<'_> {
         let body = plan.bodies.get(scan.body).ok_or("there is no such body")?;
         ensure(body.interface.len() == scan.slots.len(), || format!("{} takes other slots", body.name))?;
         scan.slots.iter().zip(&body.interface).try_for_each(|(slot, kind)| self.scan_slot(scan, slot, kind))?;
+        ensure(body.prologue.steps == 0, || format!("{} has a prologue of its own", body.name))?;
         let (written, slots) = (body.written_slots(), (0..).map(SlotId).zip(&scan.slots));
         let is_written = |(at, slot): (SlotId, &ScanSlot)| matches!(slot, ScanSlot::Whole(_)) && written.contains(&at);
         ensure(!slots.into_iter().any(is_written), || format!("{} writes what is constant in its loop", body.name))?;
