@@ -15,6 +15,13 @@ pub struct Work {
     pub flops: u64,
 }
 
+impl Work {
+    /// Whether it is more than another by either count.
+    pub fn exceeds(self, other: Work) -> bool {
+        self.operations > other.operations || self.flops > other.flops
+    }
+}
+
 /// The work of what the results of a graph depend on. The body of a loop counts once among the operations, and its
 /// floating-point operations for each step.
 pub fn work(graph: &Graph) -> Work {

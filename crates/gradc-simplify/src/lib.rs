@@ -41,7 +41,7 @@ mod run;
 mod term;
 mod terms;
 
-use gradc_ir::Graph;
+use gradc_ir::{Graph, work};
 
 pub use options::{Level, Limits, Mode, Options};
 pub use report::{Report, Tally};
@@ -76,11 +76,10 @@ fn simplify_recording(graph: &Graph, options: &Options, is_recording: bool) -> R
         return run.on(start, options);
     };
     let time = |graph: &Graph| seconds(graph, options.mode);
-    let operations = |graph: &Graph| gradc_ir::work(graph).operations;
     // Hardly any graph takes longer when it is simplified. So before one does, regions are not looked at by themselves.
     let found = run.on(start, &Options { seconds: None, ..*options });
     let is_flawed = found.0.report.repaired > 0;
-    let is_longer = !is_flawed && operations(&found.0.graph) > operations(graph);
+    let is_longer = !is_flawed && work(&found.0.graph).exceeds(work(graph));
     let taken = time(&found.0.graph);
     if !is_longer && taken <= time(graph) {
         return found;
@@ -94,7 +93,7 @@ fn simplify_recording(graph: &Graph, options: &Options, is_recording: bool) -> R
     let none = RuleSet::new(|_| false);
     let start = Start { graph: &right.0.graph, made_by: &right.0.report.made_by };
     let (mut second, trail) = Run { local: &none, ..run }.on(start, options);
-    if time(&second.graph) > bound || operations(&second.graph) > operations(&right.0.graph) {
+    if time(&second.graph) > bound || work(&second.graph).exceeds(work(&right.0.graph)) {
         let Report { regions, distinct_regions, terms, limited_regions, .. } = second.report;
         let (graph, trails) = (right.0.graph, right.1);
         let kept_regions = regions;
