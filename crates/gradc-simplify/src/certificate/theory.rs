@@ -2,6 +2,7 @@
 
 use egg::Id;
 use gradc_ir::Op;
+use gradc_ir::op::mul::MUL;
 
 use super::closure::Closure;
 use super::trail::Applied;
@@ -10,6 +11,7 @@ use crate::facts::Facts;
 use crate::pattern::Bindings;
 use crate::rules::Rule;
 use crate::rules::compiled::{Compiled, Outcome};
+use crate::rules::product::Groupings;
 use crate::term::Term;
 
 /// How many ways of writing the operands of a term are tried.
@@ -174,7 +176,8 @@ impl Theory {
     }
 
     /// The two sides of an application as ground terms, so that the rule alone says that they are equal. Where a rule looks
-    /// into its operands, they have to be written as it sees them: the ways of writing them are tried.
+    /// into its operands, they have to be written as it sees them: a product is written out, and of the others the ways of
+    /// writing them are tried.
     fn instance(&mut self, applied: &Applied, plain: Id, found: Option<Id>, ground: &[Id]) -> Option<Instance> {
         let compiled = applied.rule;
         let bindings = applied.bindings.mapped(|id| self.writing(ground[usize::from(id)]));
@@ -183,6 +186,9 @@ impl Theory {
         }
         if !compiled.has_formula() {
             return self.rewritten_operands(compiled, plain, &bindings, found);
+        }
+        if let Some(bindings) = self.with_product_written_out(compiled, plain, &bindings) {
+            return self.try_bindings(compiled, plain, &bindings, found);
         }
         for variable in bindings.variables() {
             let Some(value) = bindings.value(variable) else { continue };
@@ -194,6 +200,30 @@ impl Theory {
             }
         }
         None
+    }
+
+    /// The bindings with the variable that the rule wants to be a product written as that of just the factors that it names.
+    /// In the e-graph each part of it may have been another term of its class.
+    fn with_product_written_out(
+        &mut self,
+        compiled: &'static Compiled,
+        plain: Id,
+        bindings: &Bindings,
+    ) -> Option<Bindings> {
+        let (term, ty) = (self.closure.term(plain).clone(), self.closure.ty(plain).clone());
+        let (variable, factors) = compiled.product(&mut self.closure, &term, &ty, bindings)?;
+        let closure = &self.closure;
+        let products = |class: Id| {
+            let operands = |&member: &Id| <[Id; 2]>::try_from(closure.term(member).applies(&MUL)?.1).ok();
+            closure.members(class).iter().filter_map(operands).collect()
+        };
+        let products =
+            Groupings::new(&factors, |id| closure.root(id), products).written_out(bindings.value(variable)?)?;
+        let mut parts = factors;
+        for [first, second] in products {
+            parts.push(self.closure.insert(Term::apply(MUL.op(), [parts[first], parts[second]]))?);
+        }
+        Some(bindings.with(variable, *parts.last()?))
     }
 
     fn try_bindings(
@@ -239,14 +269,20 @@ impl Theory {
 
     /// The ways of writing a term, one for each operator at its root.
     fn unlike(&self, term: Id) -> Vec<Id> {
-        let mut ways: Vec<Id> = vec![term];
-        for &member in self.closure.members(term) {
-            let op = self.closure.term(member).op();
-            if ways.iter().all(|&way| self.closure.term(way).op() != op) {
-                ways.push(member);
+        let members = self.closure.members(term).iter().copied();
+        self.first_of_each_operator(&std::iter::once(term).chain(members).collect::<Vec<Id>>())
+    }
+
+    /// Of terms, the first that applies each operator.
+    fn first_of_each_operator(&self, terms: &[Id]) -> Vec<Id> {
+        let mut first: Vec<Id> = Vec::new();
+        for &term in terms {
+            let op = self.closure.term(term).op();
+            if first.iter().all(|&other| self.closure.term(other).op() != op) {
+                first.push(term);
             }
         }
-        ways
+        first
     }
 
     /// Tries the other ways of writing the operands of a term.
@@ -258,18 +294,51 @@ impl Theory {
         found: Option<Id>,
     ) -> Option<Instance> {
         let Term::Apply(op, children) = self.closure.term(plain).clone() else { return None };
-        let ways = |of: &dyn Fn(Id) -> Vec<Id>| -> Vec<Vec<Id>> {
+        let as_number = |of: &dyn Fn(Id) -> Vec<Id>| -> Vec<Vec<Id>> {
             let writings =
                 |&child: &Id| self.closure.literal_of(child).map_or_else(|| of(child), |literal| vec![literal]);
             children.iter().map(writings).collect()
         };
-        let unlike = ways(&|child| self.unlike(child));
-        let all = ways(&|child| self.closure.members(child).to_vec());
-        let mut instance = self.with_operands(compiled, &op, &unlike, bindings, found);
-        if instance.is_none() && all != unlike {
-            instance = self.with_operands(compiled, &op, &all, bindings, found);
+        let of_each_operator = as_number(&|child| self.unlike(child));
+        let all = as_number(&|child| self.closure.members(child).to_vec());
+        // What is a number now may not have been one then.
+        let mut alike: Vec<Vec<Id>> = Vec::new();
+        for &child in &children {
+            let members = self.closure.members(child).to_vec();
+            alike.push(self.alike(members));
         }
-        instance
+        let alike_of_each_operator = alike.iter().map(|ways| self.first_of_each_operator(ways)).collect();
+        let mut tried: Vec<Vec<Vec<Id>>> = Vec::new();
+        for writings in [of_each_operator, all, alike_of_each_operator, alike] {
+            if tried.contains(&writings) {
+                continue;
+            }
+            if let Some(instance) = self.with_operands(compiled, &op, &writings, bindings, found) {
+                return Some(instance);
+            }
+            tried.push(writings);
+        }
+        None
+    }
+
+    /// Terms with one term for each class among their operands: where two of them have equal operands, these are written in
+    /// the same way, as a rule sees them that compares the operands of operands.
+    fn alike(&mut self, terms: Vec<Id>) -> Vec<Id> {
+        let mut alike: Vec<Id> = Vec::new();
+        for term in terms {
+            let written = match self.closure.term(term).clone() {
+                Term::Apply(op, children) => {
+                    let children: Vec<Id> =
+                        children.iter().map(|&child| self.writing(self.closure.root(child))).collect();
+                    self.closure.insert(Term::apply(op, children)).unwrap_or(term)
+                }
+                Term::Leaf(_) => term,
+            };
+            if !alike.contains(&written) {
+                alike.push(written);
+            }
+        }
+        alike
     }
 
     /// Tries an operator on operands in each combination of ways of writing them.

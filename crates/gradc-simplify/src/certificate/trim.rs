@@ -77,7 +77,8 @@ impl Trimmer<'_> {
     /// What is known about a term follows from its operands, from what rules say about it, and from equal terms: of these, as
     /// many as add something.
     fn support(&mut self, term: Id) {
-        let closure = &self.theory.closure;
+        let theory = self.theory;
+        let closure = &theory.closure;
         if !self.supported.insert(term) {
             return;
         }
@@ -85,21 +86,60 @@ impl Trimmer<'_> {
         if let Some(literal) = closure.literal_of(term) {
             self.goals.push(Goal::Equal(term, literal));
         }
-        let Some(mut known) = closure.derived(closure.term(term)) else { return };
-        known.constant = None;
-        for (step, found) in self.theory.steps.iter().enumerate() {
-            let Found::Learnt { term: subject, facts, .. } = found else { continue };
-            if closure.are_equal(*subject, term) && known.learn(&Facts { constant: None, ..(**facts).clone() }) {
-                self.need(step);
-                self.goals.push(Goal::Equal(term, *subject));
+        let Some(derived) = closure.derived(closure.term(term)) else { return };
+        let derived = Facts { constant: None, ..derived };
+        // What was known first is taken: that may be why other terms are equal to this one, so these must not account for it.
+        // Nor must operands, of which more may be known now than then: what rules say is taken even where it follows from them.
+        let mut learnt: Vec<(usize, usize, Id, &Facts)> = Vec::new();
+        for (step, found) in theory.steps.iter().enumerate() {
+            if let Found::Learnt { term: subject, facts, .. } = found
+                && closure.are_equal(*subject, term)
+            {
+                learnt.push((self.equal_since(term, *subject).max(step), step, *subject, facts));
             }
         }
+        learnt.sort_by_key(|&(since, ..)| since);
+        let mut known = Facts::of_type(closure.ty(term).clone());
+        for (_, step, subject, facts) in learnt {
+            if known.learn(&Facts { constant: None, ..facts.clone() }) {
+                self.need(step);
+                self.goals.push(Goal::Equal(term, subject));
+            }
+        }
+        let mut members: Vec<(usize, Id, Facts)> = Vec::new();
         for &member in closure.members(term) {
             let Some(facts) = closure.derived(closure.term(member)) else { continue };
-            if known.learn(&Facts { constant: None, ..facts }) {
+            let facts = Facts { constant: None, ..facts };
+            if derived.clone().learn(&facts) {
+                members.push((self.equal_since(term, member), member, facts));
+            }
+        }
+        members.sort_by_key(|&(since, ..)| since);
+        let mut known = derived;
+        for (_, member, facts) in members {
+            if known.learn(&facts) {
                 self.goals.push(Goal::Equal(term, member));
                 self.goals.push(Goal::Known(member));
             }
         }
+    }
+
+    /// The last of the steps that make two terms equal.
+    fn equal_since(&self, a: Id, b: Id) -> usize {
+        let mut last = 0;
+        let mut walked: FxHashSet<(Id, Id)> = FxHashSet::default();
+        let mut pairs = vec![(a, b)];
+        while let Some((a, b)) = pairs.pop() {
+            for (from, to, reason) in self.theory.closure.path(a, b) {
+                if !walked.insert((from.min(to), from.max(to))) {
+                    continue;
+                }
+                match reason {
+                    Reason::Step(step) => last = last.max(step),
+                    Reason::Congruence(swapped) => pairs.extend(self.theory.closure.operand_pairs(from, to, swapped)),
+                }
+            }
+        }
+        last
     }
 }

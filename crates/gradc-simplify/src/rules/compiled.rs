@@ -6,6 +6,7 @@ use egg::Id;
 use gradc_ir::{Class, Op, OpDef, TensorType};
 use rustc_hash::FxHashMap;
 
+use super::product::{Factors, is_product};
 use super::{Fact, Lhs, Match, Rhs, Rule, Subject, Wanted, table};
 use crate::facts::Facts;
 use crate::options::Options;
@@ -183,6 +184,19 @@ impl Compiled {
         conditions.filter_map(|(name, _)| bindings.value(self.names.value(name)?)).collect()
     }
 
+    /// The variable that must be a product, and the factors that this must have where a term matches.
+    pub(crate) fn product(
+        &self,
+        terms: &mut dyn Terms,
+        term: &Term,
+        ty: &TensorType,
+        bindings: &Bindings,
+    ) -> Option<(usize, Factors)> {
+        let (name, factors) = self.rule.product?;
+        let found = Match { root: None, term, ty, bindings, names: &self.names };
+        Some((self.names.value(name)?, factors(terms, &found)?))
+    }
+
     /// Applies the rule to one match of a term, which is in the class `root` or in none yet, with these facts; `None` where it does not apply after all.
     pub(crate) fn apply(
         &self,
@@ -195,7 +209,15 @@ impl Compiled {
         let found = Match { root, term, ty: &facts.ty, bindings, names: &self.names };
         match (&self.rhs, self.rule.rhs) {
             (Some(rhs), _) => build(terms, rhs, bindings, Some(&facts.ty)).map(Outcome::Equal),
-            (None, Rhs::Built(_, function)) => function(terms, &found).map(Outcome::Equal),
+            (None, Rhs::Built(_, function)) => {
+                if let Some((name, factors)) = self.rule.product {
+                    let (value, factors) = (found.value(name)?, factors(terms, &found)?);
+                    if !is_product(terms, value, &factors) {
+                        return None;
+                    }
+                }
+                function(terms, &found).map(Outcome::Equal)
+            }
             (None, Rhs::Learn(_, learn)) => {
                 let mut facts = facts.clone();
                 learn(terms, &found, &mut facts);

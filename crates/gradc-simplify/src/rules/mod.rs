@@ -7,6 +7,7 @@ pub(crate) mod compiled;
 mod condition;
 mod manual;
 mod opposite;
+pub(crate) mod product;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::facts::Facts;
 use crate::options::Mode;
 use crate::pattern::{Bindings, Names};
 use crate::terms::Terms;
+use product::Factors;
 
 macro_rules! subjects {
     ($($subject:ident)*) => {
@@ -160,6 +162,9 @@ pub(crate) enum Rhs {
     Learn(&'static str, fn(&dyn Terms, &Match<'_>, &mut Facts)),
 }
 
+/// The factors of a value, made of the values of the other variables of a rule.
+pub(crate) type FactorsOf = fn(&mut dyn Terms, &Match<'_>) -> Option<Factors>;
+
 /// A rule.
 #[derive(Clone, Copy)]
 pub struct Rule {
@@ -178,6 +183,8 @@ pub struct Rule {
     /// Where a function builds the right side: how far below the root there are classes on which depends what it builds, if
     /// that is said.
     pub(crate) sees: Option<u8>,
+    /// Where a function builds the right side: a variable that must be the product of these.
+    pub(crate) product: Option<(&'static str, FactorsOf)>,
     /// What must be known about the variables.
     pub when: &'static [(&'static str, Fact)],
     /// What is wrong with the left side.
@@ -211,6 +218,7 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         algebra: None,
         operands: None,
         sees: None,
+        product: None,
         when: &[],
         flaw: None,
         overflows: false,
@@ -257,6 +265,11 @@ impl Rule {
     /// operands.
     const fn sees(self, levels: u8) -> Rule {
         Rule { sees: Some(levels), ..self }
+    }
+
+    /// The variable must be the product of these, in whatever order it was multiplied.
+    const fn where_product(self, variable: &'static str, factors: FactorsOf) -> Rule {
+        Rule { product: Some((variable, factors)), ..self }
     }
 
     const fn when(self, when: &'static [(&'static str, Fact)]) -> Rule {

@@ -2,11 +2,11 @@
 
 use egg::Id;
 use gradc_ir::op::{add::ADD, div::DIV, mul::MUL, reduce_sum::REDUCE_SUM, rsqrt::RSQRT, sub::SUB};
-use rustc_hash::FxHashMap;
 
 use super::Fact::SumsToZero;
 use super::Flaw::{Breaks, Cancels};
 use super::FpClass::{Accurate, Strict};
+use super::product::Factors;
 use super::{Match, Rule, rule};
 use crate::ops;
 use crate::facts::{Facts, Range, mask};
@@ -17,8 +17,8 @@ pub(super) static RULES: &[Rule] = &[
 
     rule("variance",            Accurate, "#c * sum[A](x * x) - (#c * sum[A](x)) * (#c * sum[A](x))", "#c * sum[A](d * d)", "for #c = 1 / n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, false)).flawed(Breaks).stabilises().at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("variance-by-quotient",Accurate, "sum[A](x * x) / #c - (sum[A](x) / #c) * (sum[A](x) / #c)", "sum[A](d * d) / #c", "for #c = n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, true)).flawed(Breaks).stabilises().at(&["x: 5 3; A: 1; #c: 3"]),
-    rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * r * r * r)", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).flawed(Cancels).overflows().in_sums().at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
-    rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * r * r * r", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).flawed(Cancels).overflows().in_sums().at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
+    rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * r * r * r)", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums().at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
+    rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * r * r * r", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums().at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
     rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
     rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| 1.0 / n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| n)).at(&["x: 5 3; A: 1; #c: 3"]),
@@ -52,20 +52,27 @@ fn variance(terms: &mut dyn Terms, found: &Match<'_>, by_quotient: bool) -> Opti
     mean(terms, squares)
 }
 
-/// `e * r^3`, times `y` if there is one, if what is subtracted from `y * r` is `y * x^2 * r^3`.
-fn slope_of_unit_norm(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
-    let (x, z, e) = (found.value("x")?, found.value("z")?, found.value("#e")?);
+/// The factors of `x * x * r * r * r` for `r = rsqrt(x * x + #e)`, and `y` if there is one.
+fn cubed_slope(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Factors> {
     if found.number(terms, "#e")? <= 0.0 {
         return None;
     }
+    let (x, r) = (found.value("x")?, reciprocal_norm(terms, found)?);
+    let mut factors = Factors::from_slice(&[x, x, r, r, r]);
+    factors.extend(found.value("y"));
+    Some(factors)
+}
+
+fn reciprocal_norm(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, e) = (found.value("x")?, found.value("#e")?);
     let square = terms.apply(MUL.op(), &[x, x])?;
     let shifted = terms.apply(ADD.op(), &[square, e])?;
-    let r = terms.apply(RSQRT.op(), &[shifted])?;
-    let mut factors = vec![x, x, r, r, r];
-    factors.extend(found.value("y"));
-    if !is_product(terms, z, &factors) {
-        return None;
-    }
+    terms.apply(RSQRT.op(), &[shifted])
+}
+
+/// `e * r^3`, times `y` if there is one.
+fn slope_of_unit_norm(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (e, r) = (found.value("#e")?, reciprocal_norm(terms, found)?);
     // In this order: what is added to a square is not more than that, so nothing overflows.
     let slope = terms.apply(MUL.op(), &[e, r])?;
     let slope = terms.apply(MUL.op(), &[slope, r])?;
@@ -74,37 +81,6 @@ fn slope_of_unit_norm(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
         Some(y) => terms.apply(MUL.op(), &[y, slope]),
         None => Some(slope),
     }
-}
-
-/// Whether a value is known as the product of these, in whatever order it was multiplied.
-fn is_product(terms: &dyn Terms, value: Id, factors: &[Id]) -> bool {
-    let all = (1u32 << factors.len()) - 1;
-    is_product_of(terms, value, factors, all, &mut FxHashMap::default())
-}
-
-/// Whether a value is known as the product of some of the factors: those that `some` has a bit for, one at least. What was found
-/// out is kept, so that each value is looked at once for each choice of factors.
-fn is_product_of(terms: &dyn Terms, value: Id, factors: &[Id], some: u32, known: &mut FxHashMap<(Id, u32), bool>) -> bool {
-    let value = terms.find(value);
-    if some.is_power_of_two() {
-        return value == terms.find(factors[some.trailing_zeros() as usize]);
-    }
-    if let Some(&known) = known.get(&(value, some)) {
-        return known;
-    }
-    let mut found = false;
-    let products = terms.terms(value).iter().filter_map(|term| term.applies(&MUL));
-    for (_, operands) in products {
-        // Which of the factors are in the first operand: some, and not all.
-        let mut first = (some - 1) & some;
-        while first != 0 && !found {
-            found = is_product_of(terms, operands[0], factors, first, known)
-                && is_product_of(terms, operands[1], factors, some & !first, known);
-            first = (first - 1) & some;
-        }
-    }
-    known.insert((value, some), found);
-    found
 }
 
 /// `mean(n)` is what the sum of so many is multiplied or divided by where it is the mean that was taken out.
