@@ -360,6 +360,20 @@ impl Plan {
         }
     }
 
+    /// The buffers that a step reads.
+    pub fn reads(&self, step: &Step) -> SmallVec<[BufferId; 4]> {
+        match step {
+            Step::Kernel { kernel, buffers } => {
+                let params = self.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
+                let read = params.iter().zip(buffers).filter(|(param, _)| param.access != Access::Write);
+                read.map(|(_, &buffer)| buffer).collect()
+            }
+            Step::Gemm(gemm) => gemm.reads().into_iter().chain(gemm.factor).collect(),
+            Step::Pack(gemm) => gemm.packed.map(|packed| gemm.operand(packed.operand).buffer).into_iter().collect(),
+            Step::Scan(scan) => self.bodies.get(scan.body).into_iter().flat_map(|body| scan.reads(body)).collect(),
+        }
+    }
+
     /// The slots that any step writes.
     pub fn written_slots(&self) -> BTreeSet<SlotId> {
         let buffers = self.steps.iter().flat_map(|step| self.writes(step));
