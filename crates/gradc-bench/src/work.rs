@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn what_the_prologue_alone_reads_is_in_no_run() {
-        let text = "model m { input x: f32[64, 256]\n output dense(x, 256) }";
+        let text = "model m { input x: f32[64, 256]\n output y = dense(x, 256) }";
         let program = Program::from_source("m.net", text).expect("the model is right");
         let model = program.only_model().expect("there is one");
         let executable = model.compile(&Goal::Outputs, &Options::default()).expect("it compiles");

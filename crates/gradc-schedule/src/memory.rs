@@ -229,7 +229,7 @@ impl Assignment<'_, '_> {
     /// The results of a loop, those that nothing reads included, and the memory of its body.
     fn scan(&mut self, root: ValueId) {
         let Some(scan) = self.graph.as_scan(root) else { return };
-        let Some(body) = self.bodies.position(&scan.body).map(|at| &self.bodies.plans[at]) else { return };
+        let Some(body) = self.bodies.position(&scan).map(|at| &self.bodies.plans[at]) else { return };
         let here = self.groups.step_of(root).map_or(0, |step| step + 1);
         let only_here = Live { from: here, to: here };
         let mut results: Vec<Option<BufferId>> = vec![None; scan.results()];

@@ -9,13 +9,13 @@ use crate::plan::{
 };
 use crate::{Options, schedule};
 
-/// The plans of the bodies of a graph's loops. Equal bodies share one.
+/// The plans of the bodies of a graph's loops. Equal bodies share one, where the loops give them the same in each step.
 pub(crate) struct Bodies {
     /// The plans.
     pub(crate) plans: Vec<Plan>,
     /// For each, the operands of its products that are to be packed before the loop: for its last slots, in their order.
     packed: Vec<Vec<Gemm>>,
-    by_body: FxHashMap<Body, usize>,
+    by_body: FxHashMap<Key, usize>,
 }
 
 impl Bodies {
@@ -26,12 +26,12 @@ impl Bodies {
         let unpacked = &Options { packing: |_| None, ..options.clone() };
         let mut bodies = Bodies { plans: Vec::new(), packed: Vec::new(), by_body: FxHashMap::default() };
         for scan in roots.filter_map(|root| graph.as_scan(root)) {
-            if !bodies.by_body.contains_key(&scan.body) {
+            if !bodies.by_body.contains_key(&key(&scan)) {
                 let options = if scan.length < FEW { unpacked } else { options };
                 let (plan, packed) = without_prologue(schedule(&with_state(&scan), options));
                 bodies.plans.push(plan);
                 bodies.packed.push(packed);
-                bodies.by_body.insert(scan.body, bodies.plans.len() - 1);
+                bodies.by_body.insert(key(&scan), bodies.plans.len() - 1);
             }
         }
         bodies
@@ -42,10 +42,17 @@ impl Bodies {
         &self.packed[position]
     }
 
-    /// The position of the plan of a body.
-    pub(crate) fn position(&self, body: &Body) -> Option<usize> {
-        self.by_body.get(body).copied()
+    /// The position of the plan of a loop's body.
+    pub(crate) fn position(&self, scan: &Scan) -> Option<usize> {
+        self.by_body.get(&key(scan)).copied()
     }
+}
+
+/// What the plan of a body depends on: its inputs are carries, sequences and constants, so many of each.
+type Key = (Body, usize, usize);
+
+fn key(scan: &Scan) -> Key {
+    (scan.body.clone(), scan.carries, scan.sequences)
 }
 
 /// In a loop of so few steps it is not worth while to pack what is the same in all of them.
@@ -126,4 +133,34 @@ pub(crate) fn slots(scan: &Scan, operands: &[BufferId], results: &[BufferId]) ->
 /// A step that runs a loop.
 pub(crate) fn step(scan: &Scan, body: usize, slots: Vec<ScanSlot>, arena: BufferId) -> plan::Step {
     plan::Step::Scan(plan::Scan { body, length: scan.length, reverse: scan.reverse, slots, arena })
+}
+
+#[cfg(test)]
+mod tests {
+    use gradc_ir::{DType, TensorType};
+
+    use super::*;
+
+    /// What is a slice in each step of one loop, and the same in all steps of another, is read in another way.
+    #[test]
+    fn loops_of_one_body_share_its_plan_only_where_they_give_it_the_same() {
+        let mut step = Graph::new("step");
+        let x = step.input("x", TensorType::new(DType::F32, [3]));
+        let w = step.input("w", TensorType::new(DType::F32, [3]));
+        let y = step.mul(x, w);
+        step.add_output(Role::Output, "y", y);
+        let body = Body::new(&step).unwrap();
+        let mut graph = Graph::new("g");
+        let xs = graph.input("xs", TensorType::new(DType::F32, [10, 3]));
+        let w = graph.input("w", TensorType::new(DType::F32, [3]));
+        for (sequences, operands) in [(2, [xs, xs]), (1, [xs, w]), (1, [xs, w])] {
+            let scan = Scan { body: body.clone(), carries: 0, sequences, length: 10, reverse: false };
+            let scan = graph.scan(&scan, &operands);
+            let y = graph.result_of(scan, 0);
+            graph.add_output(Role::Output, format!("y{}", y.index()), y);
+        }
+        let plan = schedule(&graph, &Options::default());
+        assert_eq!(plan.bodies.len(), 2);
+        assert_eq!(plan::verify(&plan), Ok(()));
+    }
 }

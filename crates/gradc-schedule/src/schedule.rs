@@ -425,7 +425,7 @@ impl Assembler<'_, '_> {
         let operands: Option<Vec<BufferId>> = self.graph.operands(root).iter().map(operand).collect();
         let LoopMemory { results, arena } = self.memory.loops.get(&root)?;
         let (mut slots, arena) = (scans::slots(&scan, &operands?, results), *arena);
-        let position = self.bodies.position(&scan.body)?;
+        let position = self.bodies.position(&scan)?;
         let mut steps = Vec::new();
         for gemm in self.bodies.packed(position).to_vec() {
             let Packed { operand, buffer } = gemm.packed?;

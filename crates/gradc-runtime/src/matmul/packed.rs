@@ -68,9 +68,15 @@ impl Matmul {
             return None;
         }
         let operand = if form.lanes_of_a { Operand::A } else { Operand::B };
-        let matrices = if is_one(&self.lanes(&form).batch) { 1 } else { self.batch };
-        let elements = Packed::new(&form, size, 0).elements(form.depth).saturating_mul(matrices);
-        Some(Packing { operand, bytes: elements.saturating_mul(size) })
+        let batch = &self.lanes(&form).batch;
+        let matrices = if is_one(batch) { 1 } else { self.batch };
+        // Where some of a batch have the same matrix, it would be there several times.
+        if matrices > 1 && batch.all().any(|axis| axis.stride == 0 && axis.extent > 1) {
+            return None;
+        }
+        let elements = Packed::new(&form, size, 0).elements(form.depth).checked_mul(matrices)?;
+        let bytes = elements.checked_mul(size).filter(|&bytes| bytes <= GREATEST)?;
+        Some(Packing { operand, bytes })
     }
 
     /// The lanes that are to be packed, in so many parts at the most, which may be packed at the same time.
@@ -91,6 +97,9 @@ impl Matmul {
         }
     }
 }
+
+/// No packed operand is larger than this, in bytes: nobody has as much memory.
+const GREATEST: usize = isize::MAX as usize / 4;
 
 /// Whether all of a batch have one matrix.
 fn is_one(batch: &Axes) -> bool {

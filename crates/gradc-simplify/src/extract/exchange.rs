@@ -61,7 +61,7 @@ impl Problem {
             added.into_iter().for_each(|(brought, number)| choice.0[brought] = Some(number));
             // Also where it would depend on itself, or on an input that comes too late.
             let new_cost = self.cost(&choice);
-            if new_cost.saturating_add(least) <= cost && self.keeps_limits(&choice) {
+            if new_cost < cost && cost - new_cost >= least && self.keeps_limits(&choice) {
                 (*counted, cost) = (Counted::new(self, self.restricted(&choice)), new_cost);
                 (own, spared) = (number, self.spared(class, number, counted));
             }
