@@ -349,11 +349,7 @@ impl Plan {
     /// The buffers that a step writes, memory that is for this step alone apart.
     pub fn writes(&self, step: &Step) -> SmallVec<[BufferId; 4]> {
         match step {
-            Step::Kernel { kernel, buffers } => {
-                let params = self.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
-                let written = params.iter().zip(buffers).filter(|(param, _)| param.access != Access::Read);
-                written.map(|(_, &buffer)| buffer).collect()
-            }
+            Step::Kernel { kernel, buffers } => self.used(*kernel, buffers, |access| access != Access::Read),
             Step::Gemm(gemm) => [gemm.c.buffer].into_iter().collect(),
             Step::Pack(gemm) => gemm.packed.map(|packed| packed.buffer).into_iter().collect(),
             Step::Scan(scan) => self.bodies.get(scan.body).into_iter().flat_map(|body| scan.writes(body)).collect(),
@@ -363,15 +359,18 @@ impl Plan {
     /// The buffers that a step reads.
     pub fn reads(&self, step: &Step) -> SmallVec<[BufferId; 4]> {
         match step {
-            Step::Kernel { kernel, buffers } => {
-                let params = self.kernels.get(*kernel).map_or(&[][..], |kernel| &kernel.buffers);
-                let read = params.iter().zip(buffers).filter(|(param, _)| param.access != Access::Write);
-                read.map(|(_, &buffer)| buffer).collect()
-            }
+            Step::Kernel { kernel, buffers } => self.used(*kernel, buffers, |access| access != Access::Write),
             Step::Gemm(gemm) => gemm.reads().into_iter().chain(gemm.factor).collect(),
             Step::Pack(gemm) => gemm.packed.map(|packed| gemm.operand(packed.operand).buffer).into_iter().collect(),
             Step::Scan(scan) => self.bodies.get(scan.body).into_iter().flat_map(|body| scan.reads(body)).collect(),
         }
+    }
+
+    /// The buffers that a kernel uses in such a way.
+    fn used(&self, kernel: usize, buffers: &[BufferId], is_such: fn(Access) -> bool) -> SmallVec<[BufferId; 4]> {
+        let params = self.kernels.get(kernel).map_or(&[][..], |kernel| &kernel.buffers);
+        let used = params.iter().zip(buffers).filter(|(param, _)| is_such(param.access));
+        used.map(|(_, &buffer)| buffer).collect()
     }
 
     /// The slots that any step writes.
