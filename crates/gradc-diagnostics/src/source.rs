@@ -1,6 +1,7 @@
 //! Files, places in them, and the map from one to the other.
 
 use std::string::FromUtf8Error;
+use std::sync::OnceLock;
 
 use crate::{Diagnostic, codes};
 
@@ -83,8 +84,18 @@ pub struct Position {
 struct Source {
     name: String,
     text: String,
+    /// See [`Source::line_starts`]; for most files nobody asks.
+    line_starts: OnceLock<Vec<u32>>,
+}
+
+impl Source {
     /// The offset of each line's first byte; the first entry is 0.
-    line_starts: Vec<u32>,
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let breaks = self.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+            std::iter::once(0).chain(breaks.map(|(offset, _)| offset_u32(offset + 1))).collect()
+        })
+    }
 }
 
 /// The text of every file of one compilation.
@@ -106,12 +117,7 @@ impl SourceMap {
         if text.starts_with(BYTE_ORDER_MARK) {
             text.remove(0);
         }
-        let line_starts = std::iter::once(0)
-            .chain(
-                text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(offset, _)| offset_u32(offset + 1)),
-            )
-            .collect();
-        self.files.push(Source { name: name.into(), text, line_starts });
+        self.files.push(Source { name: name.into(), text, line_starts: OnceLock::new() });
         FileId(offset_u32(self.files.len() - 1))
     }
 
@@ -191,7 +197,7 @@ impl SourceMap {
         };
         let offset = (offset as usize).min(source.text.len());
         let line = self.line_of(source, offset);
-        let start = source.line_starts[line] as usize;
+        let start = source.line_starts()[line] as usize;
         let before = source.text.get(start..offset).unwrap_or("");
         Position { line: offset_u32(line + 1), column: offset_u32(before.chars().count() + 1) }
     }
@@ -203,13 +209,13 @@ impl SourceMap {
         };
         let first = self.line_of(source, start.min(source.text.len()));
         let last = self.line_of(source, end.min(source.text.len()));
-        let stop = source.line_starts.get(last + 1).map_or(source.text.len(), |next| *next as usize - 1);
-        (source.line_starts[first] as usize, stop)
+        let stop = source.line_starts().get(last + 1).map_or(source.text.len(), |next| *next as usize - 1);
+        (source.line_starts()[first] as usize, stop)
     }
 
     /// The index of the line that holds `offset`.
     fn line_of(&self, source: &Source, offset: usize) -> usize {
-        source.line_starts.partition_point(|start| *start as usize <= offset).saturating_sub(1)
+        source.line_starts().partition_point(|start| *start as usize <= offset).saturating_sub(1)
     }
 
     fn source(&self, file: FileId) -> Option<&Source> {

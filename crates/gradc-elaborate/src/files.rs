@@ -1,5 +1,6 @@
 //! Source files: the root, what it imports, and the prelude.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use gradc_diagnostics::{Diagnostic, FileId, SourceMap, Span, codes};
@@ -43,7 +44,7 @@ pub(crate) struct Unit {
     pub(crate) id: FileId,
     pub(crate) file: File,
     /// The source, which helps quote.
-    pub(crate) text: String,
+    pub(crate) text: Cow<'static, str>,
     /// Whether an import failed, so that names may be missing.
     pub(crate) incomplete: bool,
     /// Positions in the list of units, with the import that names each.
@@ -58,19 +59,24 @@ pub(crate) const PRELUDE_UNIT: usize = 0;
 /// The position of the root file in the list of units.
 pub(crate) const ROOT_UNIT: usize = 1;
 
-/// Parses the prelude, the root file and all that it imports. The result holds the prelude first and the root second.
+/// Parses the root file and all that it imports. The result holds the prelude first and the root second; the items of the
+/// prelude are in its [`Library`](crate::library::Library).
 pub(crate) fn load(
     sources: &mut SourceMap,
     root: FileId,
     files: &dyn Files,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Unit> {
-    let prelude = sources.add(PRELUDE_NAME, PRELUDE);
-    let mut loader = Loader { sources, files, diagnostics, units: Vec::new(), by_name: FxHashMap::default() };
-    loader.parse(prelude, true);
-    let unit = loader.parse(root, false);
+    let prelude = prelude(sources.add(PRELUDE_NAME, PRELUDE));
+    let mut loader = Loader { sources, files, diagnostics, units: vec![prelude], by_name: FxHashMap::default() };
+    let unit = loader.parse(root);
     loader.imports(unit, None, &mut Vec::new());
     loader.units
+}
+
+fn prelude(id: FileId) -> Unit {
+    let file = File { items: Vec::new(), span: Span::new(id, 0, PRELUDE.len() as u32) };
+    Unit { id, file, text: Cow::Borrowed(PRELUDE), imports: Vec::new(), incomplete: false, library: true }
 }
 
 struct Loader<'a> {
@@ -89,11 +95,12 @@ struct Step {
 }
 
 impl Loader<'_> {
-    fn parse(&mut self, id: FileId, library: bool) -> usize {
+    fn parse(&mut self, id: FileId) -> usize {
         let text = self.sources.text(id).to_owned();
         let parsed = gradc_syntax::parse(id, &text);
         self.diagnostics.extend(parsed.diagnostics);
-        self.units.push(Unit { id, file: parsed.file, text, imports: Vec::new(), incomplete: false, library });
+        let (imports, text) = (Vec::new(), Cow::Owned(text));
+        self.units.push(Unit { id, file: parsed.file, text, imports, incomplete: false, library: false });
         self.units.len() - 1
     }
 
@@ -143,7 +150,7 @@ impl Loader<'_> {
                 return None;
             }
         };
-        let unit = self.parse(id, false);
+        let unit = self.parse(id);
         self.by_name.insert(name.clone(), unit);
         path.push(Step { name: name.clone(), unit });
         self.imports(unit, Some(&name), path);

@@ -40,6 +40,7 @@ mod eval;
 mod files;
 mod int;
 mod intrinsic;
+mod library;
 mod limits;
 mod program;
 mod resolve;

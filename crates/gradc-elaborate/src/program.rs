@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::files::{PRELUDE_UNIT, ROOT_UNIT, Unit};
 use crate::intrinsic::{self, Builtin};
+use crate::library::Library;
 
 /// Names one item: the unit it is in and its position there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,8 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) units: Vec<Unit>,
+    /// The items of the prelude, which its unit does not hold.
+    library: Library,
     /// For each unit, what its own items and those that it imports are called.
     scopes: Vec<Scope>,
 }
@@ -42,7 +45,8 @@ struct Scope {
 impl Program {
     /// Makes the tables. Two items of one name are reported.
     pub(crate) fn new(units: Vec<Unit>, diagnostics: &mut Vec<Diagnostic>) -> Program {
-        let mut program = Program { scopes: vec![Scope::default(); units.len()], units };
+        let library = Library::new(units[PRELUDE_UNIT].id);
+        let mut program = Program { scopes: vec![Scope::default(); units.len()], units, library };
         let mut done = vec![false; program.units.len()];
         for unit in 0..program.units.len() {
             program.fill_scope(unit, &mut done, diagnostics);
@@ -123,9 +127,9 @@ impl Program {
     /// What `name` means in `unit`, outside of all bodies: an item of the file, of what it imports, of the prelude,
     /// or a builtin.
     pub(crate) fn meaning(&self, unit: usize, name: &str) -> Option<Meaning> {
-        let found = self.scopes[unit].values.get(name).or_else(|| self.scopes[PRELUDE_UNIT].values.get(name));
-        match found {
-            Some(&id) => Some(match self.item(id) {
+        let in_library = || self.library.find(name).map(|index| ItemId { unit: PRELUDE_UNIT, index });
+        match self.scopes[unit].values.get(name).copied().or_else(in_library) {
+            Some(id) => Some(match self.item(id) {
                 Item::Dim(_) => Meaning::Dim(id),
                 Item::Const(_) => Meaning::Const(id),
                 Item::Function(_) => Meaning::Function(id),
@@ -142,8 +146,8 @@ impl Program {
 
     /// Every name that means something in `unit`, sorted.
     pub(crate) fn names<'p>(&'p self, unit: usize) -> Vec<&'p str> {
-        let items = self.scopes[unit].values.keys().chain(self.scopes[PRELUDE_UNIT].values.keys());
-        let mut names: Vec<&'p str> = items.map(String::as_str).collect();
+        let mut names: Vec<&'p str> = self.scopes[unit].values.keys().map(String::as_str).collect();
+        names.extend(self.library.names().map(|name| -> &'p str { name }));
         names.extend(intrinsic::names().map(|name| -> &'p str { name }));
         names.sort_unstable();
         names.dedup();
@@ -151,7 +155,10 @@ impl Program {
     }
 
     pub(crate) fn item(&self, id: ItemId) -> &Item {
-        &self.units[id.unit].file.items[id.index]
+        match id.unit {
+            PRELUDE_UNIT => self.library.item(id.index),
+            unit => &self.units[unit].file.items[id.index],
+        }
     }
 
     /// The name of an item that the tables hold.
@@ -188,7 +195,7 @@ impl Program {
         self.units[id.unit].library
     }
 
-    /// All items with their ids, file by file.
+    /// All items with their ids, file by file, but for the prelude's.
     pub(crate) fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
         self.units.iter().enumerate().flat_map(|(unit, source)| {
             source.file.items.iter().enumerate().map(move |(index, item)| (ItemId { unit, index }, item))

@@ -1,19 +1,23 @@
 //! From text to tokens. Everything that is wrong with a single token is reported here, once.
 
+use std::ops::Range;
+
 use gradc_diagnostics::{Diagnostic, FileId, Span, codes};
 use logos::Logos;
 
 use crate::reports::Reports;
 use crate::token::{Token, TokenKind};
 
-/// The tokens of a file, without comments and line breaks, and with [`TokenKind::End`] as the last.
+/// The tokens in a part of a file, without comments and line breaks, and with [`TokenKind::End`] as the last.
 ///
 /// `text` has less than 4 GiB.
-pub(crate) fn lex(file: FileId, text: &str, reports: &mut Reports) -> Vec<Token> {
+pub(crate) fn lex(file: FileId, text: &str, part: Range<usize>, reports: &mut Reports) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut first_of_line = true;
     let mut unknown: Option<Span> = None;
-    for (result, range) in TokenKind::lexer(text).spanned() {
+    let mut lexer = TokenKind::lexer(&text[..part.end]);
+    lexer.bump(part.start);
+    for (result, range) in lexer.spanned() {
         let span = Span::new(file, range.start as u32, range.end as u32);
         let Ok(kind) = result else {
             // Neighbours are one problem: a line of box drawing is not eighty.
@@ -42,7 +46,7 @@ pub(crate) fn lex(file: FileId, text: &str, reports: &mut Reports) -> Vec<Token>
         }
     }
     report_unknown(unknown, text, reports);
-    let end = Span::new(file, text.len() as u32, text.len() as u32);
+    let end = Span::new(file, part.end as u32, part.end as u32);
     first_of_line = true;
     push(&mut tokens, TokenKind::End, &mut first_of_line, end);
     tokens

@@ -108,6 +108,8 @@ mod print;
 mod reports;
 mod token;
 
+use std::ops::Range;
+
 use gradc_diagnostics::{Diagnostic, FileId, MAX_SOURCE_BYTES, SourceMap, Span};
 
 pub use format::format;
@@ -136,9 +138,17 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
             diagnostics: vec![SourceMap::too_large(file, text.len())],
         };
     }
+    parse_part(file, text, 0..text.len())
+}
+
+/// Parses a part of a file that begins and ends between items. All places are those in the whole file.
+///
+/// # Panics
+/// If the part is not within the text, or its ends are not between characters.
+pub fn parse_part(file: FileId, text: &str, part: Range<usize>) -> Parsed {
     let mut lexical = Reports::default();
-    let tokens = lexer::lex(file, text, &mut lexical);
+    let tokens = lexer::lex(file, text, part.clone(), &mut lexical);
     let mut parser = Parser::new(file, text, tokens);
-    let tree = parser.file();
+    let tree = ast::File { items: parser.items(), span: Span::new(file, part.start as u32, part.end as u32) };
     Parsed { file: tree, diagnostics: lexical.merge(parser.into_reports()) }
 }

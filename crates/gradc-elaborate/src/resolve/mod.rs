@@ -18,7 +18,7 @@ use crate::limits::MOST_DIAGNOSTICS;
 use crate::program::{ItemId, Meaning, Program, defined_twice};
 use scope::{LocalKind, Locals};
 
-/// Checks every item.
+/// Checks every item of the user's. That there is nothing wrong with the prelude, tests hold.
 pub(crate) fn resolve(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     let mut resolver = Resolver {
         program,
@@ -105,7 +105,7 @@ impl<'a> Resolver<'a> {
     fn end(&mut self) {
         let warnings = std::mem::take(&mut self.warnings);
         let faulty = self.diagnostics.len() > self.before;
-        if !faulty && !self.quiet && !self.program.units[self.unit].library {
+        if !faulty && !self.quiet {
             warnings.into_iter().for_each(|warning| self.report(warning));
         }
     }

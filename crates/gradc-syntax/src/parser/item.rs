@@ -5,8 +5,7 @@ use gradc_diagnostics::{Diagnostic, Span, codes, did_you_mean};
 use super::statement::Body;
 use super::{Mark, Parse, Parser, Reported};
 use crate::ast::{
-    Attribute, AttributeKind, Definition, DerivativeRule, File, Function, FunctionKind, Import, Item, Model, Name,
-    Parameter,
+    Attribute, AttributeKind, Definition, DerivativeRule, Function, FunctionKind, Import, Item, Model, Name, Parameter,
 };
 use crate::token::TokenKind;
 
@@ -17,8 +16,8 @@ const ITEM_WORDS: [&str; 8] = ["import", "dim", "const", "fn", "layer", "initial
 const ATTRIBUTES: [&str; 1] = ["metric"];
 
 impl Parser<'_> {
-    /// The whole file.
-    pub(crate) fn file(&mut self) -> File {
+    /// All of them, to the end.
+    pub(crate) fn items(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         loop {
             while self.eat(TokenKind::Semicolon).is_some() {}
@@ -32,7 +31,7 @@ impl Parser<'_> {
             self.depth_reported = false;
             items.push(self.item());
         }
-        File { items, span: Span::new(self.file, 0, self.span().end) }
+        items
     }
 
     /// One item, or after an error what was skipped of it. Goes past at least one token, unless it
