@@ -25,7 +25,7 @@ use crate::term::Term;
 use crate::terms::Terms;
 use bits::Bits;
 use counted::Counted;
-pub(crate) use time::Clock;
+pub(crate) use time::{Clock, Held};
 
 /// What a term that is to be avoided costs on top: more than any region computes.
 const AVOIDED: u64 = 1 << 50;
@@ -116,6 +116,11 @@ impl Problem {
             }
         }
         problem
+    }
+
+    /// The region as it was.
+    pub(crate) fn as_was(&self) -> Choice {
+        self.restricted(&Choice(self.as_was.clone()))
     }
 
     /// The best choice that was found, and how many flawed terms the region had that it does not have.

@@ -10,8 +10,8 @@
 //! 3. `extract`: for each region, the way that costs least (`cost`) is chosen, never one that costs more than before.
 //! 4. `assemble`: the result is written as a graph that reads like the one it came from.
 //!
-//! All of this is one `run`. Where its result takes longer on a machine than what it was made from, there is another one, in
-//! which regions are held against what they were.
+//! All of this is one `run`. Where its result takes longer on a machine than what it was made from, there are others, in which
+//! regions are held against what they were (`whole`).
 //!
 //! # What rules may do
 //!
@@ -40,15 +40,16 @@ pub mod rules;
 mod run;
 mod term;
 mod terms;
+mod whole;
 
-use gradc_ir::{Graph, work};
+use gradc_ir::Graph;
 
 pub use options::{Level, Limits, Mode, Options};
 pub use report::{Report, Tally};
 pub use rules::{FpClass, Rule};
 
 use rules::compiled::{Compiled, RuleSet, allowed};
-use run::{Recorded, Run, Start, unchanged};
+use run::{Held, Made, Memory, Policy, Run, Start};
 
 /// A simplified graph and how it came about.
 #[derive(Clone, Debug)]
@@ -63,54 +64,29 @@ pub struct Simplified {
 /// ([`Options::seconds`]), it takes no longer either: than the graph, or if that has flawed formulas, than the graph without
 /// them. Of a graph of more than [`Limits::timed_values`] that is asked of each region by itself.
 pub fn simplify(graph: &Graph, options: &Options) -> Simplified {
-    simplify_recording(graph, options, false).0
+    simplify_recording(graph, options, false).simplified
 }
 
 /// [`simplify`], and if it is recorded, what was done.
-fn simplify_recording(graph: &Graph, options: &Options, is_recording: bool) -> Recorded {
+fn simplify_recording(graph: &Graph, options: &Options, is_recording: bool) -> Made {
     let all = RuleSet::new(|compiled| allowed(compiled, options));
     let local = RuleSet::new(|compiled| allowed(compiled, options) && compiled.rule.local);
-    let run = Run { rules: &all, local: &local, is_recording };
-    let start = Start::of(graph);
-    let Some(seconds) = options.seconds.filter(|_| options.is_timed(graph)) else {
-        return run.on(start, options);
-    };
-    let time = |graph: &Graph| seconds(graph, options.mode);
-    // Hardly any graph takes longer when it is simplified. So before one does, regions are not looked at by themselves.
-    let found = run.on(start, &Options { seconds: None, ..*options });
-    let is_flawed = found.0.report.repaired > 0;
-    let is_longer = !is_flawed && work(&found.0.graph).exceeds(work(graph));
-    let taken = time(&found.0.graph);
-    if !is_longer && taken <= time(graph) {
-        return found;
+    let (policy, held) = (Policy::Cheapest, Held::Nothing);
+    let run = Run { rules: &all, local: &local, policy, held, is_recording };
+    match options.seconds {
+        None => run.on(Start::of(graph), options, &mut Memory::default()),
+        Some(seconds) if options.is_timed(graph) => whole::no_slower(graph, options, seconds, &run),
+        Some(_) => Run { policy: Policy::NoSlower, ..run }.on(Start::of(graph), options, &mut Memory::default()),
     }
-    let right = if is_flawed { repair(graph, options, is_recording) } else { (unchanged(graph), Vec::new()) };
-    let bound = time(&right.0.graph);
-    if !is_longer && taken <= bound {
-        return found;
-    }
-    // What is improved on the spot cannot be given back, so nothing is.
-    let none = RuleSet::new(|_| false);
-    let start = Start { graph: &right.0.graph, made_by: &right.0.report.made_by };
-    let (mut second, trail) = Run { local: &none, ..run }.on(start, options);
-    if time(&second.graph) > bound || work(&second.graph).exceeds(work(&right.0.graph)) {
-        let Report { regions, distinct_regions, terms, limited_regions, .. } = second.report;
-        let (graph, trails) = (right.0.graph, right.1);
-        let kept_regions = regions;
-        let report = Report { regions, distinct_regions, terms, limited_regions, kept_regions, ..right.0.report };
-        return (Simplified { graph, report }, trails);
-    }
-    second.report.repaired += right.0.report.repaired;
-    second.report.fired.absorb(&right.0.report.fired);
-    (second, right.1.into_iter().chain(trail).collect())
 }
 
 /// An equal graph in which formulas that overflow or lose digits are written so that they do not. Run before
-/// differentiation: no later rule saves the derivative of an unstable formula. What keeps every bit is simplified as well, and in
-/// strict mode nothing else is done. The graph is taken as not [differentiated](Options::differentiated), whatever the options say,
-/// and how long it takes is not looked at: that is for the derivative to say.
+/// differentiation: no later rule saves the derivative of an unstable formula. A block of the network without such a formula stays as
+/// it is, but for what can be improved on the spot, and in strict mode only what can leave a loop does. The graph is taken as not
+/// [differentiated](Options::differentiated), whatever the options say, and how long it takes is not looked at: that is for the
+/// derivative to say.
 pub fn stabilise(graph: &Graph, options: &Options) -> Simplified {
-    stabilise_recording(graph, options, false).0
+    stabilise_recording(graph, options, false).simplified
 }
 
 /// What [`stabilise`] makes of its options.
@@ -119,17 +95,24 @@ fn stabilising(options: &Options) -> Options {
 }
 
 /// [`stabilise`], and if it is recorded, what was done.
-fn stabilise_recording(graph: &Graph, options: &Options, is_recording: bool) -> Recorded {
+fn stabilise_recording(graph: &Graph, options: &Options, is_recording: bool) -> Made {
     repair(graph, &stabilising(options), is_recording)
 }
 
-/// A graph with its flawed formulas replaced.
-fn repair(graph: &Graph, options: &Options, is_recording: bool) -> Recorded {
+/// A graph with its flawed formulas replaced, and nothing else but what is improved on the spot.
+fn repair(graph: &Graph, options: &Options, is_recording: bool) -> Made {
     // What keeps every bit brings formulas into the form that the stabilising rules know.
     let is_exact = |compiled: &Compiled| compiled.rule.class == FpClass::Strict;
-    let local = RuleSet::new(|compiled| allowed(compiled, options) && is_exact(compiled) && compiled.rule.local);
+    // In strict mode there is no other rule, and nothing to bring anything into a form for; but what can leave a loop does.
+    let is_strict = options.mode == Mode::Strict;
+    if is_strict && !graph.values().any(|value| graph.is_packed(value)) {
+        return Made::unchanged(graph);
+    }
+    let is_local = |compiled: &Compiled| is_exact(compiled) && compiled.rule.local && !is_strict;
+    let local = RuleSet::new(|compiled| allowed(compiled, options) && is_local(compiled));
     let stabilising =
         RuleSet::new(|compiled| allowed(compiled, options) && (compiled.rule.stabilises || is_exact(compiled)));
-    let run = Run { rules: &stabilising, local: &local, is_recording };
-    run.on(Start::of(graph), &Options { seconds: None, ..*options })
+    let (policy, held) = (Policy::OnlyRepairs, Held::Nothing);
+    let run = Run { rules: &stabilising, local: &local, policy, held, is_recording };
+    run.on(Start::of(graph), options, &mut Memory::default())
 }

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 
 use egg::Id;
-use gradc_ir::{Graph, Role, ValueId};
+use gradc_ir::{Graph, ValueId};
+use rustc_hash::FxHashMap;
 
 use crate::assemble::assemble;
-use crate::canonical::{self, Arena};
+use crate::canonical::{self, Arena, Table};
 use crate::certificate::{Recorder, Trail};
 use crate::loops;
 use crate::region::{self, Pass, Solutions};
@@ -29,13 +30,64 @@ impl Start<'_> {
     }
 }
 
-/// What was made of a graph, and if that was recorded, in which runs.
-pub(crate) type Recorded = (Simplified, Vec<Trail>);
+/// What was made of a graph.
+pub(crate) struct Made {
+    pub(crate) simplified: Simplified,
+    /// If it was recorded, the runs in which it was made.
+    pub(crate) trails: Vec<Trail>,
+    /// For each block in which time had a say, how many seconds less is taken by itself for what was found, or more, if negative.
+    pub(crate) gains: Vec<(u32, f64)>,
+}
 
-/// A graph as it is.
-pub(crate) fn unchanged(graph: &Graph) -> Simplified {
-    let report = Report { made_by: vec![Vec::new(); graph.len()], ..Report::default() };
-    Simplified { graph: graph.clone(), report }
+impl Made {
+    /// A graph as it is.
+    pub(crate) fn unchanged(graph: &Graph) -> Made {
+        let report = Report { made_by: vec![Vec::new(); graph.len()], ..Report::default() };
+        let simplified = Simplified { graph: graph.clone(), report };
+        Made { simplified, trails: Vec::new(), gains: Vec::new() }
+    }
+}
+
+/// What becomes of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Policy {
+    /// What costs least.
+    Cheapest,
+    /// What costs least, where that has fewer flawed formulas; otherwise, it stays as it is.
+    OnlyRepairs,
+    /// What costs least, or as much of that as takes no longer.
+    NoSlower,
+    /// It stays as it is.
+    AsItIs,
+}
+
+/// What is held: it is not improved on the spot, since that cannot be taken back, and its regions have a policy of their own.
+#[derive(Clone, Copy)]
+pub(crate) enum Held<'h> {
+    /// Nothing.
+    Nothing,
+    /// Some blocks.
+    Blocks(&'h FxHashMap<u32, Policy>),
+    /// All of them, and none may take longer.
+    Everything,
+}
+
+impl Held<'_> {
+    /// The policy for a block, if that is held.
+    pub(crate) fn policy(self, block: u32) -> Option<Policy> {
+        match self {
+            Held::Nothing => None,
+            Held::Blocks(blocks) => blocks.get(&block).copied(),
+            Held::Everything => Some(Policy::NoSlower),
+        }
+    }
+}
+
+/// What is known from runs before, by the same rules, improved on the spot or not.
+#[derive(Default)]
+pub(crate) struct Memory {
+    table: Table,
+    solutions: Solutions,
 }
 
 /// How a graph goes through the stages.
@@ -45,48 +97,61 @@ pub(crate) struct Run<'r> {
     pub(crate) rules: &'r RuleSet,
     /// Those among them that improve on the spot.
     pub(crate) local: &'r RuleSet,
+    /// What is held.
+    pub(crate) held: Held<'r>,
+    /// What becomes of the regions of what is not held.
+    pub(crate) policy: Policy,
     /// Whether what is done is recorded.
     pub(crate) is_recording: bool,
 }
 
 impl Run<'_> {
     /// What a graph becomes.
-    pub(crate) fn on(&self, start: Start<'_>, options: &Options) -> Recorded {
+    pub(crate) fn on(&self, start: Start<'_>, options: &Options, memory: &mut Memory) -> Made {
         let Start { graph, made_by } = start;
         if options.level == Level::None {
-            return (unchanged(graph), Vec::new());
+            return Made::unchanged(graph);
         }
-        let Run { rules, local, is_recording } = *self;
+        let Run { rules, local, policy, held, is_recording } = *self;
         let mut trail = is_recording.then(|| Trail::new(graph));
         let mut report = Report::default();
         let repaired = Cell::new(0);
         let improved = loops::improve(graph, options.mode, &|body| {
             // Nobody checks what a step hands to the next.
+            // Blocks are those of the graph around it.
+            let held = if let Held::Blocks(_) = held { Held::Nothing } else { held };
             let options = Options { trust_indices: false, ..*options };
-            let (found, _) = Run { is_recording: false, ..*self }.on(Start::of(body), &options);
+            let run = Run { held, is_recording: false, ..*self };
+            let found = run.on(Start::of(body), &options, &mut Memory::default()).simplified;
             repaired.update(|repaired| repaired + found.report.repaired);
             found.graph
         });
         report.repaired = repaired.get();
         let recorder = Recorder::new(is_recording);
         let (graph, moved) = improved.as_ref().map_or((graph, None), |(improved, moved)| (improved, Some(moved)));
-        let (mut arena, mut places) = canonical::import(graph, local, options, recorder.fresh());
+        let blocks = region::blocks(graph);
+        let Memory { table, solutions } = memory;
+        let is_held = |value: ValueId| held.policy(blocks[value.index()]).is_some();
+        let (mut arena, mut places) =
+            canonical::import(graph, local, options, is_held, (std::mem::take(table), recorder.fresh()));
         for (value, rules) in made_by.iter().enumerate().filter(|(_, rules)| !rules.is_empty()) {
             let value = moved.map_or(Some(ValueId::from_index(value)), |moved| moved[value]);
             if let Some(place) = value.and_then(|value| places[value.index()]) {
                 arena.note_made_by(place, rules);
             }
         }
-        let mut cost = total_cost(graph, &arena, &places);
-        report.cost_before = cost;
+        report.cost_before = total_cost(graph, &arena, &places);
         let Options { mode, limits, seconds, .. } = *options;
-        let pass = Pass { local, rules, mode, limits, seconds, recorder };
-        let mut solutions = Solutions::default();
+        let pass = Pass { local, rules, mode, limits, blocks: &blocks, policy, held, seconds, recorder };
+        let mut gains = Vec::new();
         let passes = if options.level == Level::Full { limits.passes } else { 0 };
         for _ in 0..passes {
             let needed = results(graph, &places);
-            let forward = forward(graph, &arena, &places);
-            let rewritten = region::rewrite(&mut arena, &needed, &forward, &pass, &mut solutions, &mut report);
+            let rewritten = region::rewrite(&mut arena, &needed, &pass, solutions, &mut report);
+            if gains.is_empty() {
+                // Against what the regions were to begin with.
+                gains = std::mem::take(&mut solutions.gains);
+            }
             let Some((new, moved, solved)) = rewritten else { break };
             if let Some(trail) = &mut trail {
                 trail.pass(&mut arena, solved);
@@ -94,34 +159,25 @@ impl Run<'_> {
             report.fired.absorb(&arena.tally);
             places.iter_mut().for_each(|place| *place = place.and_then(|id| moved[usize::from(id)]));
             arena = new;
-            let before = std::mem::replace(&mut cost, total_cost(graph, &arena, &places));
-            if cost >= before {
-                break;
-            }
         }
         report.fired.absorb(&arena.tally);
-        report.cost_after = cost;
-        report.distinct_applications = arena.take_table().distinct_applications();
+        report.cost_after = total_cost(graph, &arena, &places);
+        *table = arena.take_table();
+        report.distinct_applications = table.distinct_applications();
         let (simplified, made_by) = assemble(graph, &arena, &places);
         report.made_by = made_by;
         if let Some(trail) = &mut trail {
             trail.end(&mut arena, improved);
         }
         debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
-        (Simplified { graph: simplified, report }, trail.into_iter().collect())
+        let simplified = Simplified { graph: simplified, report };
+        Made { simplified, trails: trail.into_iter().collect(), gains }
     }
 }
 
 /// The values that are results.
 fn results(graph: &Graph, places: &[Option<Id>]) -> Vec<Id> {
     graph.outputs().iter().filter_map(|output| places[output.value.index()]).collect()
-}
-
-/// The values that some result depends on that is not a derivative or an update.
-fn forward(graph: &Graph, arena: &Arena<'_>, places: &[Option<Id>]) -> Vec<bool> {
-    let is_forward = |role: Role| matches!(role, Role::Output | Role::Loss | Role::Metric);
-    let roots = graph.outputs().iter().filter(|output| is_forward(output.role));
-    below(arena, roots.filter_map(|output| places[output.value.index()]))
 }
 
 /// For each value, whether one of `roots` depends on it.

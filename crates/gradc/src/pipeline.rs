@@ -377,17 +377,16 @@ pub fn lower_by(
             }
         };
         let mut stable = stabilise(&simplify);
-        // Without a flawed formula there is no need for another one: the derivative may not take more work by it, nor longer. To look
-        // at the time is a tenth of compilation; in the default mode, it is longer only where elements are moved otherwise.
-        if stable.report.repaired == 0 && simplify.is_timed(graph) {
+        // Where elements are moved otherwise, the derivative may have fewer loops in common. Without a flawed formula there is no need
+        // for that.
+        if stable.report.repaired == 0 && stable.report.has_moved() && simplify.is_timed(graph) {
             let derivative = |graph: &Graph| {
                 let mut graph = graph.clone();
                 differentiate(&mut graph).map(|()| graph.without_rules())
             };
             let (after, before) = (derivative(&stable.graph)?, derivative(graph)?);
-            let may_take_longer = stable.report.has_moved() || options.mode != Mode::Accurate;
             let time = |graph: &Graph| seconds(graph, options.mode);
-            if work(&after).exceeds(work(&before)) || may_take_longer && time(&after) > time(&before) {
+            if work(&after).exceeds(work(&before)) || time(&after) > time(&before) {
                 stable = stabilise(&gradc_simplify::Options { level: Level::None, ..simplify });
             }
         }

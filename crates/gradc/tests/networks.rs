@@ -235,7 +235,7 @@ impl Saved {
         let time = self.times.iter().sum::<f64>() / self.times.len() as f64;
         assert!(simple.bytes < before.bytes, "{mode}: {} bytes are moved, else {}", simple.bytes, before.bytes);
         assert!(simple.kernels < before.kernels, "{mode}: {} kernels, else {}", simple.kernels, before.kernels);
-        assert!(time <= MOST_TIME, "{mode}: {time} of the time on average");
+        assert!(time <= most_time(mode), "{mode}: {time} of the time on average");
     }
 }
 
@@ -321,8 +321,15 @@ fn part_of_thousand(part: u64) {
 /// The share of the backward operations that is saved on average.
 const LEAST_SAVED: f64 = 0.3;
 
-/// The share of the time that is left on average.
-const MOST_TIME: f64 = 0.98;
+/// The share of the time that is left on average, at most.
+fn most_time(mode: Mode) -> f64 {
+    match mode {
+        // There is not much that keeps every bit.
+        Mode::Strict => 0.99,
+        Mode::Accurate => 0.95,
+        Mode::Fast => 0.93,
+    }
+}
 
 /// Shares that differ by less than this are the same.
 const ROUNDING: f64 = 1e-9;

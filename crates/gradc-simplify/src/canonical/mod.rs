@@ -30,6 +30,8 @@ pub(crate) struct Arena<'r> {
     table: Table,
     /// The position in the source graph of the value that is being worked on; see [`ArenaNode::near`].
     pub(crate) near: usize,
+    /// Whether what is added stays as it is, without a look at any rule.
+    pub(crate) is_held: bool,
     /// Which rules were applied.
     pub(crate) tally: Tally,
     /// Each application, where that is asked for.
@@ -70,6 +72,7 @@ impl<'r> Arena<'r> {
             rules,
             table,
             near: 0,
+            is_held: false,
             tally: Tally::default(),
             recorder,
         }
@@ -232,6 +235,7 @@ impl Terms for Arena<'_> {
         };
         let improved = match &application.literal {
             Some(literal) => Some(self.add(Term::apply(literal.clone(), []))?),
+            None if self.is_held => None,
             None => self.improved(&term, &application),
         };
         let id = improved.unwrap_or_else(|| {
@@ -250,19 +254,22 @@ impl Terms for Arena<'_> {
     }
 }
 
-/// The canonical form of a graph: the arena, and where each live value of the graph is in it.
+/// The canonical form of a graph: the arena, and where each live value of the graph is in it. What is held is not improved. `table` has what
+/// is known of applications already, by the same rules.
 pub(crate) fn import<'r>(
     graph: &Graph,
     rules: &'r RuleSet,
     options: &Options,
-    recorder: Recorder,
+    is_held: impl Fn(ValueId) -> bool,
+    (table, recorder): (Table, Recorder),
 ) -> (Arena<'r>, Vec<Option<Id>>) {
-    let mut arena = Arena::with_table(rules, Table::default(), graph.len(), recorder);
+    let mut arena = Arena::with_table(rules, table, graph.len(), recorder);
     let live = graph.live();
     let mut places: Vec<Option<Id>> = vec![None; graph.len()];
     let mut operands: Vec<Id> = Vec::new();
     for value in graph.values().filter(|value| live[value.index()]) {
         arena.near = value.index();
+        arena.is_held = is_held(value);
         let place = match &graph.node(value).kind {
             NodeKind::Leaf { kind, .. } => {
                 Some(arena.leaf(value.index() as u32, leaf_facts(graph, value, *kind, options)))

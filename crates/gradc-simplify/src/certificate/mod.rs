@@ -33,6 +33,7 @@ pub(crate) use trail::{Applied, Recorder, Trail};
 use crate::Simplified;
 use crate::facts::Facts;
 use crate::options::{Mode, Options};
+use crate::run::Made;
 use record::Proof;
 
 /// Which pass a certificate is of.
@@ -147,14 +148,14 @@ pub struct Reasons {
 
 /// What [`simplify`](crate::simplify) makes of a graph, with the reasons.
 pub fn simplify_with_reasons(graph: &Graph, options: &Options) -> (Simplified, Reasons) {
-    let (simplified, trails) = crate::simplify_recording(graph, options, true);
+    let Made { simplified, trails, .. } = crate::simplify_recording(graph, options, true);
     let reasons = Reasons::new(Pass::Simplify, options, graph, &simplified.graph, &trails);
     (simplified, reasons)
 }
 
 /// What [`stabilise`](crate::stabilise) makes of a graph, with the reasons.
 pub fn stabilise_with_reasons(graph: &Graph, options: &Options) -> (Simplified, Reasons) {
-    let (simplified, trails) = crate::stabilise_recording(graph, options, true);
+    let Made { simplified, trails, .. } = crate::stabilise_recording(graph, options, true);
     let reasons = Reasons::new(Pass::Stabilise, &crate::stabilising(options), graph, &simplified.graph, &trails);
     (simplified, reasons)
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use gradc_ir::{Graph, LeafKind, Shape, ValueId, text};
 use rustc_hash::FxHashMap;
 
-use super::text::{FOLD, HEADER, INDEX_IN_RANGE, LOOP, ONE_HOT, REORDER, SYMMETRIC, VANISHING};
+use super::text::{FOLD, HEADER, INDEX_IN_RANGE, LOOP, NO_TERMS, ONE_HOT, REORDER, SYMMETRIC, VANISHING};
 use super::{Certificate, Lemma, Pass, Place, Section, Step, StepKind};
 use crate::facts::{Facts, Range as Bounds, mask};
 use crate::options::Mode;
@@ -246,7 +246,10 @@ fn step(line: &Line<'_>, names: &Names, lemmas: usize) -> Result<Step> {
         };
         let number: Option<usize> = number.parse().ok().filter(|number| (1..=lemmas).contains(number));
         let Some(number) = number else { return fail(&line.at, "there is no such lemma before this line") };
-        let inputs = inputs.split(',').map(|name| term(name, &line.at, names)).collect::<Result<Vec<_>>>()?;
+        let inputs = match inputs {
+            NO_TERMS => Vec::new(),
+            some => some.split(',').map(|name| term(name, &line.at, names)).collect::<Result<Vec<_>>>()?,
+        };
         return step(StepKind::Lemma { lemma: number - 1, inputs });
     }
     let Some((what, rule)) = line.text.rsplit_once(" by ") else {

@@ -21,6 +21,8 @@ pub(super) const INDEX_IN_RANGE: &str = "index in range";
 pub(super) const FOLD: &str = "arithmetic";
 pub(super) const REORDER: &str = "reordering";
 pub(super) const LOOP: &str = "evaluation";
+/// In the place of the inputs of a lemma that has none.
+pub(super) const NO_TERMS: &str = "()";
 
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,7 +79,8 @@ fn write_section(f: &mut fmt::Formatter<'_>, section: &Section, known: &[String]
             }
             StepKind::Lemma { lemma, inputs } => {
                 let inputs: Vec<&str> = inputs.iter().map(name).collect();
-                writeln!(f, "lemma {} of {}", lemma + 1, inputs.join(", "))?;
+                let inputs = if inputs.is_empty() { NO_TERMS.to_owned() } else { inputs.join(", ") };
+                writeln!(f, "lemma {} of {inputs}", lemma + 1)?;
             }
         }
     }

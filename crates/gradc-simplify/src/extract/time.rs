@@ -19,7 +19,7 @@ use crate::term::Term;
 use crate::terms::Terms;
 
 /// How many ways are compared for a region, at most.
-const COMPARISONS: usize = 96;
+const COMPARISONS: usize = 32;
 
 /// Times that differ by a smaller share are the same.
 const ROUNDING: f64 = 1e-9;
@@ -31,16 +31,34 @@ pub(crate) struct Clock<'c> {
     pub(crate) classes: &'c Classes,
 }
 
+/// A choice that was held against the region as it was.
+pub(crate) struct Held {
+    /// What is left of it.
+    pub(crate) choice: Choice,
+    /// Whether that is nothing.
+    pub(crate) is_kept: bool,
+    /// How many seconds less it takes as a whole than the region as it was, or more, if negative.
+    pub(crate) gained: f64,
+}
+
+impl Held {
+    /// A choice that was not.
+    pub(crate) fn to(choice: Choice) -> Held {
+        Held { choice, is_kept: false, gained: 0.0 }
+    }
+}
+
 impl Problem {
-    /// What was found, or as much of it as takes no longer than the region as it was; and whether that is none of it.
-    pub(crate) fn no_slower(&self, found: Choice, clock: &Clock<'_>) -> (Choice, bool) {
+    /// What was found, or as much of it as takes no longer than the region as it was.
+    pub(crate) fn no_slower(&self, found: Choice, clock: &Clock<'_>) -> Held {
         let right = self.with_fewer_flaws(Choice(self.as_was.clone()));
         if found == right || self.cost(&right) / AVOIDED > self.cost(&found) / AVOIDED {
-            return (found, false);
+            return Held::to(found);
         }
         let (Some(bound), Some(mut time)) = (self.seconds(&right, clock), self.seconds(&found, clock)) else {
-            return (found, false);
+            return Held::to(found);
         };
+        let gained = bound - time;
         let (bound, most) = (bound * (1.0 + ROUNDING), self.cost(&right));
         let mut choice = found;
         let mut comparisons = 0;
@@ -61,7 +79,10 @@ impl Problem {
                 }
             }
         }
-        if time <= bound { (choice, false) } else { (right, true) }
+        match time <= bound {
+            true => Held { choice, is_kept: false, gained },
+            false => Held { choice: right, is_kept: true, gained },
+        }
     }
 
     /// A choice in which a class is computed as in `right`, from what is chosen already as far as it is.

@@ -159,7 +159,6 @@ mod tests {
 
     use crate::Options;
     use crate::canonical::import;
-    use crate::certificate::Recorder;
     use crate::rules::compiled::RuleSet;
     use crate::terms::Terms;
 
@@ -170,7 +169,7 @@ mod tests {
         let none = RuleSet::new(|_| false);
         for (seed, dtype) in (0..80).map(|seed| (seed, if seed % 2 == 0 { DType::F64 } else { DType::F32 })) {
             let graph = random_graph(seed, 30, dtype);
-            let (arena, places) = import(&graph, &none, &options, Recorder::default());
+            let (arena, places) = import(&graph, &none, &options, |_| false, Default::default());
             let values = evaluate_all(&graph, &random_bindings(&graph, seed)).expect("all leaves are bound");
             for value in graph.values() {
                 let Some(id) = places[value.index()] else { continue };

@@ -5,11 +5,13 @@
 //! derivative is found next to the forward value that it uses. What a region takes from outside is opaque to it, facts
 //! aside. Regions of one structure are solved once.
 
+mod blocks;
 mod partition;
 mod rewrite;
 mod solve;
 mod structure;
 
+pub(crate) use blocks::blocks;
 pub(crate) use rewrite::{Pass, Solutions, Used, rewrite};
 pub(crate) use solve::{History, Solution, SolvedTerm};
 use structure::{Key, Keys};
@@ -23,4 +25,6 @@ use solve::solve;
 pub(crate) struct Region {
     /// The values that are computed here.
     pub(crate) values: Vec<Id>,
+    /// The block that they are in.
+    pub(crate) block: u32,
 }

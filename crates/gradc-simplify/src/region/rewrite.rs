@@ -13,6 +13,7 @@ use crate::certificate::Recorder;
 use crate::options::{Limits, Mode};
 use crate::report::Report;
 use crate::rules::compiled::RuleSet;
+use crate::run::{Held, Policy};
 use crate::term::{Children, Term};
 
 /// The rules and bounds of one pass.
@@ -25,7 +26,13 @@ pub(crate) struct Pass<'p> {
     pub(crate) mode: Mode,
     /// Bounds on the work.
     pub(crate) limits: Limits,
-    /// How long a graph takes, if time has the last word.
+    /// For each value of the source graph, the block that it is in.
+    pub(crate) blocks: &'p [u32],
+    /// What becomes of regions.
+    pub(crate) policy: Policy,
+    /// The blocks that are held.
+    pub(crate) held: Held<'p>,
+    /// How long a graph takes.
     pub(crate) seconds: Option<fn(&Graph, Mode) -> f64>,
     /// Whether what is done is recorded.
     pub(crate) recorder: Recorder,
@@ -39,29 +46,33 @@ pub(crate) struct Used {
 
 /// Solutions by structure, for arenas of one table.
 #[derive(Default)]
-pub(crate) struct Solutions(FxHashMap<Key, Rc<Solution>>);
+pub(crate) struct Solutions {
+    known: FxHashMap<(Key, Policy), Rc<Solution>>,
+    /// For each region that time had a say in, its block, and how many seconds less was taken for what was found, or more, if
+    /// negative.
+    pub(crate) gains: Vec<(u32, f64)>,
+}
 
 /// A region where it is: its solution, the values that its nodes were, and those that its solved nodes are, once they are
 /// written.
 struct Placed {
+    is_held: bool,
     solution: Rc<Solution>,
     members: Vec<Id>,
     written: Vec<Option<Id>>,
 }
 
-/// Solves all regions and writes a new arena. `needed` are the values that must be there, `forward` says for each value
-/// whether it belongs to the forward pass. Also gives for each value its place in the new arena, if it is still computed,
-/// and where that is recorded, the regions. `None` where no region has a better way than its own: then the new arena would
+/// Solves all regions and writes a new arena. `needed` are the values that must be there. Also gives for each
+/// value its place in the new arena, if it is still computed, and where that is recorded, the regions. `None` where no region has a better way than its own: then the new arena would
 /// be the old one, which keeps its table.
 pub(crate) fn rewrite<'p>(
     arena: &mut Arena<'_>,
     needed: &[Id],
-    forward: &[bool],
     pass: &Pass<'p>,
     solutions: &mut Solutions,
     report: &mut Report,
 ) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Used>)> {
-    let (regions, homes) = partition(arena, forward, &pass.limits);
+    let (regions, homes) = partition(arena, pass.blocks, &pass.limits);
     let is_needed = needed_outside(arena, &homes, needed);
     let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
@@ -69,12 +80,17 @@ pub(crate) fn rewrite<'p>(
     for (number, region) in regions.iter().enumerate() {
         let (key, members) = keys.key(arena, number, region, &homes, &is_needed);
         let structure = || Structure::of(arena, region, &members, &is_needed);
-        let solution = solutions.solve(key, structure, pass, report);
+        let block = region.block;
+        let policy = pass.held.policy(block).unwrap_or(pass.policy);
+        let solution = solutions.solve((key, policy), structure, pass, report);
+        if policy == Policy::NoSlower {
+            solutions.gains.push((block, solution.gained));
+        }
         let written = vec![None; solution.nodes.len()];
         if pass.recorder.is_recording() {
             used.push(Used { solution: solution.clone(), members: members.clone() });
         }
-        placed.push(Placed { solution, members, written });
+        placed.push(Placed { is_held: pass.held.policy(block).is_some(), solution, members, written });
     }
     if placed.iter().all(|region| region.solution.is_unchanged) {
         return None;
@@ -93,6 +109,7 @@ pub(crate) fn rewrite<'p>(
         places[index] = match region {
             None => Some(new.add_image(node, &[], arena.made_by(id))),
             Some(region) if is_needed[index] => {
+                new.is_held = placed[region].is_held;
                 placed[region].write(id, &Before { arena, places: &places, is_image: &is_image }, &mut new)
             }
             Some(_) => None,
@@ -112,14 +129,14 @@ pub(crate) fn rewrite<'p>(
 impl Solutions {
     fn solve(
         &mut self,
-        key: Key,
+        (key, policy): (Key, Policy),
         structure: impl FnOnce() -> Structure,
         pass: &Pass<'_>,
         report: &mut Report,
     ) -> Rc<Solution> {
         report.regions += 1;
-        let solution = self.0.entry(key).or_insert_with(|| {
-            let solution = Rc::new(solve(structure(), pass));
+        let solution = self.known.entry((key, policy)).or_insert_with(|| {
+            let solution = Rc::new(solve(structure(), policy, pass));
             report.distinct_regions += 1;
             report.terms += solution.terms;
             solution

@@ -7,8 +7,10 @@ use smallvec::SmallVec;
 use super::{LocalNode, Pass, Structure};
 use crate::certificate::{Applied, Recorder};
 use crate::egraph::Classes;
-use crate::extract::{Choice, Clock, Problem};
+use crate::extract::{Choice, Clock, Held, Problem};
 use crate::report::Tally;
+use crate::rules;
+use crate::run::Policy;
 use crate::term::Term;
 use crate::terms::Terms;
 
@@ -28,6 +30,8 @@ pub(crate) struct Solution {
     pub(crate) repaired: usize,
     /// Whether what was found takes longer than what was there, flawed formulas aside.
     pub(crate) is_kept: bool,
+    /// How many seconds what was found takes less, whatever became of it; or more, if negative. Zero where time has no say.
+    pub(crate) gained: f64,
     /// Whether what is needed is computed as it was.
     pub(crate) is_unchanged: bool,
     /// What happened in the e-graph, if that was asked for.
@@ -75,31 +79,29 @@ pub(crate) enum SolvedTerm {
 }
 
 /// Solves a region.
-pub(crate) fn solve(structure: Structure, pass: &Pass<'_>) -> Solution {
+pub(crate) fn solve(structure: Structure, policy: Policy, pass: &Pass<'_>) -> Solution {
     let (mut classes, originals) = load(&structure, pass.recorder.fresh());
-    classes.saturate(pass.rules, pass.mode, &pass.limits);
+    if policy != Policy::AsItIs {
+        classes.saturate(pass.rules, pass.mode, &pass.limits);
+    }
     let problem = Problem::new(&classes, &structure, &originals);
-    let clock = pass.seconds.map(|seconds| Clock { seconds, mode: pass.mode, classes: &classes });
-    let (found, repaired) = problem.solve();
-    let (choice, is_kept) = match clock {
-        Some(clock) => problem.no_slower(found, &clock),
-        None => (found, false),
+    let (found, repaired) = match policy {
+        Policy::AsItIs => (problem.as_was(), 0),
+        Policy::Cheapest | Policy::OnlyRepairs | Policy::NoSlower => problem.solve(),
     };
-    let mut solution = Solution {
-        nodes: Vec::new(),
-        places: vec![None; structure.nodes.len()],
-        fired: Tally::default(),
-        terms: classes.size(),
-        limited: classes.limited,
-        repaired,
-        is_kept,
-        is_unchanged: false,
-        history: None,
+    let Held { choice, is_kept, gained } = match pass.seconds.filter(|_| policy == Policy::NoSlower) {
+        Some(seconds) => problem.no_slower(found, &Clock { seconds, mode: pass.mode, classes: &classes }),
+        None => Held::to(found),
     };
-    write(&mut solution, &problem, &choice, &classes, &originals, &structure);
+    let written = |choice: &Choice| written(choice, &problem, &classes, &originals, &structure);
+    let mut solution = written(&choice);
+    let stabilises = |(rule, _)| rules::compiled::find(rule).is_some_and(|compiled| compiled.rule.stabilises);
+    if policy == Policy::OnlyRepairs && repaired == 0 && !solution.fired.iter().any(stabilises) {
+        solution = written(&problem.as_was());
+    }
     solution.is_unchanged = is_unchanged(&solution, &structure);
-    solution.history = classes.history().map(|(terms, applied)| History { structure, terms, applied, originals });
-    solution
+    let history = classes.history().map(|(terms, applied)| History { structure, terms, applied, originals });
+    Solution { repaired, is_kept, gained, history, ..solution }
 }
 
 /// Whether each node of a structure that something needed depends on is the same application in its solution.
@@ -149,15 +151,20 @@ fn load(structure: &Structure, recorder: Recorder) -> (Classes, Vec<Id>) {
     (classes, ids)
 }
 
-/// Writes the chosen nodes in an order in which operands come before users.
-fn write(
-    solution: &mut Solution,
-    problem: &Problem,
-    choice: &Choice,
-    classes: &Classes,
-    originals: &[Id],
-    structure: &Structure,
-) {
+/// The chosen nodes in an order in which operands come before users.
+fn written(choice: &Choice, problem: &Problem, classes: &Classes, originals: &[Id], structure: &Structure) -> Solution {
+    let mut solution = Solution {
+        nodes: Vec::new(),
+        places: vec![None; structure.nodes.len()],
+        fired: Tally::default(),
+        terms: classes.size(),
+        limited: classes.limited,
+        repaired: 0,
+        is_kept: false,
+        gained: 0.0,
+        is_unchanged: false,
+        history: None,
+    };
     let (writers, mergers) = (classes.writers(), classes.mergers());
     let mut input_numbers =
         (0..structure.nodes.len() as u32).filter(|&i| matches!(structure.nodes[i as usize], LocalNode::Input(_)));
@@ -191,4 +198,5 @@ fn write(
             solution.nodes[place as usize].member.get_or_insert(node as u32);
         }
     }
+    solution
 }
