@@ -9,8 +9,9 @@
 //! least again:
 //!
 //! - *In place*: what is neither a product nor a loop, nor takes as long as these (random numbers do), and is computed from
-//!   leaves and from what is kept and crosses the turn anyway, by as many steps as it may take. Each step that reads it computes
-//!   it for itself, so that it need not be in memory at all, unless that takes a matrix. With less memory there, another step
+//!   leaves and from what is in memory at the turn anyway, by as many steps as it may take. Each step that reads it computes
+//!   it for itself, so that it need not be in memory at all, unless that takes a matrix; what several steps read and one step
+//!   would compute for all of them, as it reads the same, that step computes once. With less memory there, another step
 //!   may be the turn: so this is done a few times over.
 //! - *In segments* (Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016): the steps before the
 //!   turn are cut into segments in which about equally many bytes cross. Of a segment that is computed again, only what the
@@ -18,8 +19,8 @@
 //!   segment is there at once, and segments one after another. Of each number of segments, the fewest are computed again that
 //!   suffice, those of the earliest steps, whose values are kept for longest.
 //!
-//! With or without a limit, a plan whose arena is larger than the caches computes in place what it can, if that moves no more
-//! bytes.
+//! With or without a limit, a plan whose arena is larger than the caches computes in place what it can, if that moves hardly more
+//! bytes. There, products of few terms are computed again as well, the scores of attention for one: once, with what is made of them.
 //!
 //! Loops and their results are kept. The number of plans that are tried depends on the logarithm of the number of values, and
 //! each takes the time of any plan.
@@ -41,6 +42,15 @@ const LARGE: usize = 64 << 20;
 
 /// What takes more additions to compute than this, loads counted, is kept like a product of matrices.
 const COSTLY: u32 = 128;
+
+/// Sums of so many products take about as long to compute as to write to memory and to read again.
+const FEW_TERMS: usize = 64;
+
+/// What makes an arena smaller by less than one such part of it is not worth while.
+const HARDLY_LESS: usize = 64;
+
+/// Bytes that are moved may be more by one such part of them.
+const HARDLY_MORE: usize = 32;
 
 /// How often more is computed in place.
 const ROUNDS: usize = 4;
@@ -66,20 +76,22 @@ pub(crate) fn within(graph: &Graph, options: &Options, first: Plan, limit: usize
 }
 
 /// The plan for a graph: `plain`, which computes nothing again, or, where its arena is so large that most of it comes from memory,
-/// one that computes in place what it can, if it moves no more bytes. What is computed again is little next to these.
+/// one that computes in place what it can, products of few terms too, if it moves hardly more bytes. What is computed again is little next
+/// to these.
 pub(crate) fn lean(graph: &Graph, options: &Options, plain: Plan) -> Plan {
     // What lasts from run to run is not computed again.
     if plain.arena_bytes - plain.lasting_bytes() < LARGE {
         return plain;
     }
-    let moved = bytes_moved(&plain);
+    let most_moved = bytes_moved(&plain) / HARDLY_MORE * (HARDLY_MORE + 1);
     let mut search = Search { options, flops: gradc_ir::work(graph).flops, limit: 0, best: plain };
     let mut now = Again::nothing(graph);
     for _ in 0..ROUNDS {
-        let Some((next, found)) = search.next_in_place(&now) else { break };
-        if found.arena_bytes >= search.best.arena_bytes || bytes_moved(&found) > moved {
-            break;
-        }
+        let most_bytes = search.best.arena_bytes / HARDLY_LESS * (HARDLY_LESS - 1);
+        let pays = |found: &Plan| found.arena_bytes < most_bytes && bytes_moved(found) <= most_moved;
+        // Without products, where these move too much.
+        let mut found = [FEW_TERMS, 0].into_iter().filter_map(|few| search.next_in_place(&now, few));
+        let Some((next, found)) = found.find(|(_, found)| pays(found)) else { break };
         (search.best, now) = (found, next);
     }
     search.best
@@ -95,12 +107,33 @@ fn bytes_moved(plan: &Plan) -> usize {
 }
 
 /// How often what is dropped is computed again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Copies {
+enum Copies<'d> {
     /// Once.
-    Shared,
-    /// By each step that reads it.
-    OfEachStep,
+    Once,
+    /// By each step that reads it, but for two kinds of values.
+    OfEachStep {
+        /// What is computed once.
+        once: &'d [bool],
+        /// What is computed in the same step for several readers anyway.
+        together: &'d Together,
+    },
+}
+
+/// For a reader and a value, the first of the readers for which the value is computed in the same step, if that is another one.
+type Together = FxHashMap<(usize, ValueId), usize>;
+
+/// Stands for all readers. No reader is in the first step.
+const ALL: usize = 0;
+
+impl Copies<'_> {
+    /// The reader whose copy of a value is the one for a reader.
+    fn reader(&self, reader: usize, value: ValueId) -> usize {
+        match self {
+            Copies::Once => ALL,
+            Copies::OfEachStep { once, .. } if once[value.index()] => ALL,
+            Copies::OfEachStep { together, .. } => together.get(&(reader, value)).copied().unwrap_or(reader),
+        }
+    }
 }
 
 struct Search<'a> {
@@ -118,7 +151,7 @@ impl Search<'_> {
         // The best plan may be one of these already, whose graph is needed all the same.
         let (mut last, mut bytes) = (None, self.bytes_without());
         for _ in 0..ROUNDS {
-            let Some((next, found)) = self.next_in_place(last.as_ref().unwrap_or(original)) else { break };
+            let Some((next, found)) = self.next_in_place(last.as_ref().unwrap_or(original), 0) else { break };
             let is_smaller = found.arena_bytes < bytes;
             bytes = found.arena_bytes;
             self.consider(found);
@@ -130,11 +163,29 @@ impl Search<'_> {
         last
     }
 
-    /// What is computed in place on top of what is computed again already, with its plan; nothing, where nothing else can be.
-    fn next_in_place(&self, now: &Again) -> Option<(Again, Plan)> {
+    /// What is computed in place on top of what is computed again already, products of so `few` terms too, with its plan; nothing, where
+    /// nothing else can be.
+    fn next_in_place(&self, now: &Again, few: usize) -> Option<(Again, Plan)> {
         let outline = Outline::new(now, self.options);
-        let next = again(now, &outline, &outline.in_place(), Copies::OfEachStep);
-        let found = (next.values > now.values).then(|| self.plan(&next))?;
+        let dropped = outline.in_place(few);
+        let once = &outline.with_products(&dropped);
+        let again = |together: &Together| again(now, &outline, &dropped, &Copies::OfEachStep { once, together });
+        let mut known = Together::default();
+        let mut next = again(&known);
+        if next.values <= now.values {
+            return None;
+        }
+        // With fewer copies, more of them may be where another one is.
+        for _ in 0..ROUNDS {
+            let more = together(&next, self.options);
+            if more.is_empty() {
+                break;
+            }
+            known.iter_mut().for_each(|((_, value), first)| *first = *more.get(&(*first, *value)).unwrap_or(first));
+            known.extend(more);
+            next = again(&known);
+        }
+        let found = self.plan(&next);
         Some((next, found))
     }
 
@@ -144,7 +195,7 @@ impl Search<'_> {
         for count in SEGMENTS.into_iter().take_while(|&count| count <= outline.crossing.len()) {
             let segments = outline.segments(count);
             let mut try_with = |count_again: usize| {
-                let again = again(original, &outline, &outline.dropped(&segments, count_again), Copies::Shared);
+                let again = again(original, &outline, &outline.dropped(&segments, count_again), &Copies::Once);
                 again.values > original.values && self.consider(self.plan(&again))
             };
             // The last one ends at the turn: its values are read as soon as they are there again.
@@ -202,6 +253,8 @@ struct Outline {
     late: Vec<Option<usize>>,
     /// The roots that are kept in the arena across the turn, with the steps that compute them, in the order of these.
     crossing: Vec<(usize, ValueId)>,
+    /// Whether it is a root that is in the arena at the turn.
+    at_turn: Vec<bool>,
     bytes: Vec<usize>,
     /// For each root that is computed before the turn, its step, and the last step before the turn that reads it.
     steps: Vec<Option<(usize, usize)>>,
@@ -218,12 +271,19 @@ enum Kind {
     /// In memory whatever is done: a leaf, a result, a loop, or what is computed after the turn.
     Kept,
     /// A root that is computed before the turn.
-    Early {
-        /// Whether it is a product of matrices, or takes about as long to compute: random numbers do.
-        costly: bool,
-    },
+    Early(Cost),
     /// Part of expressions, or another view of a root.
     Part,
+}
+
+/// What it is to compute a root.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cost {
+    Little,
+    /// As much as of a product: random numbers do.
+    Much,
+    /// A product of matrices, each element of which is a sum of so many terms.
+    Product(usize),
 }
 
 impl Outline {
@@ -255,22 +315,29 @@ impl Outline {
             Place::View | Place::Inline => Kind::Part,
             Place::Root => match (step_before_turn(value), graph.op(value)) {
                 (Some(_), Some(_)) if !results[value.index()] && !is_of_a_loop(graph, value) => {
-                    Kind::Early { costly: places.product(value).is_some() || places.cost(value) > COSTLY }
+                    Kind::Early(cost(graph, &places, value))
                 }
                 _ => Kind::Kept,
             },
         };
         let kinds: Vec<Kind> = graph.values().map(kind).collect();
+        // What is between a product and the root whose memory it is written to is part of the step of that root.
+        let late = |value: ValueId| {
+            let root = places.destination(value).unwrap_or(value);
+            groups.step_of(root).filter(|&step| step > turn)
+        };
         let crosses = |&root: &ValueId| {
-            matches!(kinds[root.index()], Kind::Early { .. })
-                && groups.is_stored(root)
-                && last_read[root.index()].1 > turn
+            matches!(kinds[root.index()], Kind::Early(_)) && groups.is_stored(root) && last_read[root.index()].1 > turn
+        };
+        let is_at_turn = |root: ValueId| {
+            matches!(kinds[root.index()], Kind::Early(_)) && groups.is_stored(root) && last_read[root.index()].1 >= turn
         };
         let mut crossing: Vec<(usize, ValueId)> =
             places.roots().filter(crosses).filter_map(|root| Some((groups.step_of(root)?, root))).collect();
         crossing.sort_unstable();
         Outline {
-            late: graph.values().map(|value| groups.step_of(value).filter(|&step| step > turn)).collect(),
+            late: graph.values().map(late).collect(),
+            at_turn: graph.values().map(is_at_turn).collect(),
             bytes: graph.values().map(|value| graph.ty(value).bytes()).collect(),
             steps: graph.values().map(|value| Some((step_before_turn(value)?, last_read[value.index()].0))).collect(),
             needs: needs(&groups),
@@ -281,19 +348,34 @@ impl Outline {
         }
     }
 
-    /// What is computed from leaves and from what crosses the turn and is kept, by nothing that is costly.
-    fn in_place(&self) -> Vec<bool> {
-        let mut crosses = vec![false; self.kinds.len()];
-        self.crossing.iter().for_each(|(_, root)| crosses[root.index()] = true);
+    /// What is computed from leaves and from what is in memory at the turn anyway, by nothing that is costly. A product is not,
+    /// if its sums have few terms.
+    fn in_place(&self, few: usize) -> Vec<bool> {
+        let is_costly = |cost: Cost| match cost {
+            Cost::Little => false,
+            Cost::Much => true,
+            Cost::Product(terms) => terms > few,
+        };
         // Whether it is there, or can be computed from what is. What a root reads is before it in the graph.
         let mut there = vec![false; self.kinds.len()];
         let mut dropped = vec![false; self.kinds.len()];
         for (index, kind) in self.kinds.iter().enumerate() {
             let from_what_is_there = self.needs[index].iter().all(|need| there[need.index()]);
-            dropped[index] = *kind == Kind::Early { costly: false } && from_what_is_there;
-            there[index] = *kind == Kind::Kept || crosses[index] || dropped[index];
+            dropped[index] = matches!(*kind, Kind::Early(cost) if !is_costly(cost)) && from_what_is_there;
+            there[index] = *kind == Kind::Kept || self.at_turn[index] || dropped[index];
         }
         self.with_parts(|value| dropped[value.index()])
+    }
+
+    /// What of some values is a product, or is computed from one of these products.
+    fn with_products(&self, dropped: &[bool]) -> Vec<bool> {
+        let mut from_products = vec![false; dropped.len()];
+        for index in (0..dropped.len()).filter(|&index| dropped[index]) {
+            let is_product = matches!(self.kinds[index], Kind::Early(Cost::Product(_)));
+            from_products[index] =
+                is_product || self.operands[index].iter().any(|operand| from_products[operand.index()]);
+        }
+        from_products
     }
 
     /// The last step of each segment but the last.
@@ -313,7 +395,7 @@ impl Outline {
     fn dropped(&self, ends: &[usize], again: usize) -> Vec<bool> {
         let segment = |step: usize| ends.partition_point(|&end| end < step);
         self.with_parts(|value| {
-            let (Kind::Early { .. }, Some((step, last_read))) = (self.kinds[value.index()], self.steps[value.index()])
+            let (Kind::Early(_), Some((step, last_read))) = (self.kinds[value.index()], self.steps[value.index()])
             else {
                 return false;
             };
@@ -330,14 +412,27 @@ impl Outline {
         for index in 0..self.kinds.len() {
             dropped[index] = match self.kinds[index] {
                 Kind::Kept => false,
-                Kind::Early { .. } => is_dropped(ValueId::from_index(index)),
+                Kind::Early(_) => is_dropped(ValueId::from_index(index)),
                 Kind::Part if let Some(root) = self.destinations[index] => {
-                    matches!(self.kinds[root.index()], Kind::Early { .. }) && is_dropped(root)
+                    matches!(self.kinds[root.index()], Kind::Early(_)) && is_dropped(root)
                 }
                 Kind::Part => self.operands[index].iter().any(|operand| dropped[operand.index()]),
             };
         }
         dropped
+    }
+}
+
+/// What it is to compute a root.
+fn cost(graph: &Graph, places: &Places<'_>, root: ValueId) -> Cost {
+    match places.product(root).and_then(|product| Some((product, graph.op(product)?))) {
+        Some((product, op)) => {
+            let [a, b] = [0, 1].map(|at| graph.ty(graph.operands(product)[at]));
+            let (_, _, terms) = gradc_ir::op::matmul::sizes(&op.attrs, a, b);
+            Cost::Product(terms)
+        }
+        None if places.cost(root) > COSTLY => Cost::Much,
+        None => Cost::Little,
     }
 }
 
@@ -378,20 +473,47 @@ struct Again {
     copied: Vec<bool>,
     /// How many roots of the original are.
     values: usize,
+    /// What was copied to make it of the graph before it.
+    made: Copied,
 }
 
 impl Again {
     /// A graph in which none are.
     fn nothing(graph: &Graph) -> Again {
-        Again { graph: graph.clone(), copied: Vec::new(), values: 0 }
+        Again { graph: graph.clone(), copied: Vec::new(), values: 0, made: Copied::default() }
     }
 }
 
-/// The copies of values, each for one step or for all.
-type Copied = FxHashMap<(Option<usize>, ValueId), ValueId>;
+/// The copies of values, by the step that reads them first.
+type Copied = FxHashMap<(usize, ValueId), ValueId>;
+
+/// Which copies of one value are computed in one step.
+fn together(apart: &Again, options: &Options) -> Together {
+    let graph = &apart.graph;
+    let places = Places::new(graph, options);
+    let groups = group(graph, &places, options, &apart.copied);
+    let mut only_step: Vec<Option<usize>> = vec![None; graph.len()];
+    for value in graph.values().rev() {
+        let of_readers = || {
+            let mut steps = graph.users(value).map(|(user, _)| only_step[user.index()]);
+            let first = steps.next()??;
+            steps.all(|step| step == Some(first)).then_some(first)
+        };
+        only_step[value.index()] = groups.step_of(value).or_else(of_readers);
+    }
+    let mut first: FxHashMap<(usize, ValueId), usize> = FxHashMap::default();
+    let mut copies: Vec<(usize, ValueId, usize)> = Vec::new();
+    for (&(reader, value), copy) in &apart.made {
+        let Some(step) = only_step[copy.index()] else { continue };
+        copies.push((reader, value, step));
+        first.entry((step, value)).and_modify(|first| *first = reader.min(*first)).or_insert(reader);
+    }
+    let with_first = copies.into_iter().map(|(reader, value, step)| ((reader, value), first[&(step, value)]));
+    with_first.filter(|((reader, _), first)| reader != first).collect()
+}
 
 /// The graph in which what is computed after the turn reads other copies of what is dropped.
-fn again(original: &Again, outline: &Outline, dropped: &[bool], copies: Copies) -> Again {
+fn again(original: &Again, outline: &Outline, dropped: &[bool], copies: &Copies) -> Again {
     let graph = &original.graph;
     let mut new = graph.emptied();
     let mut places: Vec<ValueId> = Vec::with_capacity(graph.len());
@@ -399,22 +521,21 @@ fn again(original: &Again, outline: &Outline, dropped: &[bool], copies: Copies) 
     let (mut copied, mut again) = (Vec::new(), vec![false; graph.len()]);
     for value in graph.values() {
         let reader = outline.late[value.index()];
-        let key = reader.filter(|_| copies == Copies::OfEachStep);
-        if reader.is_some() {
-            for old in missing(graph, outline, graph.operands(value), dropped, key, &made) {
-                let operands = operands_after(graph, old, &places, key, &made);
+        if let Some(reader) = reader {
+            for (old, reader) in missing(graph, outline, (reader, value), dropped, copies, &made) {
+                let operands = operands_after(graph, (reader, old), &places, copies, &made);
                 let copy = new.copy_node(graph, old, &operands);
                 if let (Some(name), false) = (graph.value_name(old), again[old.index()]) {
                     new.set_value_name(copy, format!("{name}.again"));
                 }
-                made.insert((key, old), copy);
+                made.insert((reader, old), copy);
                 copied.resize(copy.index() + 1, false);
                 copied[copy.index()] = true;
                 again[old.index()] = outline.kinds[old.index()] != Kind::Part;
             }
         }
         let operands = match reader {
-            Some(_) => operands_after(graph, value, &places, key, &made),
+            Some(reader) => operands_after(graph, (reader, value), &places, copies, &made),
             None => graph.operands(value).iter().map(|operand| places[operand.index()]).collect(),
         };
         let place = new.copy_node(graph, value, &operands);
@@ -428,39 +549,47 @@ fn again(original: &Again, outline: &Outline, dropped: &[bool], copies: Copies) 
         new.add_output(output.role, output.name.clone(), places[output.value.index()]);
     }
     copied.resize(new.len(), false);
-    Again { graph: new, copied, values: original.values + again.into_iter().filter(|&again| again).count() }
+    let values = original.values + again.into_iter().filter(|&again| again).count();
+    Again { graph: new, copied, values, made }
 }
 
-/// What has to be copied before something can read `values` after the turn, in the graph's order: what is dropped, and what is
-/// part of the same expressions, lest that be kept in its place.
+/// What has to be copied, and for which readers, before a step after the turn can compute one of its values, in the graph's order:
+/// what is dropped, and what is part of the same expressions, lest that be kept in its place.
 fn missing(
     graph: &Graph,
     outline: &Outline,
-    values: &[ValueId],
+    (reader, value): (usize, ValueId),
     dropped: &[bool],
-    key: Option<usize>,
+    copies: &Copies,
     made: &Copied,
-) -> Vec<ValueId> {
-    let is_dropped = |value: &ValueId| dropped[value.index()];
-    let mut open: Vec<ValueId> = values.iter().copied().filter(is_dropped).collect();
+) -> BTreeSet<(ValueId, usize)> {
+    let is_dropped = |value: ValueId| dropped[value.index()];
+    let is_part = |value: ValueId| outline.kinds[value.index()] == Kind::Part;
+    let operands = |value: ValueId| graph.operands(value).iter().copied();
+    let mut open: Vec<(ValueId, usize)> =
+        operands(value).filter(|&operand| is_dropped(operand)).map(|operand| (operand, reader)).collect();
     let mut found = BTreeSet::new();
-    while let Some(value) = open.pop() {
-        if !made.contains_key(&(key, value)) && found.insert(value) {
-            let is_part = |operand: &ValueId| outline.kinds[operand.index()] == Kind::Part;
-            open.extend(graph.operands(value).iter().filter(|operand| is_dropped(operand) || is_part(operand)));
+    while let Some((value, reader)) = open.pop() {
+        let reader = copies.reader(reader, value);
+        if !made.contains_key(&(reader, value)) && found.insert((value, reader)) {
+            let needed = operands(value).filter(|&operand| is_dropped(operand) || is_part(operand));
+            open.extend(needed.map(|operand| (operand, reader)));
         }
     }
-    found.into_iter().collect()
+    found
 }
 
-/// The operands of a value that is computed after the turn.
+/// The operands of a value that is computed after the turn, or of its copy, for a reader.
 fn operands_after(
     graph: &Graph,
-    value: ValueId,
+    (reader, value): (usize, ValueId),
     places: &[ValueId],
-    key: Option<usize>,
+    copies: &Copies,
     made: &Copied,
 ) -> Vec<ValueId> {
-    let after = |operand: &ValueId| made.get(&(key, *operand)).copied().unwrap_or(places[operand.index()]);
+    let after = |&operand: &ValueId| {
+        let copy = made.get(&(copies.reader(reader, operand), operand));
+        copy.copied().unwrap_or(places[operand.index()])
+    };
     graph.operands(value).iter().map(after).collect()
 }

@@ -37,9 +37,10 @@ pub struct Options {
     /// Whether values may be computed by other formulas than the graph's, which lose fewer digits or share exponentials.
     pub refine: bool,
     /// The most bytes of the arena. Where keeping everything takes more, values are computed again; where nothing suffices, the
-    /// plan has the smallest arena that was found, which is larger. What is cheaper to compute again
-    /// than to keep, in an arena that is larger than the caches, always is.
+    /// plan has the smallest arena that was found, which is larger.
     pub memory_limit: Option<usize>,
+    /// Whether what is as cheap to compute again as to keep is computed again, where the arena is larger than the caches.
+    pub lean: bool,
     /// The bytes of scratch memory that whatever multiplies matrices needs for a product. It is asked for the product
     /// without any.
     pub scratch_bytes: fn(&Gemm) -> usize,
@@ -51,7 +52,7 @@ pub struct Options {
 impl Default for Options {
     /// Kernels of several values, as much memory as they take, and products that need no scratch memory, which the evaluator's do not.
     fn default() -> Options {
-        Options { fuse: true, refine: true, memory_limit: None, scratch_bytes: |_| 0, packing: |_| None }
+        Options { fuse: true, refine: true, memory_limit: None, lean: true, scratch_bytes: |_| 0, packing: |_| None }
     }
 }
 
@@ -63,7 +64,7 @@ pub fn schedule(graph: &Graph, options: &Options) -> Plan {
     let refined = if options.fuse { moved(refined) } else { refined };
     let of = |options: &Options| {
         let plan = plan(&refined, options, &[]);
-        if options.fuse { rematerialise::lean(&refined, options, plan) } else { plan }
+        if options.fuse && options.lean { rematerialise::lean(&refined, options, plan) } else { plan }
     };
     let plan = of(options);
     let Some(limit) = options.memory_limit.filter(|&limit| plan.arena_bytes > limit) else { return plan };

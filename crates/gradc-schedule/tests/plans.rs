@@ -32,6 +32,24 @@ fn softmax(graph: &mut Graph, x: ValueId) -> ValueId {
     graph.div(e, sum)
 }
 
+/// A graph may have an operation twice, on the same operands. A kernel has it once, whoever reads it.
+#[test]
+fn a_kernel_computes_nothing_twice() {
+    let mut graph = Graph::new("twice");
+    let x = graph.input("x", f32s([64, 10]));
+    let twice = |graph: &mut Graph| {
+        let square = graph.mul(x, x);
+        graph.exp(square)
+    };
+    let (one, other) = (twice(&mut graph), twice(&mut graph));
+    let (sum, cube) = (graph.add(one, x), graph.mul(other, x));
+    graph.add_output(Role::Output, "y", sum);
+    graph.add_output(Role::Output, "z", cube);
+    let plan = checked(&graph);
+    assert_eq!(plan.kernels.len(), 1);
+    assert_eq!(plan::print_kernels(&plan).matches(" = exp ").count(), 1, "{}", text(&plan));
+}
+
 #[test]
 fn softmax_is_one_kernel_over_rows() {
     let mut graph = Graph::new("softmax");

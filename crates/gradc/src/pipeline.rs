@@ -432,10 +432,13 @@ fn simplifier_options(options: &Options) -> gradc_simplify::Options {
     gradc_simplify::Options { mode: options.mode, level, without, seconds: Some(seconds), ..Default::default() }
 }
 
-/// By what the simplifier compares alternatives: the time of the plan that they would have.
+/// By what the simplifier compares alternatives: the time of the plan that they would have if there were memory for everything. To save
+/// memory takes time, and more of it where there is more to save, which says nothing about an alternative.
 fn seconds(graph: &Graph, mode: Mode) -> f64 {
-    let options = Options { mode, ..Options::default() };
-    Demand::of(&schedule(graph, &options), cost(graph).flops).seconds()
+    let options = schedule_options(&Options { mode, ..Options::default() });
+    let options = gradc_schedule::Options { lean: false, ..options };
+    let plan = gradc_schedule::schedule(&graph.without_rules(), &options);
+    Demand::of(&plan, cost(graph).flops).seconds()
 }
 
 /// What a pass has done to a graph.
@@ -450,7 +453,8 @@ enum Made {
 /// Where the machine cannot run what gradc emits, or the program would work in more memory than it may.
 pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) -> Result<(Plan, Program), Error> {
     observer.begin(Stage::Schedule);
-    let plan = schedule(graph, options);
+    // A graph that was not lowered may have rules left.
+    let plan = gradc_schedule::schedule(&graph.without_rules(), &schedule_options(options));
     observer.end(Stage::Schedule, Artefact::Plan(&plan));
     if let Some(limit) = options.memory_limit.filter(|&limit| plan.arena_bytes > limit) {
         return Err(Error::OverMemoryLimit { limit, least: plan.arena_bytes });
@@ -461,19 +465,16 @@ pub fn compile(graph: &Graph, options: &Options, observer: &mut dyn Observer) ->
     Ok((plan, program))
 }
 
-fn schedule(graph: &Graph, options: &Options) -> Plan {
+fn schedule_options(options: &Options) -> gradc_schedule::Options {
     let fuse = options.level != Level::None;
-    // A graph that was not lowered may have rules left.
-    gradc_schedule::schedule(
-        &graph.without_rules(),
-        &gradc_schedule::Options {
-            fuse,
-            refine: fuse && options.mode != Mode::Strict,
-            memory_limit: options.memory_limit,
-            scratch_bytes: gradc_codegen::scratch_bytes,
-            packing: if fuse { gradc_codegen::packing } else { |_| None },
-        },
-    )
+    gradc_schedule::Options {
+        fuse,
+        refine: fuse && options.mode != Mode::Strict,
+        memory_limit: options.memory_limit,
+        lean: true,
+        scratch_bytes: gradc_codegen::scratch_bytes,
+        packing: if fuse { gradc_codegen::packing } else { |_| None },
+    }
 }
 
 fn codegen_options(options: &Options) -> gradc_codegen::Options {

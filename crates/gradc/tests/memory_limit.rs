@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use gradc::ir::Role;
+use gradc::schedule;
+use gradc::schedule::kernel::Access;
+use gradc::schedule::plan::{Plan, Step};
 use gradc::{Error, Executable, Goal, Level, Model, Options, Program, Tensor, TensorView, UpdateRule, index_bounds};
 use gradc_testing::{Random, random_network};
 
@@ -170,6 +173,55 @@ fn large_activations_are_not_kept() {
             }}
             train {{ optimizer sgd(lr = 1) }}"
         ));
+    }
+}
+
+/// Attention of three heads, whose scores are sums of 32 products, and linear layers.
+const ATTENTION: &str = "layer self_attention(x: [batch, n, d]) -> [batch, n, d] {
+    param query: [d, d] = glorot_uniform
+    param key: [d, d] = glorot_uniform
+    param value: [d, d] = glorot_uniform
+    let q = transpose(reshape(x @ query, [batch, n, 3, d / 3]), [0, 2, 1, 3])
+    let k = transpose(reshape(x @ key, [batch, n, 3, d / 3]), [0, 2, 1, 3])
+    let v = transpose(reshape(x @ value, [batch, n, 3, d / 3]), [0, 2, 1, 3])
+    reshape(transpose(attention(q, k, v), [0, 2, 1, 3]), [batch, n, d])
+}
+model m {
+    input x: f32[96, 64, 96]
+    let h = x
+    for i in 0..2 {
+        h = h + self_attention(layer_norm(h))
+        h = h + dense(gelu_tanh(dense(layer_norm(h), 384)), 96)
+    }
+    loss mean(square(h))
+}
+train { optimizer sgd(lr = 1) }";
+
+/// What is computed from the scores is not kept, nor are they.
+#[test]
+fn scores_of_attention_are_not_kept() {
+    check_large(ATTENTION);
+    let program = compile(&model(ATTENTION), None, Level::Full).expect("there is memory");
+    let Plan { arena_bytes, recomputed, .. } = program.plan();
+    let bytes_without = recomputed.expect("something is computed again").bytes_without;
+    assert!(2 * arena_bytes < bytes_without, "{arena_bytes} bytes instead of {bytes_without}");
+}
+
+/// What is normalised is multiplied with three gradients in three steps, and one step computes it again for all of them.
+#[test]
+fn a_step_computes_again_once() {
+    let program = compile(&model(ATTENTION), None, Level::Full).expect("there is memory");
+    let plan = program.plan();
+    for step in &plan.steps {
+        let Step::Kernel { kernel, buffers } = step else { continue };
+        let params = &plan.kernels[*kernel].buffers;
+        let written = buffers.iter().zip(params).filter(|(_, param)| param.access == Access::Write);
+        let names = written.map(|(buffer, _)| plan.buffers[buffer.0 as usize].name.trim_end_matches(".again"));
+        let mut names: Vec<&str> = names.filter(|name| name.contains('.')).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}\n{}", schedule::plan::print(plan));
     }
 }
 

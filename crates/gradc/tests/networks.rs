@@ -195,6 +195,7 @@ fn demand(graph: &Graph, mode: Mode) -> Demand {
         fuse: true,
         refine: mode != Mode::Strict,
         memory_limit: None,
+        lean: false,
         packing: |_| None,
         scratch_bytes: gradc_codegen::scratch_bytes,
     };

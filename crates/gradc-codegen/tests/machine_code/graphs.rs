@@ -16,7 +16,7 @@ pub(crate) fn check_graph(graph: &Graph, bindings: &[(ValueId, Tensor)], toleran
     for &fuse in schedules {
         let plan = schedule(
             graph,
-            &gradc_schedule::Options { fuse, refine: fuse, memory_limit: None, scratch_bytes, packing },
+            &gradc_schedule::Options { fuse, refine: fuse, memory_limit: None, lean: true, scratch_bytes, packing },
         );
         let context =
             || format!("{}\n{}", gradc_schedule::plan::print(&plan), gradc_schedule::plan::print_kernels(&plan));

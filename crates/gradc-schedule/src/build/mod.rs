@@ -9,6 +9,7 @@ mod loops;
 
 use gradc_ir::{DType, Graph, ScalarOp, ValueId};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::groups::{Groups, Work};
 use crate::kernel::{Access, Affine, BufferParam, Expr, Kernel, Loop, LoopKind, LoopVar, Reg, Stmt};
@@ -43,6 +44,9 @@ pub(crate) fn build_copy(graph: &Graph, places: &Places<'_>, value: ValueId) -> 
     builder.built().kernel
 }
 
+/// An operator and its operands.
+type Operation = (ScalarOp, SmallVec<[Reg; 3]>);
+
 /// A kernel under construction.
 struct Builder<'a, 'g> {
     graph: &'g Graph,
@@ -54,6 +58,8 @@ struct Builder<'a, 'g> {
     /// For each block, the registers in it that hold elements of values, by position in row-major order.
     elements: Vec<FxHashMap<(ValueId, Affine), Reg>>,
     constants: FxHashMap<(DType, u64), Reg>,
+    /// For each block, the operations in it, by operator and operands.
+    operations: Vec<FxHashMap<Operation, Reg>>,
     /// For each register, its type and the block that it is defined in.
     registers: Vec<(DType, usize)>,
     buffers: Vec<(ValueId, BufferParam)>,
@@ -70,6 +76,7 @@ impl<'a, 'g> Builder<'a, 'g> {
             extents: Vec::new(),
             elements: vec![FxHashMap::default()],
             constants: FxHashMap::default(),
+            operations: vec![FxHashMap::default()],
             registers: Vec::new(),
             buffers: Vec::new(),
             buffer_of: FxHashMap::default(),
@@ -94,12 +101,14 @@ impl<'a, 'g> Builder<'a, 'g> {
         self.extents.push(extent);
         self.blocks.push(Vec::new());
         self.elements.push(FxHashMap::default());
+        self.operations.push(FxHashMap::default());
     }
 
     /// Closes the innermost loop.
     fn close(&mut self) {
         let (Some(extent), Some(body)) = (self.extents.pop(), self.blocks.pop()) else { return };
         self.elements.pop();
+        self.operations.pop();
         let var = LoopVar(self.depth() as u32);
         self.push(Stmt::Loop(Loop { var, extent, kind: LoopKind::Serial, body }));
     }
@@ -136,7 +145,7 @@ impl<'a, 'g> Builder<'a, 'g> {
         reg
     }
 
-    /// An operation, in the block of its innermost operand.
+    /// An operation, in the block of its innermost operand, once in this block.
     fn op(&mut self, op: ScalarOp, operands: &[Reg]) -> Reg {
         let depth = operands.iter().map(|reg| self.registers[reg.0 as usize].1).max().unwrap_or(0);
         let dtype = match op {
@@ -145,7 +154,13 @@ impl<'a, 'g> Builder<'a, 'g> {
             ScalarOp::Select => self.dtype(operands[1]),
             _ => self.dtype(operands[0]),
         };
-        self.define(depth, dtype, Expr::Op(op, operands.into()))
+        let known = (op, SmallVec::from_slice(operands));
+        if let Some(&reg) = self.operations[depth].get(&known) {
+            return reg;
+        }
+        let reg = self.define(depth, dtype, Expr::Op(op, operands.into()));
+        self.operations[depth].insert(known, reg);
+        reg
     }
 
     /// The buffer that is the memory of a root or a leaf.
