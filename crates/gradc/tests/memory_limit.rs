@@ -204,7 +204,7 @@ fn scores_of_attention_are_not_kept() {
     let program = compile(&model(ATTENTION), None, Level::Full).expect("there is memory");
     let Plan { arena_bytes, recomputed, .. } = program.plan();
     let bytes_without = recomputed.expect("something is computed again").bytes_without;
-    assert!(2 * arena_bytes < bytes_without, "{arena_bytes} bytes instead of {bytes_without}");
+    assert!(5 * arena_bytes < 3 * bytes_without, "{arena_bytes} bytes instead of {bytes_without}");
 }
 
 /// What is normalised is multiplied with three gradients in three steps, and one step computes it again for all of them.
