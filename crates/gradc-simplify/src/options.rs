@@ -69,8 +69,6 @@ impl Level {
 /// Bounds on the work, all of them counts, so that a result does not depend on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Values that a region is filled up to from neighbouring blocks.
-    pub region_values: usize,
     /// Values that a region may have at most.
     pub max_region_values: usize,
     /// Terms at which the e-graph of a region stops growing.
@@ -85,14 +83,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            region_values: 128,
-            max_region_values: 400,
-            terms: 6_000,
-            iterations: 40,
-            passes: 2,
-            timed_values: 4_000,
-        }
+        Limits { max_region_values: 400, terms: 6_000, iterations: 40, passes: 2, timed_values: 4_000 }
     }
 }
 

@@ -254,8 +254,8 @@ impl Terms for Arena<'_> {
     }
 }
 
-/// The canonical form of a graph: the arena, and where each live value of the graph is in it. What is held is not improved. `table` has what
-/// is known of applications already, by the same rules.
+/// The canonical form of a graph: the arena, and where each live value of the graph is in it. What is held is not improved.
+/// `table` has what is known of applications already, by the same rules.
 pub(crate) fn import<'r>(
     graph: &Graph,
     rules: &'r RuleSet,
