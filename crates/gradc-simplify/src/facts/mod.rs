@@ -30,6 +30,24 @@ pub struct Facts {
     pub vanishing: bool,
     /// Whether indices come from whoever feeds the graph and are in range for what they index.
     pub trusted_index: bool,
+    pub(crate) narrowings: Narrowings,
+}
+
+/// How often a range became narrower. That is nothing about the value: any two are equal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Narrowings(u8);
+
+impl Narrowings {
+    /// So many may end anywhere, those after them only where a [landmark](Range::at_landmarks) is. Where a value equals one that is
+    /// computed from it, as `h = h * h`, each range gives a narrower one, and there is no last: widening, as in P. and R. Cousot,
+    /// *Abstract interpretation* (1977).
+    const ANYWHERE: u8 = 16;
+}
+
+impl PartialEq for Narrowings {
+    fn eq(&self, _: &Narrowings) -> bool {
+        true
+    }
 }
 
 /// Facts as a key of a map: numbers by their bits.
@@ -63,6 +81,7 @@ impl Facts {
             symmetric: false,
             vanishing: false,
             trusted_index: false,
+            narrowings: Narrowings::default(),
         }
     }
 
@@ -120,8 +139,11 @@ impl Facts {
     /// Takes over what is known about an equal value. Says whether something was learnt.
     pub fn learn(&mut self, other: &Facts) -> bool {
         assert_eq!(self.ty, other.ty, "gradc has a bug: two values of different types were taken to be equal");
-        let range = self.range.intersection(other.range);
+        let is_last = self.narrowings.0 >= Narrowings::ANYWHERE;
+        let narrower = if is_last { other.range.at_landmarks() } else { other.range };
+        let range = self.range.intersection(narrower);
         let mut learnt = range != self.range;
+        self.narrowings.0 = self.narrowings.0.saturating_add(learnt.into());
         self.range = range;
         learnt |= self.constant.is_none() && other.constant.is_some();
         self.constant = self.constant.or(other.constant);
@@ -154,9 +176,11 @@ pub(crate) fn mask(axes: &[usize]) -> u32 {
 #[cfg(test)]
 mod tests {
     use gradc_interp::evaluate_all;
-    use gradc_ir::DType;
+    use gradc_ir::op::mul::MUL;
+    use gradc_ir::{DType, TensorType};
     use gradc_testing::{random_bindings, random_graph};
 
+    use super::{Facts, Range};
     use crate::Options;
     use crate::canonical::import;
     use crate::rules::compiled::RuleSet;
@@ -176,6 +200,24 @@ mod tests {
                 let (facts, found) = (arena.facts(id), values.get(value));
                 assert!(facts.hold_for(found), "{seed}: {:?} against {found:?}", facts);
             }
+        }
+    }
+
+    /// A value that equals a multiple of itself is a zero, which no number of steps reaches by halving it.
+    #[test]
+    fn narrowing_by_what_a_value_is_computed_from_ends() {
+        let of = |range: Range| Facts { range, ..Facts::of_type(TensorType::new(DType::F64, [3])) };
+        for (range, factor) in [(Range::between(-1.0, 1.0), 0.9999), (Range::between(0.25, 1e300), 0.5)] {
+            let (mut facts, factor) = (of(range), of(Range::point(factor)));
+            let mut next = || {
+                let product = Facts::of_application(&MUL.op(), &[&facts, &factor]).expect("the types are the same");
+                let learnt = facts.learn(&product);
+                assert!(product.range.low <= facts.range.low && facts.range.high <= range.high);
+                learnt
+            };
+            let steps = (0..100).take_while(|_| next()).count();
+            assert!((16..32).contains(&steps), "{range:?}: {steps}");
+            assert!(facts.range.high < range.high, "{range:?}");
         }
     }
 }

@@ -55,6 +55,17 @@ impl Range {
         self.low.abs().max(self.high.abs())
     }
 
+    /// The least range around this one that ends at numbers at which what is known changes its kind: the sign, whether zero is
+    /// among them, whether they are all finite, whether they are fractions.
+    pub(super) fn at_landmarks(self) -> Range {
+        const LEAST: f64 = f64::from_bits(1);
+        const LANDMARKS: [f64; 9] =
+            [f64::NEG_INFINITY, f64::MIN, -1.0, -LEAST, 0.0, LEAST, 1.0, f64::MAX, f64::INFINITY];
+        let low = LANDMARKS.into_iter().rfind(|&landmark| landmark <= self.low).unwrap_or(f64::NEG_INFINITY);
+        let high = LANDMARKS.into_iter().find(|&landmark| landmark >= self.high).unwrap_or(f64::INFINITY);
+        Range { low, high, nan: self.nan }
+    }
+
     /// What holds where both hold. Where rounding made them disjoint, the first stands.
     pub fn intersection(self, other: Range) -> Range {
         let (low, high) = (self.low.max(other.low), self.high.min(other.high));
