@@ -1,9 +1,8 @@
 //! What the parts of a step read and write.
 
 use gradc_runtime::MatmulPart;
-use gradc_schedule::kernel::{Affine, Expr, Kernel, LoopVar, Piece, Stmt};
+use gradc_schedule::kernel::{Kernel, MemoryAccess, Piece, visit_accesses};
 use gradc_schedule::plan::{Axes, BufferId, Gemm, MatrixRef, Operand, Plan};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -35,61 +34,28 @@ impl<B> Touched<B> {
 
 /// What a piece of `kernel` touches: every address in it, for all iterations.
 pub(super) fn by_piece(kernel: &Kernel, piece: &Piece) -> Vec<Touched<usize>> {
-    let mut walk = Walk { kernel, piece, extents: FxHashMap::default(), touched: Vec::new() };
-    walk.body(&piece.kernel.body);
-    walk.touched
-}
-
-struct Walk<'k> {
-    kernel: &'k Kernel,
-    piece: &'k Piece,
-    extents: FxHashMap<LoopVar, usize>,
-    touched: Vec<Touched<usize>>,
-}
-
-impl Walk<'_> {
-    fn body(&mut self, body: &[Stmt]) {
-        for stmt in body {
-            match stmt {
-                // What does not run touches nothing.
-                Stmt::Loop(inner) if inner.extent == 0 => {}
-                Stmt::Loop(inner) => {
-                    self.extents.insert(inner.var, inner.extent);
-                    self.body(&inner.body);
-                }
-                Stmt::Let { expr: Expr::Load { buffer, address }, .. } => self.at(*buffer, address, false),
-                Stmt::Store { buffer, address, .. } => self.at(*buffer, address, true),
-                Stmt::Let { expr: Expr::LoadIndexed { buffer, .. }, .. } => self.anywhere(*buffer, false),
-                Stmt::ScatterAdd { buffer, .. } => self.anywhere(*buffer, true),
-                Stmt::Let { .. } | Stmt::Accumulator { .. } | Stmt::Accumulate { .. } => {}
-            }
-        }
-    }
-
-    fn at(&mut self, buffer: usize, address: &Affine, written: bool) {
-        let size = self.kernel.buffers[buffer].dtype.size() as i64;
+    let mut touched: Vec<Touched<usize>> = Vec::new();
+    visit_accesses(&piece.kernel, &mut |MemoryAccess { buffer, address, is_write }, extents| {
+        let param = &kernel.buffers[buffer];
+        let size = param.dtype.size() as i64;
         let bytes = |elements: i64| elements.saturating_mul(size);
-        let loops =
-            address.terms.iter().map(|&(var, stride)| (self.extents.get(&var).copied().unwrap_or(1), bytes(stride)));
-        let start = bytes(address.offset.saturating_add(self.piece.offsets[buffer]));
-        self.add(buffer, Region::new(start, size, loops), written);
-    }
-
-    fn anywhere(&mut self, buffer: usize, written: bool) {
-        let param = &self.kernel.buffers[buffer];
-        let bytes = param.elements.saturating_mul(param.dtype.size());
-        if bytes > 0 {
-            self.add(buffer, Region::new(0, i64::try_from(bytes).unwrap_or(i64::MAX), []), written);
+        let region = match address {
+            Some(address) => {
+                let loops = address.terms.iter().map(|&(var, stride)| (extents.of(var), bytes(stride)));
+                Region::new(bytes(address.offset.saturating_add(piece.offsets[buffer])), size, loops)
+            }
+            // Any of it.
+            None => match i64::try_from(param.elements).map_or(i64::MAX, bytes) {
+                0 => return,
+                all => Region::new(0, all, []),
+            },
+        };
+        match touched.iter_mut().find(|known| known.buffer == buffer && known.region == region) {
+            Some(known) => known.written |= is_write,
+            None => touched.push(Touched { buffer, region, written: is_write }),
         }
-    }
-
-    fn add(&mut self, buffer: usize, region: Region, written: bool) {
-        let known = self.touched.iter_mut().find(|known| known.buffer == buffer && known.region == region);
-        match known {
-            Some(known) => known.written |= written,
-            None => self.touched.push(Touched { buffer, region, written }),
-        }
-    }
+    });
+    touched
 }
 
 /// What a part of a product touches; memory for packed operands is not among it.

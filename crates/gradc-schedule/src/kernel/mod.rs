@@ -26,6 +26,7 @@
 //!   iteration that runs; the index of an indexed address is clamped so that it is.
 //! - A kernel's buffers do not overlap.
 
+mod accesses;
 mod affine;
 mod evaluate;
 mod print;
@@ -33,6 +34,7 @@ mod split;
 mod verify;
 mod work;
 
+pub use accesses::{Extents, MemoryAccess, visit_accesses};
 pub use evaluate::{Storage, evaluate};
 pub use print::print;
 pub use split::{Piece, Split, split, splits};

@@ -1,9 +1,8 @@
 //! About how much work statements are, and how much memory they touch.
 
 use gradc_ir::ScalarOp;
-use rustc_hash::FxHashMap;
 
-use super::{Affine, Expr, Kernel, LoopKind, LoopVar, Stmt};
+use super::{Expr, Kernel, LoopKind, Stmt, visit_accesses};
 
 /// About how many instructions a statement becomes, where vectors have so many lanes.
 pub fn weight(stmt: &Stmt, lanes: u8) -> u32 {
@@ -42,46 +41,18 @@ pub fn work(body: &[Stmt]) -> u64 {
 
 /// For each buffer of a kernel, how many elements there are from the first to the last that it may touch.
 pub fn reach(kernel: &Kernel) -> Vec<usize> {
-    let mut reach = Reach { extents: FxHashMap::default(), ranges: vec![None; kernel.buffers.len()] };
-    reach.body(&kernel.body);
+    // The first and the last element of each buffer.
+    let mut ranges: Vec<Option<(i64, i64)>> = vec![None; kernel.buffers.len()];
+    visit_accesses(kernel, &mut |access, extents| {
+        let all = (0, i64::MAX - 1);
+        let (least, greatest) = access.address.map_or(all, |address| address.range(|var| extents.of(var)));
+        let known = ranges[access.buffer].unwrap_or((least, greatest));
+        ranges[access.buffer] = Some((known.0.min(least), known.1.max(greatest)));
+    });
     let elements = kernel.buffers.iter().map(|param| param.elements);
-    let touched = elements.zip(reach.ranges).map(|(elements, range)| match range {
+    let touched = elements.zip(ranges).map(|(elements, range)| match range {
         None => 0,
         Some((least, greatest)) => elements.min(usize::try_from(greatest - least).map_or(elements, |span| span + 1)),
     });
     touched.collect()
-}
-
-struct Reach {
-    extents: FxHashMap<LoopVar, usize>,
-    /// The first and the last element of each buffer.
-    ranges: Vec<Option<(i64, i64)>>,
-}
-
-impl Reach {
-    fn body(&mut self, body: &[Stmt]) {
-        for stmt in body {
-            match stmt {
-                Stmt::Loop(inner) if inner.extent == 0 => {}
-                Stmt::Loop(inner) => {
-                    self.extents.insert(inner.var, inner.extent);
-                    self.body(&inner.body);
-                }
-                Stmt::Let { expr: Expr::Load { buffer, address }, .. } | Stmt::Store { buffer, address, .. } => {
-                    self.touch(*buffer, address);
-                }
-                Stmt::Let { expr: Expr::LoadIndexed { buffer, .. }, .. } | Stmt::ScatterAdd { buffer, .. } => {
-                    // Any of them.
-                    self.ranges[*buffer] = Some((0, i64::MAX - 1));
-                }
-                Stmt::Let { .. } | Stmt::Accumulator { .. } | Stmt::Accumulate { .. } => {}
-            }
-        }
-    }
-
-    fn touch(&mut self, buffer: usize, address: &Affine) {
-        let (least, greatest) = address.range(|var| self.extents.get(&var).copied().unwrap_or(1));
-        let known = self.ranges[buffer].unwrap_or((least, greatest));
-        self.ranges[buffer] = Some((known.0.min(least), known.1.max(greatest)));
-    }
 }
