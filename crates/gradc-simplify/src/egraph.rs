@@ -276,6 +276,12 @@ impl Classes {
         avoided
     }
 
+    /// The rules that wrote terms or found what was there to be equal.
+    pub(crate) fn applied(&self) -> impl Iterator<Item = &'static str> {
+        let written = self.written.iter().map(|(_, rule)| *rule);
+        written.chain(self.merged.iter().map(|(_, rule)| *rule))
+    }
+
     /// For each term that a rule wrote, the first rule that did.
     pub(crate) fn writers(&self) -> FxHashMap<Term, &'static str> {
         let mut writers = FxHashMap::default();

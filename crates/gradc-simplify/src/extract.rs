@@ -25,7 +25,7 @@ use crate::term::Term;
 use crate::terms::Terms;
 use bits::Bits;
 use counted::Counted;
-pub(crate) use time::{Clock, Held};
+pub(crate) use time::{Clock, Compared};
 
 /// What a term that is to be avoided costs on top: more than any region computes.
 const AVOIDED: u64 = 1 << 50;

@@ -5,8 +5,8 @@
 //! 0. `loops`: each loop's body is simplified by itself, and what can leave the loop leaves it.
 //! 1. `canonical`: the graph becomes hash-consed. Common subexpressions, constants, dead code and everything that a
 //!    rule improves on the spot are gone after this.
-//! 2. `region`: the graph is cut into parts of bounded size. Each goes through an e-graph (`egraph`) in which the
-//!    rules ([`rules`]) find equal ways of computing its values; parts of one structure only once.
+//! 2. `region`: the graph is cut into blocks, layer by layer. Each goes through an e-graph (`egraph`) in which the
+//!    rules ([`rules`]) find equal ways of computing its values; those of one structure only once.
 //! 3. `extract`: for each region, the way that costs least (`cost`) is chosen, never one that costs more than before.
 //! 4. `assemble`: the result is written as a graph that reads like the one it came from.
 //!
@@ -43,6 +43,7 @@ mod terms;
 mod whole;
 
 use gradc_ir::Graph;
+use rustc_hash::FxHashSet;
 
 pub use options::{Level, Limits, Mode, Options};
 pub use report::{Report, Tally};
@@ -72,7 +73,7 @@ fn simplify_recording(graph: &Graph, options: &Options, is_recording: bool) -> M
     let all = RuleSet::new(|compiled| allowed(compiled, options));
     let local = RuleSet::new(|compiled| allowed(compiled, options) && compiled.rule.local);
     let (policy, held) = (Policy::Cheapest, Held::Nothing);
-    let run = Run { rules: &all, local: &local, policy, held, is_recording };
+    let run = Run { rules: &all, local: &local, policy, among: None, held, is_recording };
     match options.seconds {
         None => run.on(Start::of(graph), options, &mut Memory::default()),
         Some(seconds) if options.is_timed(graph) => whole::no_slower(graph, options, seconds, &run),
@@ -96,11 +97,11 @@ fn stabilising(options: &Options) -> Options {
 
 /// [`stabilise`], and if it is recorded, what was done.
 fn stabilise_recording(graph: &Graph, options: &Options, is_recording: bool) -> Made {
-    repair(graph, &stabilising(options), is_recording)
+    repair(graph, None, &stabilising(options), is_recording)
 }
 
-/// A graph with its flawed formulas replaced, and nothing else but what is improved on the spot.
-fn repair(graph: &Graph, options: &Options, is_recording: bool) -> Made {
+/// A graph with its flawed formulas replaced, those of all blocks or of some, and nothing else but what is improved on the spot.
+fn repair(graph: &Graph, among: Option<&FxHashSet<u32>>, options: &Options, is_recording: bool) -> Made {
     // What keeps every bit brings formulas into the form that the stabilising rules know.
     let is_exact = |compiled: &Compiled| compiled.rule.class == FpClass::Strict;
     // In strict mode there is no other rule, and nothing to bring anything into a form for; but what can leave a loop does.
@@ -113,6 +114,6 @@ fn repair(graph: &Graph, options: &Options, is_recording: bool) -> Made {
     let stabilising =
         RuleSet::new(|compiled| allowed(compiled, options) && (compiled.rule.stabilises || is_exact(compiled)));
     let (policy, held) = (Policy::OnlyRepairs, Held::Nothing);
-    let run = Run { rules: &stabilising, local: &local, policy, held, is_recording };
+    let run = Run { rules: &stabilising, local: &local, policy, among, held, is_recording };
     run.on(Start::of(graph), options, &mut Memory::default())
 }

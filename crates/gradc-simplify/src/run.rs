@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use egg::Id;
 use gradc_ir::{Graph, ValueId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::assemble::assemble;
 use crate::canonical::{self, Arena, Table};
@@ -37,6 +37,8 @@ pub(crate) struct Made {
     pub(crate) trails: Vec<Trail>,
     /// For each block in which time had a say, how many seconds less is taken by itself for what was found, or more, if negative.
     pub(crate) gains: Vec<(u32, f64)>,
+    /// The blocks that a stabilising rule has something to say about.
+    pub(crate) flawed: FxHashSet<u32>,
 }
 
 impl Made {
@@ -44,7 +46,7 @@ impl Made {
     pub(crate) fn unchanged(graph: &Graph) -> Made {
         let report = Report { made_by: vec![Vec::new(); graph.len()], ..Report::default() };
         let simplified = Simplified { graph: graph.clone(), report };
-        Made { simplified, trails: Vec::new(), gains: Vec::new() }
+        Made { simplified, trails: Vec::new(), gains: Vec::new(), flawed: FxHashSet::default() }
     }
 }
 
@@ -101,6 +103,8 @@ pub(crate) struct Run<'r> {
     pub(crate) held: Held<'r>,
     /// What becomes of the regions of what is not held.
     pub(crate) policy: Policy,
+    /// The blocks that this is for, if not for all: the others stay as they are, but for what is improved on the spot.
+    pub(crate) among: Option<&'r FxHashSet<u32>>,
     /// Whether what is done is recorded.
     pub(crate) is_recording: bool,
 }
@@ -112,7 +116,7 @@ impl Run<'_> {
         if options.level == Level::None {
             return Made::unchanged(graph);
         }
-        let Run { rules, local, policy, held, is_recording } = *self;
+        let Run { rules, local, policy, among, held, is_recording } = *self;
         let mut trail = is_recording.then(|| Trail::new(graph));
         let mut report = Report::default();
         let repaired = Cell::new(0);
@@ -121,7 +125,7 @@ impl Run<'_> {
             // Blocks are those of the graph around it.
             let held = if let Held::Blocks(_) = held { Held::Nothing } else { held };
             let options = Options { trust_indices: false, ..*options };
-            let run = Run { held, is_recording: false, ..*self };
+            let run = Run { held, among: None, is_recording: false, ..*self };
             let found = run.on(Start::of(body), &options, &mut Memory::default()).simplified;
             repaired.update(|repaired| repaired + found.report.repaired);
             found.graph
@@ -142,8 +146,8 @@ impl Run<'_> {
         }
         report.cost_before = total_cost(graph, &arena, &places);
         let Options { mode, limits, seconds, .. } = *options;
-        let pass = Pass { local, rules, mode, limits, blocks: &blocks, policy, held, seconds, recorder };
-        let mut gains = Vec::new();
+        let pass = Pass { local, rules, mode, limits, blocks: &blocks, policy, among, held, seconds, recorder };
+        let (mut gains, mut flawed) = (Vec::new(), FxHashSet::default());
         let passes = if options.level == Level::Full { limits.passes } else { 0 };
         for _ in 0..passes {
             let needed = results(graph, &places);
@@ -152,6 +156,7 @@ impl Run<'_> {
                 // Against what the regions were to begin with.
                 gains = std::mem::take(&mut solutions.gains);
             }
+            flawed.extend(solutions.flawed.drain());
             let Some((new, moved, solved)) = rewritten else { break };
             if let Some(trail) = &mut trail {
                 trail.pass(&mut arena, solved);
@@ -171,7 +176,7 @@ impl Run<'_> {
         }
         debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
         let simplified = Simplified { graph: simplified, report };
-        Made { simplified, trails: trail.into_iter().collect(), gains }
+        Made { simplified, trails: trail.into_iter().collect(), gains, flawed }
     }
 }
 

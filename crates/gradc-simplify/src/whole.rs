@@ -35,7 +35,15 @@ pub(crate) fn no_slower(graph: &Graph, options: &Options, seconds: fn(&Graph, Mo
     if !is_longer && taken <= time(graph) {
         return found;
     }
-    let right = if is_flawed { repair(graph, options, run.is_recording) } else { Made::unchanged(graph) };
+    // Mostly it is enough to repair what was seen to be flawed. The blocks of a loop's body are not among those of the graph, and to
+    // improve the body may move values.
+    if is_flawed && !graph.values().any(|value| graph.is_packed(value)) {
+        let right = repair(graph, Some(&found.flawed), options, false);
+        if taken <= time(&right.simplified.graph) {
+            return found;
+        }
+    }
+    let right = if is_flawed { repair(graph, None, options, run.is_recording) } else { Made::unchanged(graph) };
     let bound = time(&right.simplified.graph);
     if !is_longer && taken <= bound {
         return found;
@@ -44,10 +52,10 @@ pub(crate) fn no_slower(graph: &Graph, options: &Options, seconds: fn(&Graph, Mo
         Ok(second) => after(right, second),
         Err(report) => {
             let Report { regions, distinct_regions, terms, limited_regions, .. } = report;
-            let Made { simplified: Simplified { graph, report }, trails, gains } = right;
+            let Simplified { graph, report } = right.simplified;
             let kept_regions = regions;
             let report = Report { regions, distinct_regions, terms, limited_regions, kept_regions, ..report };
-            Made { simplified: Simplified { graph, report }, trails, gains }
+            Made { simplified: Simplified { graph, report }, ..right }
         }
     }
 }
@@ -70,32 +78,26 @@ impl Search<'_> {
         let everything = self.holding(Held::Everything);
         let by_gain = alike(&everything.gains);
         let lose: Vec<&Vec<u32>> = by_gain.iter().filter(|(gain, _)| *gain < 0.0).map(|(_, blocks)| blocks).collect();
-        let counts = std::iter::successors(Some(1), |count| (*count < lose.len()).then_some(count * 2));
+        let counts = std::iter::successors(Some(lose.len().min(1)), |count| (*count < lose.len()).then_some(count * 2));
         let mut held = Blocks::default();
-        for count in counts.filter(|_| !lose.is_empty()) {
+        let mut least = f64::INFINITY;
+        for count in counts {
             held.extend(lose.iter().take(count).copied().flatten().map(|&block| (block, Policy::NoSlower)));
-            let made = self.holding(Held::Blocks(&held));
-            if self.fits(&made) {
-                return Ok(made);
+            match self.attempt(Held::Blocks(&held)) {
+                Ok(made) => return Ok(made),
+                Err(time) => least = time,
             }
         }
-        if self.fits(&everything) {
+        if self.fits(&everything, self.time(&everything)) {
             return Ok(everything);
         }
-        let mut least = {
-            let made = self.holding(Held::Blocks(&held));
-            self.time(&made)
-        };
         for (_, blocks) in by_gain.iter().take(KINDS) {
             let mut more = held.clone();
             more.extend(blocks.iter().map(|&block| (block, Policy::AsItIs)));
-            let made = self.holding(Held::Blocks(&more));
-            if self.fits(&made) {
-                return Ok(made);
-            }
-            let time = self.time(&made);
-            if time < least {
-                (held, least) = (more, time);
+            match self.attempt(Held::Blocks(&more)) {
+                Ok(made) => return Ok(made),
+                Err(time) if time < least => (held, least) = (more, time),
+                Err(_) => {}
             }
         }
         Err(everything.simplified.report)
@@ -107,13 +109,20 @@ impl Search<'_> {
         Run { held, ..*self.run }.on(Start { graph, made_by: &report.made_by }, self.options, &mut self.memory)
     }
 
+    /// The same where that fits; or else the time that it takes.
+    fn attempt(&mut self, held: Held<'_>) -> Result<Made, f64> {
+        let made = self.holding(held);
+        let time = self.time(&made);
+        if self.fits(&made, time) { Ok(made) } else { Err(time) }
+    }
+
     fn time(&self, made: &Made) -> f64 {
         (self.seconds)(&made.simplified.graph, self.options.mode)
     }
 
-    /// Whether it takes neither longer nor more work.
-    fn fits(&self, made: &Made) -> bool {
-        self.time(made) <= self.bound && !work(&made.simplified.graph).exceeds(work(&self.right.simplified.graph))
+    /// Whether something that takes this time takes neither longer nor more work.
+    fn fits(&self, made: &Made, time: f64) -> bool {
+        time <= self.bound && !work(&made.simplified.graph).exceeds(work(&self.right.simplified.graph))
     }
 }
 

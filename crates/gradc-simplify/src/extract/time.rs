@@ -31,8 +31,8 @@ pub(crate) struct Clock<'c> {
     pub(crate) classes: &'c Classes,
 }
 
-/// A choice that was held against the region as it was.
-pub(crate) struct Held {
+/// A choice that was compared with the region as it was.
+pub(crate) struct Compared {
     /// What is left of it.
     pub(crate) choice: Choice,
     /// Whether that is nothing.
@@ -41,22 +41,22 @@ pub(crate) struct Held {
     pub(crate) gained: f64,
 }
 
-impl Held {
-    /// A choice that was not.
-    pub(crate) fn to(choice: Choice) -> Held {
-        Held { choice, is_kept: false, gained: 0.0 }
+impl Compared {
+    /// A choice that was not: it stays.
+    pub(crate) fn not(choice: Choice) -> Compared {
+        Compared { choice, is_kept: false, gained: 0.0 }
     }
 }
 
 impl Problem {
     /// What was found, or as much of it as takes no longer than the region as it was.
-    pub(crate) fn no_slower(&self, found: Choice, clock: &Clock<'_>) -> Held {
+    pub(crate) fn no_slower(&self, found: Choice, clock: &Clock<'_>) -> Compared {
         let right = self.with_fewer_flaws(Choice(self.as_was.clone()));
         if found == right || self.cost(&right) / AVOIDED > self.cost(&found) / AVOIDED {
-            return Held::to(found);
+            return Compared::not(found);
         }
         let (Some(bound), Some(mut time)) = (self.seconds(&right, clock), self.seconds(&found, clock)) else {
-            return Held::to(found);
+            return Compared::not(found);
         };
         let gained = bound - time;
         let (bound, most) = (bound * (1.0 + ROUNDING), self.cost(&right));
@@ -80,8 +80,8 @@ impl Problem {
             }
         }
         match time <= bound {
-            true => Held { choice, is_kept: false, gained },
-            false => Held { choice: right, is_kept: true, gained },
+            true => Compared { choice, is_kept: false, gained },
+            false => Compared { choice: right, is_kept: true, gained },
         }
     }
 

@@ -1,9 +1,9 @@
-//! Regions: parts of the graph of bounded size, each of which goes through an e-graph of its own.
+//! Regions: parts of the graph, each of which goes through an e-graph of its own.
 //!
-//! Nets have thousands of values but few different layers. A region holds the values of a stretch of the forward pass
-//! together with the values of the backward pass and the optimiser that belong to it, so that the closed form of a
-//! derivative is found next to the forward value that it uses. What a region takes from outside is opaque to it, facts
-//! aside. Regions of one structure are solved once.
+//! Nets have thousands of values but few different layers. A region is a block: what lies between two products of matrices in the
+//! forward pass, with the values of the backward pass and the optimiser that belong to it, so that the closed form of a derivative
+//! is found next to the forward value that it uses. Only a block that is larger than a limit is cut. What a region takes from
+//! outside is opaque to it, facts aside. Regions of one structure are solved once.
 
 mod blocks;
 mod partition;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use egg::Id;
 use gradc_ir::Graph;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::{Homes, Key, Keys, Solution, SolvedTerm, Structure, partition, solve};
@@ -30,12 +30,22 @@ pub(crate) struct Pass<'p> {
     pub(crate) blocks: &'p [u32],
     /// What becomes of regions.
     pub(crate) policy: Policy,
+    /// The blocks that this is for, if not for all: others stay as they are.
+    pub(crate) among: Option<&'p FxHashSet<u32>>,
     /// The blocks that are held.
     pub(crate) held: Held<'p>,
     /// How long a graph takes.
     pub(crate) seconds: Option<fn(&Graph, Mode) -> f64>,
     /// Whether what is done is recorded.
     pub(crate) recorder: Recorder,
+}
+
+impl Pass<'_> {
+    /// What becomes of the regions of a block.
+    fn policy_for(&self, block: u32) -> Policy {
+        let is_among = self.among.is_none_or(|blocks| blocks.contains(&block));
+        self.held.policy(block).unwrap_or(if is_among { self.policy } else { Policy::AsItIs })
+    }
 }
 
 /// A region that was solved: the solution, and the values that the nodes of its structure are.
@@ -51,6 +61,8 @@ pub(crate) struct Solutions {
     /// For each region that time had a say in, its block, and how many seconds less was taken for what was found, or more, if
     /// negative.
     pub(crate) gains: Vec<(u32, f64)>,
+    /// The blocks that a stabilising rule has something to say about.
+    pub(crate) flawed: FxHashSet<u32>,
 }
 
 /// A region where it is: its solution, the values that its nodes were, and those that its solved nodes are, once they are
@@ -81,10 +93,13 @@ pub(crate) fn rewrite<'p>(
         let (key, members) = keys.key(arena, number, region, &homes, &is_needed);
         let structure = || Structure::of(arena, region, &members, &is_needed);
         let block = region.block;
-        let policy = pass.held.policy(block).unwrap_or(pass.policy);
+        let policy = pass.policy_for(block);
         let solution = solutions.solve((key, policy), structure, pass, report);
         if policy == Policy::NoSlower {
             solutions.gains.push((block, solution.gained));
+        }
+        if solution.is_flawed {
+            solutions.flawed.insert(block);
         }
         let written = vec![None; solution.nodes.len()];
         if pass.recorder.is_recording() {

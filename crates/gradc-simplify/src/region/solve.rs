@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{LocalNode, Pass, Structure};
 use crate::certificate::{Applied, Recorder};
 use crate::egraph::Classes;
-use crate::extract::{Choice, Clock, Held, Problem};
+use crate::extract::{Choice, Clock, Compared, Problem};
 use crate::report::Tally;
 use crate::rules;
 use crate::run::Policy;
@@ -28,6 +28,8 @@ pub(crate) struct Solution {
     pub(crate) limited: bool,
     /// How many flawed formulas were replaced.
     pub(crate) repaired: usize,
+    /// Whether a stabilising rule has something to say about it.
+    pub(crate) is_flawed: bool,
     /// Whether what was found takes longer than what was there, flawed formulas aside.
     pub(crate) is_kept: bool,
     /// How many seconds what was found takes less, whatever became of it; or more, if negative. Zero where time has no say.
@@ -89,19 +91,20 @@ pub(crate) fn solve(structure: Structure, policy: Policy, pass: &Pass<'_>) -> So
         Policy::AsItIs => (problem.as_was(), 0),
         Policy::Cheapest | Policy::OnlyRepairs | Policy::NoSlower => problem.solve(),
     };
-    let Held { choice, is_kept, gained } = match pass.seconds.filter(|_| policy == Policy::NoSlower) {
+    let Compared { choice, is_kept, gained } = match pass.seconds.filter(|_| policy == Policy::NoSlower) {
         Some(seconds) => problem.no_slower(found, &Clock { seconds, mode: pass.mode, classes: &classes }),
-        None => Held::to(found),
+        None => Compared::not(found),
     };
     let written = |choice: &Choice| written(choice, &problem, &classes, &originals, &structure);
     let mut solution = written(&choice);
-    let stabilises = |(rule, _)| rules::compiled::find(rule).is_some_and(|compiled| compiled.rule.stabilises);
-    if policy == Policy::OnlyRepairs && repaired == 0 && !solution.fired.iter().any(stabilises) {
+    let stabilises = |rule| rules::compiled::find(rule).is_some_and(|compiled| compiled.rule.stabilises);
+    if policy == Policy::OnlyRepairs && repaired == 0 && !solution.fired.iter().any(|(rule, _)| stabilises(rule)) {
         solution = written(&problem.as_was());
     }
+    let is_flawed = repaired > 0 || classes.applied().any(stabilises);
     solution.is_unchanged = is_unchanged(&solution, &structure);
     let history = classes.history().map(|(terms, applied)| History { structure, terms, applied, originals });
-    Solution { repaired, is_kept, gained, history, ..solution }
+    Solution { repaired, is_flawed, is_kept, gained, history, ..solution }
 }
 
 /// Whether each node of a structure that something needed depends on is the same application in its solution.
@@ -160,6 +163,7 @@ fn written(choice: &Choice, problem: &Problem, classes: &Classes, originals: &[I
         terms: classes.size(),
         limited: classes.limited,
         repaired: 0,
+        is_flawed: false,
         is_kept: false,
         gained: 0.0,
         is_unchanged: false,
