@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::sums::{self, Within};
 use super::{Classes, Site};
 use crate::rules::compiled::{Compiled, RuleSet};
+use crate::rules::marks::Marks;
 use crate::term::Term;
 use crate::terms::Terms;
 
@@ -76,13 +77,15 @@ impl Search {
     /// The places where rules apply, in the order of classes, terms and rules.
     pub(super) fn sites(&mut self, classes: &Classes, rules: &RuleSet) -> Vec<Rc<Site>> {
         let distances = self.distances(classes, rules.reach());
+        let marks = marks(classes);
         let mut kept = std::mem::take(&mut self.kept);
         let mut sites = Vec::new();
         for class in classes.ids().into_iter().filter(|&class| classes.facts(class).constant.is_none()) {
             let mut runs = kept.remove(&class).unwrap_or_default();
             for term in classes.terms(class) {
                 let own = runs.iter().position(|run| run.term == *term).map(|run| runs.swap_remove(run).sites);
-                let place = Place { classes, rules, wanted: self.wanted, distances: &distances, class, term };
+                let place =
+                    Place { classes, rules, wanted: self.wanted, distances: &distances, marks: &marks, class, term };
                 place.search(own.unwrap_or_default().into_iter().peekable(), &mut sites);
             }
         }
@@ -152,12 +155,24 @@ impl Site {
     }
 }
 
+/// For each class, by the number of its name, which operators its terms apply, and whether it is a number.
+fn marks(classes: &Classes) -> Vec<Marks> {
+    let mut marks = vec![Marks::default(); classes.egraph.nodes().len()];
+    for class in classes.egraph.classes() {
+        let operators = class.nodes.iter().filter_map(Term::op).map(|op| Marks::of(op.def));
+        let number = class.data.facts.constant.map_or(Marks::default(), |_| Marks::NUMBER);
+        marks[usize::from(class.id)] = operators.fold(number, Marks::and);
+    }
+    marks
+}
+
 /// A term that is looked at.
 struct Place<'s> {
     classes: &'s Classes,
     rules: &'s RuleSet,
     wanted: Wanted,
     distances: &'s Distances,
+    marks: &'s [Marks],
     class: Id,
     term: &'s Term,
 }
@@ -208,11 +223,17 @@ impl Place<'_> {
             sites.extend(std::iter::from_fn(|| kept.next_if(is_here)));
             return;
         }
+        let marks = term.operands().iter().map(|&operand| self.marks[usize::from(self.classes.find(operand))]);
+        let marks = marks.fold(Marks::default(), Marks::and);
         for compiled in self.rules.for_term(term).filter(|compiled| is_wanted(compiled)) {
             let same_rule = |site: &Rc<Site>| is_here(site) && std::ptr::eq(site.compiled, compiled);
             let known: SmallVec<[Rc<Site>; 1]> = std::iter::from_fn(|| kept.next_if(same_rule)).collect();
             if distance > compiled.reach() {
                 sites.extend(known);
+                continue;
+            }
+            // Most rules end here.
+            if !marks.include(compiled.needed) {
                 continue;
             }
             let site = |bindings| {

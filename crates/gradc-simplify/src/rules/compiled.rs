@@ -6,6 +6,7 @@ use egg::Id;
 use gradc_ir::{Class, Op, OpDef, TensorType};
 use rustc_hash::FxHashMap;
 
+use super::marks::Marks;
 use super::product::{Factors, is_product};
 use super::{Fact, Lhs, Match, Rhs, Rule, Subject, Wanted, table};
 use crate::facts::Facts;
@@ -27,6 +28,8 @@ pub(crate) struct Compiled {
     reach: u8,
     /// What must be known about operands of the root for the rule to be right, whatever its attributes.
     direct: Vec<Fact>,
+    /// What the operands of a term that matches are, among other things.
+    pub(crate) needed: Marks,
 }
 
 /// What a rule says of the class that it matched.
@@ -55,7 +58,8 @@ impl Compiled {
         }
         let reach = lhs.as_ref().map_or(1, Pattern::depth).max(rule.sees.unwrap_or(0));
         let direct = lhs.as_ref().map_or(Vec::new(), |lhs| direct_conditions(rule, lhs, &names));
-        Ok(Compiled { rule, subject, names, lhs, rhs, reach, direct })
+        let needed = Marks::needed(lhs.as_ref(), rule);
+        Ok(Compiled { rule, subject, names, lhs, rhs, reach, direct, needed })
     }
 
     /// The parsed left side of a rule on a formula.

@@ -6,6 +6,7 @@
 pub(crate) mod compiled;
 mod condition;
 mod manual;
+pub(crate) mod marks;
 mod opposite;
 pub(crate) mod product;
 
