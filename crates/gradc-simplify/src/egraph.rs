@@ -88,6 +88,8 @@ pub(crate) struct Classes {
     merged: Vec<(Id, &'static str)>,
     /// Whether a limit ended the search.
     pub(crate) limited: bool,
+    /// Whether a stabilising rule had something to say.
+    pub(crate) is_flawed: bool,
     /// A clock that stands still. egg measures how long it rebuilds, with a clock that is calibrated when it is first read,
     /// which may take longer than all the rest.
     clock: quanta::Clock,
@@ -132,6 +134,7 @@ impl Classes {
             written: Vec::new(),
             merged: Vec::new(),
             limited: false,
+            is_flawed: false,
             clock: quanta::Clock::mock().0,
             recorder,
             #[cfg(test)]
@@ -162,14 +165,16 @@ impl Classes {
             lessons.keep(sites);
             self.rebuild();
             let sites = equalities.sites(self, rules);
+            self.limited = sites.len() > limits.applications;
             for site in &sites {
-                if self.size() > limits.terms {
+                self.limited |= self.size() > limits.terms;
+                if self.limited {
                     break;
                 }
                 self.apply(site, mode);
             }
             equalities.keep(sites);
-            self.limited = self.size() > limits.terms;
+            self.limited |= self.size() > limits.terms;
             self.rebuild();
             if self.limited || (!learnt && before == (self.size(), self.egraph.number_of_classes())) {
                 return;
@@ -210,9 +215,11 @@ impl Classes {
                     self.avoided.push((flawed.clone(), flaw));
                 }
                 self.recorder.record(|| site.applied(Some(found), last));
-                if self.egraph.union_trusted(site.class, equal, rule.name) {
+                let news = self.egraph.union_trusted(site.class, equal, rule.name);
+                if news {
                     self.merged.push((site.class, rule.name));
                 }
+                self.is_flawed |= rule.stabilises && (news || self.egraph.nodes().len() > known);
                 false
             }
             Some(Outcome::Learnt(known)) => {
@@ -274,12 +281,6 @@ impl Classes {
             *worst = if *worst == Flaw::Rounds { *flaw } else { *worst };
         }
         avoided
-    }
-
-    /// The rules that wrote terms or found what was there to be equal.
-    pub(crate) fn applied(&self) -> impl Iterator<Item = &'static str> {
-        let written = self.written.iter().map(|(_, rule)| *rule);
-        written.chain(self.merged.iter().map(|(_, rule)| *rule))
     }
 
     /// For each term that a rule wrote, the first rule that did.

@@ -73,6 +73,8 @@ pub struct Limits {
     pub max_region_values: usize,
     /// Terms at which the e-graph of a region stops growing.
     pub terms: usize,
+    /// Places at which rules apply to the e-graph of a region in one round: sums of many terms have more of them than terms.
+    pub applications: usize,
     /// Rounds of applying all rules to the e-graph of a region.
     pub iterations: usize,
     /// Passes over all regions.
@@ -83,7 +85,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_region_values: 400, terms: 6_000, iterations: 40, passes: 2, timed_values: 4_000 }
+        Limits {
+            max_region_values: 400,
+            terms: 6_000,
+            applications: 10_000,
+            iterations: 40,
+            passes: 2,
+            timed_values: 4_000,
+        }
     }
 }
 

@@ -212,7 +212,7 @@ mod tests {
             let mut next = || {
                 let product = Facts::of_application(&MUL.op(), &[&facts, &factor]).expect("the types are the same");
                 let learnt = facts.learn(&product);
-                assert!(product.range.low <= facts.range.low && facts.range.high <= range.high);
+                assert!(range.low <= facts.range.low && facts.range.high <= range.high);
                 learnt
             };
             let steps = (0..100).take_while(|_| next()).count();

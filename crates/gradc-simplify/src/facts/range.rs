@@ -55,15 +55,35 @@ impl Range {
         self.low.abs().max(self.high.abs())
     }
 
-    /// The least range around this one that ends at numbers at which what is known changes its kind: the sign, whether zero is
-    /// among them, whether they are all finite, whether they are fractions.
+    /// From here on, numbers are not tiny: quotients by them do not overflow.
+    pub const NOT_TINY: f64 = 1.0 / 65536.0;
+    /// Up to here, numbers are moderate: small sums and multiples of them stay finite.
+    pub const MODERATE: f64 = (1 << 20) as f64;
+    /// Up to here, exponentials are finite.
+    pub const EXPONENT: f64 = 80.0;
+    /// The same in `f16`.
+    pub const HALF_EXPONENT: f64 = 10.0;
+
+    /// The least range around this one that ends at numbers that [conditions](crate::rules::Fact) of rules ask about, at zero, at one
+    /// or at infinity.
     pub(super) fn at_landmarks(self) -> Range {
         const LEAST: f64 = f64::from_bits(1);
-        const LANDMARKS: [f64; 9] =
-            [f64::NEG_INFINITY, f64::MIN, -1.0, -LEAST, 0.0, LEAST, 1.0, f64::MAX, f64::INFINITY];
-        let low = LANDMARKS.into_iter().rfind(|&landmark| landmark <= self.low).unwrap_or(f64::NEG_INFINITY);
-        let high = LANDMARKS.into_iter().find(|&landmark| landmark >= self.high).unwrap_or(f64::INFINITY);
-        Range { low, high, nan: self.nan }
+        const LANDMARKS: [f64; 9] = [
+            0.0,
+            LEAST,
+            Range::NOT_TINY,
+            1.0,
+            Range::HALF_EXPONENT,
+            Range::EXPONENT,
+            Range::MODERATE,
+            f64::MAX,
+            f64::INFINITY,
+        ];
+        let below = |number: f64| LANDMARKS.into_iter().rfind(|&landmark| landmark <= number);
+        let above = |number: f64| LANDMARKS.into_iter().find(|&landmark| landmark >= number);
+        let low = if self.low < 0.0 { above(-self.low).map(|landmark| -landmark) } else { below(self.low) };
+        let high = if self.high < 0.0 { below(-self.high).map(|landmark| -landmark) } else { above(self.high) };
+        Range { low: low.unwrap_or(f64::NEG_INFINITY), high: high.unwrap_or(f64::INFINITY), nan: self.nan }
     }
 
     /// What holds where both hold. Where rounding made them disjoint, the first stands.

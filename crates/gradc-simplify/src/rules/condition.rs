@@ -4,7 +4,7 @@ use std::fmt;
 
 use gradc_ir::DType;
 
-use crate::facts::{Facts, mask};
+use crate::facts::{Facts, Range, mask};
 
 /// Something that must be known about a value. NaN is passed on by both sides of a rule, so only [`Fact::Finite`] excludes
 /// it.
@@ -76,11 +76,11 @@ impl Fact {
     pub(crate) fn holds<'a>(self, facts: &Facts, axes: impl Fn(&str) -> Option<&'a [usize]>) -> bool {
         let range = facts.range;
         match self {
-            Fact::NotTiny => range.low >= 1.0 / 65536.0 && facts.ty.dtype != DType::F16,
+            Fact::NotTiny => range.low >= Range::NOT_TINY && facts.ty.dtype != DType::F16,
             Fact::Positive => range.low > 0.0,
             Fact::NonNegative => range.low >= 0.0,
             Fact::Finite => range.is_finite(),
-            Fact::Moderate => range.magnitude() <= f64::from(1 << 20),
+            Fact::Moderate => range.magnitude() <= Range::MODERATE,
             Fact::SumsToOne(along) => {
                 axes(along).is_some_and(|axes| facts.sums_to_one.is_some_and(|axis| *axes == [axis]))
             }
@@ -92,7 +92,8 @@ impl Fact {
             Fact::Shifted(along) => axes(along).is_some_and(|axes| facts.is_shifted_along(axes)),
             Fact::NotShifted(along) => !Fact::Shifted(along).holds(facts, axes),
             // About the logarithm of the greatest number.
-            Fact::Unbounded => range.high > if facts.ty.dtype == DType::F16 { 10.0 } else { 80.0 },
+            Fact::Unbounded if facts.ty.dtype == DType::F16 => range.high > Range::HALF_EXPONENT,
+            Fact::Unbounded => range.high > Range::EXPONENT,
             Fact::NotPositive => range.high <= 0.0,
             Fact::PerhapsPositive => range.high > 0.0,
             Fact::Symmetric => facts.symmetric,

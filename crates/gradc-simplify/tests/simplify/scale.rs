@@ -3,7 +3,7 @@
 use gradc_ir::{DType, Graph, Init, Role, TensorType, ValueId};
 use gradc_simplify::{Mode, Options, simplify};
 
-use crate::common::raw_gradient;
+use crate::common::{model, raw_gradient};
 
 /// A chain of dense layers with sigmoids and a squared error, whose widths are what `width` says.
 fn chain(layers: usize, width: impl Fn(usize) -> usize) -> Graph {
@@ -34,7 +34,7 @@ fn equal_layers_are_solved_once() {
     let options = Options::in_mode(Mode::Accurate);
     let solve = |layers| simplify(&raw_gradient(&chain(layers, |_| 8), options.mode), &options);
     let (small, large) = (solve(100), solve(1000));
-    assert!(large.report.regions >= 9 * small.report.regions, "regions are of bounded size");
+    assert!(large.report.regions >= 9 * small.report.regions, "a region is a block");
     assert!(large.report.regions <= 11 * small.report.regions, "the number of regions is linear");
     assert!(large.report.distinct_regions <= 12, "{:?}", large.report.distinct_regions);
     assert_eq!(large.report.terms, small.report.terms, "more of the same layers make no new e-graph");
@@ -50,4 +50,30 @@ fn different_layers_take_work_in_proportion() {
     let (small, large) = (solve(10), solve(40));
     assert!(large.terms <= 5 * small.terms, "{} terms for 40 layers, {} for 10", large.terms, small.terms);
     assert_eq!(large.limited_regions, 0);
+}
+
+/// Small formulas to which rules apply at ever more places, or about which ever more is known.
+#[test]
+fn limits_end_what_has_no_end() {
+    let centred = "
+        model m {
+            param w: DTYPE[3] = normal(0, 0.7)
+            let v = w - mean(w)
+            loss sum(v) / (1 + sum(abs(v)))
+        }";
+    let kinks = "
+        model m {
+            input x: DTYPE[1, 17]
+            param w: DTYPE[17] = normal(0, 0.7)
+            let v = max(x * w, x * 2)
+            loss log(1 + sum(v * v))
+        }";
+    for (text, dtype) in [centred, kinks].into_iter().flat_map(|text| ["f32", "f64"].map(|dtype| (text, dtype))) {
+        for mode in Mode::ALL {
+            let options = Options { trust_indices: false, ..Options::in_mode(mode) };
+            let graph = raw_gradient(&model("small", &text.replace("DTYPE", dtype)), mode);
+            let report = simplify(&graph, &options).report;
+            assert!(report.terms <= report.distinct_regions * (options.limits.terms + options.limits.applications));
+        }
+    }
 }
