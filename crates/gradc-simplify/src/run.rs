@@ -10,7 +10,7 @@ use crate::assemble::assemble;
 use crate::canonical::{self, Arena, Table};
 use crate::certificate::{Recorder, Trail};
 use crate::loops;
-use crate::region::{self, Pass, Solutions};
+use crate::region::{self, Pass, Solutions, Spot};
 use crate::rules::compiled::RuleSet;
 use crate::{Level, Options, Report, Simplified};
 
@@ -55,7 +55,8 @@ impl Made {
 pub(crate) enum Policy {
     /// What costs least.
     Cheapest,
-    /// What costs least, where that has fewer flawed formulas; otherwise, it stays as it is.
+    /// What costs least, where that has fewer flawed formulas or a stabilising rule has made something of it; otherwise, it stays
+    /// as it is.
     OnlyRepairs,
     /// What costs least, or as much of that as takes no longer.
     NoSlower,
@@ -121,9 +122,9 @@ impl Run<'_> {
         let mut report = Report::default();
         let repaired = Cell::new(0);
         let improved = loops::improve(graph, options.mode, &|body| {
-            // Nobody checks what a step hands to the next.
             // Blocks are those of the graph around it.
             let held = if let Held::Blocks(_) = held { Held::Nothing } else { held };
+            // Nobody checks what a step hands to the next.
             let options = Options { trust_indices: false, ..*options };
             let run = Run { held, among: None, is_recording: false, ..*self };
             let found = run.on(Start::of(body), &options, &mut Memory::default()).simplified;
@@ -133,9 +134,12 @@ impl Run<'_> {
         report.repaired = repaired.get();
         let recorder = Recorder::new(is_recording);
         let (graph, moved) = improved.as_ref().map_or((graph, None), |(improved, moved)| (improved, Some(moved)));
-        let blocks = region::blocks(graph);
+        let mut spots = region::spots(graph);
+        if let Some(moved) = moved {
+            name_by_source(&mut spots, moved);
+        }
         let Memory { table, solutions } = memory;
-        let is_held = |value: ValueId| held.policy(blocks[value.index()]).is_some();
+        let is_held = |value: ValueId| held.policy(spots[value.index()].block).is_some();
         let (mut arena, mut places) =
             canonical::import(graph, local, options, is_held, (std::mem::take(table), recorder.fresh()));
         for (value, rules) in made_by.iter().enumerate().filter(|(_, rules)| !rules.is_empty()) {
@@ -146,16 +150,15 @@ impl Run<'_> {
         }
         report.cost_before = total_cost(graph, &arena, &places);
         let Options { mode, limits, seconds, .. } = *options;
-        let pass = Pass { local, rules, mode, limits, blocks: &blocks, policy, among, held, seconds, recorder };
-        let (mut gains, mut flawed) = (Vec::new(), FxHashSet::default());
+        solutions.begin();
+        let pass = Pass { local, rules, mode, limits, spots: &spots, policy, among, held, seconds, recorder };
+        let (mut gains, mut flawed) = (None, FxHashSet::default());
         let passes = if options.level == Level::Full { limits.passes } else { 0 };
         for _ in 0..passes {
             let needed = results(graph, &places);
             let rewritten = region::rewrite(&mut arena, &needed, &pass, solutions, &mut report);
-            if gains.is_empty() {
-                // Against what the regions were to begin with.
-                gains = std::mem::take(&mut solutions.gains);
-            }
+            // Against what the regions were to begin with.
+            gains.get_or_insert(std::mem::take(&mut solutions.gains));
             flawed.extend(solutions.flawed.drain());
             let Some((new, moved, solved)) = rewritten else { break };
             if let Some(trail) = &mut trail {
@@ -176,7 +179,22 @@ impl Run<'_> {
         }
         debug_assert_eq!(gradc_ir::verify::verify(&simplified), Ok(()));
         let simplified = Simplified { graph: simplified, report };
-        Made { simplified, trails: trail.into_iter().collect(), gains, flawed }
+        Made { simplified, trails: trail.into_iter().collect(), gains: gains.unwrap_or_default(), flawed }
+    }
+}
+
+/// Calls blocks of a graph in which loops are improved by values of the graph that it was made from, where it has them: what comes
+/// before a loop depends on what becomes of the loop. `moved` says where the values of that graph are now.
+fn name_by_source(spots: &mut [Spot], moved: &[Option<ValueId>]) {
+    let mut names: Vec<u32> = (0..spots.len()).map(|value| (moved.len() + value) as u32).collect();
+    for (source, value) in moved.iter().enumerate().rev() {
+        if let Some(value) = value {
+            names[value.index()] = source as u32;
+        }
+    }
+    for spot in spots {
+        // None for what is in no block.
+        spot.block = names.get(spot.block as usize).copied().unwrap_or(spot.block);
     }
 }
 

@@ -6,7 +6,8 @@
 //! loses changes that layer.
 //!
 //! What blocks take by themselves is not all: one block's kernels may be those of its neighbour, too. So where that is not enough,
-//! blocks stay as they are, one after the other, those first that gain least, each where the whole takes less time by it.
+//! blocks stay as they are, one after the other, those first that gain least, each where the whole takes less time by it; and at
+//! last all of them.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +19,11 @@ use crate::report::Report;
 use crate::run::{Held, Made, Memory, Policy, Run, Start};
 use crate::{Simplified, repair};
 
-/// How many kinds of blocks are looked at to see whether they had better stay as they are.
+/// How many kinds of blocks are looked at, at most, to see whether they had better stay as they are.
 const KINDS: usize = 48;
+
+/// How many values are simplified for that, at most, all attempts together.
+const VALUES: usize = 20_000;
 
 /// Blocks and what becomes of them.
 type Blocks = FxHashMap<u32, Policy>;
@@ -35,8 +39,7 @@ pub(crate) fn no_slower(graph: &Graph, options: &Options, seconds: fn(&Graph, Mo
     if !is_longer && taken <= time(graph) {
         return found;
     }
-    // Mostly it is enough to repair what was seen to be flawed. The blocks of a loop's body are not among those of the graph, and to
-    // improve the body may move values.
+    // Mostly it is enough to repair what was seen to be flawed. The blocks of a loop's body are not among those of the graph.
     if is_flawed && !graph.values().any(|value| graph.is_packed(value)) {
         let right = repair(graph, Some(&found.flawed), options, false);
         if taken <= time(&right.simplified.graph) {
@@ -91,7 +94,8 @@ impl Search<'_> {
         if self.fits(&everything, self.time(&everything)) {
             return Ok(everything);
         }
-        for (_, blocks) in by_gain.iter().take(KINDS) {
+        let kinds = KINDS.min(VALUES / self.right.simplified.graph.len().max(1));
+        for (_, blocks) in by_gain.iter().take(kinds) {
             let mut more = held.clone();
             more.extend(blocks.iter().map(|&block| (block, Policy::AsItIs)));
             match self.attempt(Held::Blocks(&more)) {
@@ -100,7 +104,9 @@ impl Search<'_> {
                 Err(_) => {}
             }
         }
-        Err(everything.simplified.report)
+        // Then all of them, which still computes nothing twice.
+        let all: Blocks = everything.gains.iter().map(|&(block, _)| (block, Policy::AsItIs)).collect();
+        self.attempt(Held::Blocks(&all)).map_err(|_| everything.simplified.report)
     }
 
     /// What the right graph becomes where something is held.

@@ -59,7 +59,7 @@ fn check(model: &Model, what: &str, level: Level) -> (usize, usize) {
                 let again = plan.recomputed.map_or(0, |recomputed| recomputed.flops);
                 assert!(again >= flops, "{what} at {percent} %: {again} operations again, {flops} with more memory");
                 (flops, least) = (again, plan.arena_bytes);
-                assert_same(&step(model, &mut program), &expected, 2e-5, &format!("{what} at {percent} %"));
+                assert_same(&step(model, &mut program), &expected, 2e-4, &format!("{what} at {percent} %"));
             }
             Err(Error::OverMemoryLimit { limit: stated, least: fewest }) => {
                 assert_eq!(stated, limit);
@@ -74,7 +74,7 @@ fn check(model: &Model, what: &str, level: Level) -> (usize, usize) {
     (least, bytes)
 }
 
-/// Sums may be in another order, where other kernels compute them.
+/// Sums may be in another order, where other kernels compute them, and deep towers magnify what that rounds.
 fn assert_same(found: &[(String, Vec<f64>)], expected: &[(String, Vec<f64>)], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len());
     for ((name, found), (_, expected)) in found.iter().zip(expected) {
@@ -212,6 +212,7 @@ fn scores_of_attention_are_not_kept() {
 fn a_step_computes_again_once() {
     let program = compile(&model(ATTENTION), None, Level::Full).expect("there is memory");
     let plan = program.plan();
+    let mut looked_at = 0;
     for step in &plan.steps {
         let Step::Kernel { kernel, buffers } = step else { continue };
         let params = &plan.kernels[*kernel].buffers;
@@ -222,7 +223,9 @@ fn a_step_computes_again_once() {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count, "{names:?}\n{}", schedule::plan::print(plan));
+        looked_at += count;
     }
+    assert!(looked_at > 0, "no value has a name:\n{}", schedule::plan::print(plan));
 }
 
 fn check_large(source: &str) {

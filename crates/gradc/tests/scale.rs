@@ -65,7 +65,7 @@ fn a_deep_tower_is_mostly_one_layer() {
         let (small, small_values) = counts(&residual_tower(20), &goal);
         let (large, large_values) = counts(&residual_tower(200), &goal);
         assert!(large_values > 9 * small_values && large_values < 10 * small_values);
-        assert!(large.regions > 8 * small.regions && large.regions < 12 * small.regions, "regions are of bounded size");
+        assert!(large.regions > 8 * small.regions && large.regions < 12 * small.regions, "a region is a block");
         // Some layers share a region; the last region of a kind may hold fewer.
         assert!(large.distinct_regions <= 12, "{} distinct regions: {goal:?}", large.distinct_regions);
         assert!(2 * large.terms < 3 * small.terms, "{} terms, {} in a tenth of it", large.terms, small.terms);

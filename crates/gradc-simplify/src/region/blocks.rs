@@ -14,15 +14,49 @@ use smallvec::SmallVec;
 /// The block of what depends on no product of matrices and is used by nothing that does.
 const NOWHERE: u32 = u32::MAX;
 
-/// For each value of a graph, its block: the position of the product that it begins with.
-pub(crate) fn blocks(graph: &Graph) -> Vec<u32> {
-    let says_place = graph.values().map(|value| says_place(graph, value)).collect();
+/// Where in the network a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// Its block: the position of the product that it begins with.
+    pub(crate) block: u32,
+    /// The position of a value of the forward pass that it is near to: itself, or what its cotangent has come back to.
+    pub(crate) anchor: u32,
+}
+
+/// For each value of a graph, where it is.
+pub(crate) fn spots(graph: &Graph) -> Vec<Spot> {
     let is_forward = forward(graph);
+    let anchors = anchors(graph, &is_forward);
+    blocks(graph, &is_forward).into_iter().zip(anchors).map(|(block, anchor)| Spot { block, anchor }).collect()
+}
+
+/// For each value of a graph, its anchor.
+fn anchors(graph: &Graph, is_forward: &[bool]) -> Vec<u32> {
+    let mut anchors: Vec<u32> = (0..graph.len() as u32).collect();
+    for value in graph.values().filter(|value| !is_forward[value.index()]) {
+        // A cotangent goes back from what was computed late to what was computed early.
+        let operands = graph.operands(value).iter().filter(|&&operand| says_place(graph, operand));
+        anchors[value.index()] = operands.map(|operand| anchors[operand.index()]).min().unwrap_or(NOWHERE);
+    }
+    let mut first_use = vec![NOWHERE; graph.len()];
+    for value in graph.values().rev() {
+        let index = value.index();
+        anchors[index] = if anchors[index] == NOWHERE { first_use[index] } else { anchors[index] };
+        for operand in graph.operands(value) {
+            first_use[operand.index()] = first_use[operand.index()].min(anchors[index]);
+        }
+    }
+    anchors
+}
+
+/// For each value of a graph, its block.
+fn blocks(graph: &Graph, is_forward: &[bool]) -> Vec<u32> {
+    let says_place = graph.values().map(|value| says_place(graph, value)).collect();
     let mut blocks = Blocks { graph, says_place, of: vec![NOWHERE; graph.len()] };
-    blocks.place_forward(&is_forward);
+    blocks.place_forward(is_forward);
     // What is computed from inputs and state alone belongs to the place where it is used.
     blocks.place_by_use();
-    blocks.place_backward(&is_forward);
+    blocks.place_backward(is_forward);
     blocks.place_by_use();
     blocks.unite_results();
     blocks.of

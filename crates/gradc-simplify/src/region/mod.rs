@@ -11,7 +11,7 @@ mod rewrite;
 mod solve;
 mod structure;
 
-pub(crate) use blocks::blocks;
+pub(crate) use blocks::{Spot, spots};
 pub(crate) use rewrite::{Pass, Solutions, Used, rewrite};
 pub(crate) use solve::{History, Solution, SolvedTerm};
 use structure::{Key, Keys};

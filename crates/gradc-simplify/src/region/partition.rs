@@ -1,6 +1,6 @@
-//! Cutting a graph into regions: blocks ([`blocks`](super::blocks)), and of what is longer than a region may be, stretches.
+//! Cutting a graph into regions: [blocks](super::blocks), and of what is longer than a region may be, stretches.
 
-use super::Region;
+use super::{Region, Spot};
 use crate::canonical::Arena;
 use crate::options::Limits;
 use egg::Id;
@@ -23,19 +23,25 @@ impl Homes {
     }
 }
 
-/// Regions that together hold every value that is neither a leaf nor made from nothing, and where each value is. `blocks` says
-/// which block a value of the source graph is in.
-pub(crate) fn partition(arena: &Arena<'_>, blocks: &[u32], limits: &Limits) -> (Vec<Region>, Homes) {
-    let block = |id: Id| blocks[arena.node(id).near];
+/// Regions that together hold every value that is neither a leaf nor made from nothing, and where each value is. `spots` says
+/// where in the network a value of the source graph is.
+pub(crate) fn partition(arena: &Arena<'_>, spots: &[Spot], limits: &Limits) -> (Vec<Region>, Homes) {
+    let spot = |id: Id| spots[arena.node(id).near];
     let mut order: Vec<Id> = arena.ids().filter(|&id| !arena.operands(id).is_empty()).collect();
     // Stable, so that the values of a block stay in order.
-    order.sort_by_key(|&id| block(id));
+    order.sort_by_key(|&id| spot(id).block);
     let mut homes = Homes(vec![NONE; arena.len()]);
     let mut regions: Vec<Region> = Vec::new();
-    for stretch in order.chunk_by(|&one, &other| block(one) == block(other)) {
-        for values in stretch.chunks(limits.max_region_values.max(1)) {
+    let most = limits.max_region_values.max(1);
+    for stretch in order.chunk_by_mut(|&one, &other| spot(one).block == spot(other).block) {
+        if stretch.len() > most {
+            // What the backward pass computes stays with what it is the derivative of.
+            stretch.sort_by_key(|&id| spot(id).anchor);
+        }
+        for values in stretch.chunks_mut(most) {
+            values.sort_unstable();
             values.iter().for_each(|&id| homes.0[usize::from(id)] = regions.len() as u32);
-            regions.push(Region { values: values.to_vec(), block: block(stretch[0]) });
+            regions.push(Region { values: values.to_vec(), block: spot(values[0]).block });
         }
     }
     (regions, homes)

@@ -7,7 +7,7 @@ use gradc_ir::Graph;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::{Homes, Key, Keys, Solution, SolvedTerm, Structure, partition, solve};
+use super::{Homes, Key, Keys, Solution, SolvedTerm, Spot, Structure, partition, solve};
 use crate::canonical::Arena;
 use crate::certificate::Recorder;
 use crate::options::{Limits, Mode};
@@ -26,8 +26,8 @@ pub(crate) struct Pass<'p> {
     pub(crate) mode: Mode,
     /// Bounds on the work.
     pub(crate) limits: Limits,
-    /// For each value of the source graph, the block that it is in.
-    pub(crate) blocks: &'p [u32],
+    /// For each value of the source graph, where in the network it is.
+    pub(crate) spots: &'p [Spot],
     /// What becomes of regions.
     pub(crate) policy: Policy,
     /// The blocks that this is for, if not for all: others stay as they are.
@@ -58,6 +58,8 @@ pub(crate) struct Used {
 #[derive(Default)]
 pub(crate) struct Solutions {
     known: FxHashMap<(Key, Policy), Rc<Solution>>,
+    /// Those that this run has used, by their addresses.
+    used: FxHashSet<*const Solution>,
     /// For each region that time had a say in, its block, and how many seconds less was taken for what was found, or more, if
     /// negative.
     pub(crate) gains: Vec<(u32, f64)>,
@@ -74,9 +76,9 @@ struct Placed {
     written: Vec<Option<Id>>,
 }
 
-/// Solves all regions and writes a new arena. `needed` are the values that must be there. Also gives for each
-/// value its place in the new arena, if it is still computed, and where that is recorded, the regions. `None` where no region has a better way than its own: then the new arena would
-/// be the old one, which keeps its table.
+/// Solves all regions and writes a new arena. `needed` are the values that must be there. Also gives for each value its place in
+/// the new arena, if it is still computed, and where that is recorded, the regions. `None` where no region has a better way than its
+/// own: then the new arena would be the old one, which keeps its table.
 pub(crate) fn rewrite<'p>(
     arena: &mut Arena<'_>,
     needed: &[Id],
@@ -84,7 +86,7 @@ pub(crate) fn rewrite<'p>(
     solutions: &mut Solutions,
     report: &mut Report,
 ) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Used>)> {
-    let (regions, homes) = partition(arena, pass.blocks, &pass.limits);
+    let (regions, homes) = partition(arena, pass.spots, &pass.limits);
     let is_needed = needed_outside(arena, &homes, needed);
     let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
@@ -142,6 +144,11 @@ pub(crate) fn rewrite<'p>(
 }
 
 impl Solutions {
+    /// A run begins.
+    pub(crate) fn begin(&mut self) {
+        self.used.clear();
+    }
+
     fn solve(
         &mut self,
         (key, policy): (Key, Policy),
@@ -150,13 +157,12 @@ impl Solutions {
         report: &mut Report,
     ) -> Rc<Solution> {
         report.regions += 1;
-        let solution = self.known.entry((key, policy)).or_insert_with(|| {
-            let solution = Rc::new(solve(structure(), policy, pass));
+        let solution = self.known.entry((key, policy)).or_insert_with(|| Rc::new(solve(structure(), policy, pass)));
+        let solution = solution.clone();
+        if self.used.insert(Rc::as_ptr(&solution)) {
             report.distinct_regions += 1;
             report.terms += solution.terms;
-            solution
-        });
-        let solution = solution.clone();
+        }
         report.limited_regions += usize::from(solution.limited);
         report.kept_regions += usize::from(solution.is_kept);
         report.repaired += solution.repaired;

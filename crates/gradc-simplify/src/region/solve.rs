@@ -30,7 +30,7 @@ pub(crate) struct Solution {
     pub(crate) repaired: usize,
     /// Whether a stabilising rule has something to say about it.
     pub(crate) is_flawed: bool,
-    /// Whether what was found takes longer than what was there, flawed formulas aside.
+    /// Whether it stays as it was because nothing takes less time, flawed formulas aside.
     pub(crate) is_kept: bool,
     /// How many seconds what was found takes less, whatever became of it; or more, if negative. Zero where time has no say.
     pub(crate) gained: f64,
@@ -101,7 +101,8 @@ pub(crate) fn solve(structure: Structure, policy: Policy, pass: &Pass<'_>) -> So
     if policy == Policy::OnlyRepairs && repaired == 0 && !solution.fired.iter().any(|(rule, _)| stabilises(rule)) {
         solution = written(&problem.as_was());
     }
-    let is_flawed = repaired > 0 || classes.applied().any(stabilises);
+    let is_flawed = repaired > 0 || classes.is_flawed;
+    let is_kept = is_kept || policy == Policy::AsItIs;
     solution.is_unchanged = is_unchanged(&solution, &structure);
     let history = classes.history().map(|(terms, applied)| History { structure, terms, applied, originals });
     Solution { repaired, is_flawed, is_kept, gained, history, ..solution }

@@ -162,3 +162,28 @@ fn what_is_not_selected_has_no_effect() {
         );
     }
 }
+
+/// A formula without a product of matrices is one block, and a long one is cut. Its slopes have to stay with what they are slopes of.
+#[test]
+fn slopes_in_long_formulas_keep_their_digits() {
+    for steps in [10, 60, 150] {
+        for (at, naive) in
+            [(17.0, "1 / (1 + exp(-x - 0.001 * s))"), (17.0, "sigmoid(x + 0.001 * s)"), (9.0, "tanh(x + 0.001 * s)")]
+        {
+            let text = format!(
+                "model m {{
+                    input x: f32[3, 4]
+                    let s = 0 * x
+                    for i in 0..{steps} {{ s = s * 0.9 + {naive} }}
+                    loss sum(s)
+                }}"
+            );
+            let oracle = crate::common::differentiated(&model(naive, &text).in_precision(DType::F64));
+            let (_, expected) = loss_and_gradient(&oracle, &[at; 12]);
+            let raw = raw_gradient(&model(naive, &text), Mode::Accurate);
+            let (_, found) = loss_and_gradient(&simplify(&raw, &Options::in_mode(Mode::Accurate)).graph, &[at; 12]);
+            let error = (found[0] / expected[0] - 1.0).abs();
+            assert!(error < 1e-4, "{naive}, {steps} steps: {} not {}", found[0], expected[0]);
+        }
+    }
+}
