@@ -18,7 +18,6 @@ const ENGINES: &[(&str, &str)] = &[
     ("petgraph", "gradc-ir"),
     ("egg", "gradc-simplify"),
     ("cranelift-", "gradc-codegen"),
-    ("iced-x86", "gradc-codegen"),
     ("gemm-", "gradc-runtime"),
     ("logos", "gradc-syntax"),
     ("annotate-snippets", "gradc-diagnostics"),

@@ -155,17 +155,19 @@ impl Compiler<'_> {
         let id = module.declare_anonymous_function(&signature).map_err(invalid)?;
         if let Some(extension) = extension {
             let bug = |problem: String| CodegenError::Wide(format!("{}: {problem}", kernel.name));
-            if let Some(code) = wide::compile(kernel, extension, self.facts.contract).map_err(bug)? {
+            let listings = self.options.listings;
+            if let Some(code) = wide::compile(kernel, extension, self.facts.contract, listings.assembly).map_err(bug)? {
                 module.define_function_bytes(id, ALIGNMENT, &code.bytes, &[]).map_err(invalid)?;
                 self.statistics.functions += 1;
                 self.statistics.wide += 1;
                 self.statistics.bytes += code.bytes.len();
-                let listings = self.options.listings;
                 self.listing.sections.push(Section {
                     name: format!("kernel {number}: {}", kernel.name),
                     before: listings.clif.then(|| "; of wide vectors, which Cranelift does not have".to_owned()),
                     after: None,
-                    assembly: listings.assembly.then(|| code.assembly()),
+                    assembly: listings
+                        .assembly
+                        .then(|| code.listing.iter().map(|line| format!("  {line}\n")).collect()),
                 });
                 return Ok(id);
             }

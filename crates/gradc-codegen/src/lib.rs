@@ -11,7 +11,7 @@
 //! # What this crate does not know
 //!
 //! No graphs and no operators: [`ScalarOp`](gradc_ir::ScalarOp) is all that is left of them. It is the only crate that
-//! uses Cranelift and iced-x86, and the only one besides the runtime with unsafe code.
+//! uses Cranelift, and the only one besides the runtime with unsafe code.
 
 // Machine code is called through pointers, and works on memory through pointers; each block says why it is sound.
 #![allow(unsafe_code)]
@@ -41,6 +41,7 @@ mod routine;
 mod target;
 mod wide;
 mod width;
+mod x86;
 
 pub use arena::Arena;
 pub use binding::{Binding, Element};
