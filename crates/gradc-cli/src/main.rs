@@ -27,7 +27,13 @@ use output::{Failure, Outcome, Output};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// All of it on a thread that models can be elaborated on, so that none of them needs another one.
 fn main() -> ExitCode {
+    // Without such a thread there is an error where it is needed.
+    gradc::elaborate::on_large_stack(command).unwrap_or_else(command)
+}
+
+fn command() -> ExitCode {
     let cli = Cli::parse();
     let plain = OutputArgs { format: Format::Text, color: Color::Auto };
     let mut output = Output::new(match &cli.command {

@@ -1,8 +1,5 @@
 //! The entry points.
 
-use std::panic::resume_unwind;
-use std::thread;
-
 use gradc_diagnostics::{Diagnostic, FileId, SourceMap, Span, codes, did_you_mean};
 use gradc_ir::{Graph, NodeKind, TensorType};
 use gradc_syntax::ast::{Model, Train};
@@ -12,9 +9,9 @@ use crate::elaborated::{DimInfo, Elaborated, InputAxis, InputDecl, LeafInfo, Res
 use crate::eval::{Evaluator, Phase, Results, error_at};
 use crate::files::{self, Files, ROOT_UNIT};
 use crate::int::shape_of;
-use crate::limits::STACK_BYTES;
 use crate::program::{ItemId, Program};
 use crate::signature::listed;
+use crate::stack::on_large_stack;
 use crate::value::Tensor;
 use crate::{TrainConfig, resolve, train};
 
@@ -332,15 +329,6 @@ fn input_decl(graph: &Graph, tensor: &Tensor, span: Span) -> InputDecl {
     });
     let name = graph.value_name(tensor.id).map(|name| name.to_string()).unwrap_or_default();
     InputDecl { name, dtype: tensor.dtype, axes: axes.collect(), span }
-}
-
-/// Runs on a thread whose stack is large enough for the deepest program that the limits admit. `None` if the system
-/// gives no such thread.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).ok()?;
-        Some(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    })
 }
 
 /// The root file's unit is where models and dims are looked up.

@@ -45,6 +45,7 @@ mod limits;
 mod program;
 mod resolve;
 mod signature;
+mod stack;
 mod train;
 mod value;
 
@@ -52,4 +53,5 @@ pub use analysis::{Analysis, Dims, analyse};
 pub use elaborated::{DimInfo, Elaborated, InputAxis, InputDecl, LeafInfo, ResultInfo};
 pub use eval::{Phase, RESERVED};
 pub use files::{Files, NoFiles, PRELUDE, PRELUDE_NAME};
+pub use stack::on_large_stack;
 pub use train::{DataField, DataSource, Located, Optimizer, Schedule, TrainConfig};
