@@ -283,7 +283,7 @@ impl Checker<'_> {
         let Some(learnt) = learnt else {
             return reject(at, format!("the rule {name} says nothing about this"));
         };
-        closure.learn(subject, &learnt);
+        closure.learn(subject, &learnt, 0);
         self.checked.learnt += 1;
         *self.checked.rules.entry(compiled.rule.name).or_default() += 1;
         *self.checked.classes.entry(compiled.rule.class).or_default() += 1;

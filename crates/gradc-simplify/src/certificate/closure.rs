@@ -5,11 +5,12 @@
 //! Oliveras, *Proof-producing congruence closure*, 2005): the path between two terms is the reason why they are equal, and
 //! it stays the same whatever is added later.
 //!
-//! Facts are kept by class. That a class is one number is known where it has the literal among its terms.
+//! Facts are kept by class. That a class is one number is known where it has the literal among its terms. Where reasons are
+//! asked for, it is noted when each fact became known and why: it may follow in other ways later, and these may depend on it.
 
 use egg::Id;
 use gradc_ir::TensorType;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::facts::Facts;
@@ -24,6 +25,36 @@ pub(super) enum Reason {
     Step(usize),
     /// The same operator on equal operands; `true` where those of the second are the other way round.
     Congruence(bool),
+}
+
+/// An equation: the term that it leads to, why, and when it was added.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    to: Id,
+    reason: Reason,
+    since: Moment,
+}
+
+/// A point in the order in which equations were added and facts became known.
+pub(super) type Moment = usize;
+
+/// Something that became known about a class.
+pub(super) struct Learnt {
+    /// When.
+    pub(super) since: Moment,
+    /// All that is said of the class.
+    pub(super) facts: Facts,
+    /// The step whose rule says so; if it is none, that follows from what was known about the term's operands.
+    pub(super) step: Option<usize>,
+}
+
+/// What is kept where reasons are asked for.
+#[derive(Default)]
+struct Notes {
+    /// Applications that were found to be numbers.
+    numbers: Vec<Id>,
+    /// For each term, what became known about its class because of it, in order.
+    learnt: Vec<Vec<Learnt>>,
 }
 
 /// How often what is known about a class is worked out anew: bounds could come closer to each other without end.
@@ -41,11 +72,11 @@ pub(super) struct Closure {
     classes: Vec<Class>,
     /// Terms by operator and the classes of their operands.
     signatures: FxHashMap<Term, Id>,
-    edges: Vec<Option<(Id, Reason)>>,
+    edges: Vec<Option<Edge>>,
     pending: Vec<(Id, Id, Reason)>,
     refinements: Vec<u32>,
-    /// Applications that were found to be numbers, if these are looked for.
-    numbers: Option<Vec<Id>>,
+    now: Moment,
+    notes: Option<Notes>,
 }
 
 #[derive(Default)]
@@ -57,8 +88,9 @@ struct Class {
 }
 
 impl Closure {
-    /// No terms yet; `Term::Leaf(i)` is what `leaves[i]` says. With `folds`, applications to numbers are found.
-    pub(super) fn new(leaves: Vec<Facts>, folds: bool) -> Closure {
+    /// No terms yet; `Term::Leaf(i)` is what `leaves[i]` says. With `notes`, applications to numbers are found, and reasons are
+    /// kept.
+    pub(super) fn new(leaves: Vec<Facts>, notes: bool) -> Closure {
         Closure {
             terms: Vec::new(),
             types: Vec::new(),
@@ -71,7 +103,8 @@ impl Closure {
             edges: Vec::new(),
             pending: Vec::new(),
             refinements: Vec::new(),
-            numbers: folds.then(Vec::new),
+            now: 0,
+            notes: notes.then(Notes::default),
         }
     }
 
@@ -161,6 +194,12 @@ impl Closure {
         self.parents.push(id);
         self.edges.push(None);
         self.refinements.push(0);
+        if let Some(notes) = &mut self.notes {
+            notes.learnt.push(Vec::new());
+        }
+        if facts != Facts::of_type(facts.ty.clone()) {
+            self.note_learnt(id, &facts, None);
+        }
         let literal = is_literal.then_some(id);
         self.classes.push(Class { members: vec![id], users: Vec::new(), facts: Some(facts), literal });
         for &child in term.operands() {
@@ -178,15 +217,45 @@ impl Closure {
 
     /// Notes that an application is a number, where these are looked for.
     fn note_number(&mut self, id: Id) {
-        if let Some(numbers) = &mut self.numbers {
-            numbers.push(id);
+        if let Some(notes) = &mut self.notes {
+            notes.numbers.push(id);
         }
+    }
+
+    /// Notes what became known about the class of a term, and by which step, if it was one.
+    fn note_learnt(&mut self, id: Id, facts: &Facts, step: Option<usize>) {
+        if let Some(notes) = &mut self.notes {
+            let learnt = Learnt { since: self.now, facts: facts.clone(), step };
+            notes.learnt[usize::from(id)].push(learnt);
+            self.now += 1;
+        }
+    }
+
+    /// What became known about the class of a term because of this term, in order.
+    pub(super) fn learnt(&self, id: Id) -> &[Learnt] {
+        self.notes.as_ref().map_or(&[], |notes| &notes.learnt[usize::from(id)])
+    }
+
+    /// What is known and equal now was so before this moment.
+    pub(super) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Whether two terms were equal before a moment.
+    pub(super) fn were_equal(&self, a: Id, b: Id, before: Moment) -> bool {
+        self.equal_since(a, b).is_some_and(|since| since < before)
+    }
+
+    /// When two terms became equal, if they did; a term was always equal to itself.
+    pub(super) fn equal_since(&self, a: Id, b: Id) -> Option<Moment> {
+        self.are_equal(a, b)
+            .then(|| self.edges_between(a, b).into_iter().map(|(_, edge)| edge.since).max().unwrap_or(0))
     }
 
     /// Applications to numbers that were found to be numbers since the last call, each with the number. They are equations to
     /// be added.
     pub(super) fn folds(&mut self) -> Vec<(Id, Id)> {
-        let numbers = self.numbers.as_mut().map(std::mem::take).unwrap_or_default();
+        let numbers = self.notes.as_mut().map(|notes| std::mem::take(&mut notes.numbers)).unwrap_or_default();
         let mut folds: Vec<(Id, Id)> = Vec::new();
         for id in numbers {
             let Term::Apply(op, children) = self.term(id).clone() else { continue };
@@ -209,24 +278,28 @@ impl Closure {
         self.settle();
     }
 
-    /// Adds to what is known about the class of a term.
-    pub(super) fn learn(&mut self, id: Id, facts: &Facts) {
+    /// Adds to what is known about the class of a term, as a rule says in this step.
+    pub(super) fn learn(&mut self, id: Id, facts: &Facts, step: usize) {
         let facts = Facts { constant: None, ..facts.clone() };
-        self.refine(id, &facts);
+        self.refine(id, &facts, Some(step));
     }
 
     /// Adds facts to a class, and to what depends on it.
-    fn refine(&mut self, id: Id, facts: &Facts) {
-        let mut stack = vec![(id, facts.clone())];
-        while let Some((id, facts)) = stack.pop() {
+    fn refine(&mut self, id: Id, facts: &Facts, step: Option<usize>) {
+        let mut stack = vec![(id, facts.clone(), step)];
+        while let Some((id, facts, step)) = stack.pop() {
             let root = usize::from(self.root(id));
             let learnt = self.classes[root].facts.as_mut().is_some_and(|own| own.learn(&facts));
-            if !learnt || self.refinements[root] >= MAX_REFINEMENTS {
+            if !learnt {
+                continue;
+            }
+            self.note_learnt(id, &facts, step);
+            if self.refinements[root] >= MAX_REFINEMENTS {
                 continue;
             }
             self.refinements[root] += 1;
             for user in self.classes[root].users.clone() {
-                stack.extend(self.renewed(user).map(|facts| (user, facts)));
+                stack.extend(self.renewed(user).map(|facts| (user, facts, None)));
             }
         }
     }
@@ -302,7 +375,7 @@ impl Closure {
         moved.users.iter().for_each(|&user| self.sign(user));
         for user in told {
             if let Some(facts) = self.renewed(user) {
-                self.refine(user, &facts);
+                self.refine(user, &facts, None);
             }
         }
     }
@@ -310,28 +383,31 @@ impl Closure {
     /// Makes `from` the root of its tree and hangs it under `to`.
     fn hang(&mut self, from: Id, to: Id, reason: Reason) {
         let mut at = from;
-        let mut above = Some((to, reason));
+        let mut above = Some(Edge { to, reason, since: self.now });
+        self.now += 1;
         while let Some(edge) = above {
-            above = self.edges[usize::from(at)].replace(edge).map(|(next, reason)| {
+            above = self.edges[usize::from(at)].replace(edge).map(|before| {
                 let here = at;
-                at = next;
-                (here, reason)
+                at = before.to;
+                Edge { to: here, ..before }
             });
         }
     }
 
     /// The edges on the path from `a` to `b`, in order, each with the term that it starts from and that it leads to.
     pub(super) fn path(&self, a: Id, b: Id) -> Vec<(Id, Id, Reason)> {
-        let up = |from: Id| std::iter::successors(Some(from), |&id| self.edges[usize::from(id)].map(|(next, _)| next));
-        let above_a: FxHashMap<Id, usize> = up(a).enumerate().map(|(i, id)| (id, i)).collect();
-        let Some(meeting) = up(b).find(|id| above_a.contains_key(id)) else { return Vec::new() };
-        let edge = |id: Id| self.edges[usize::from(id)].map(|(next, reason)| (id, next, reason));
-        let mut path: Vec<(Id, Id, Reason)> = up(a).take_while(|&id| id != meeting).filter_map(edge).collect();
-        let mut down: Vec<(Id, Id, Reason)> = up(b)
-            .take_while(|&id| id != meeting)
-            .filter_map(edge)
-            .map(|(from, to, reason)| (to, from, reason))
-            .collect();
+        self.edges_between(a, b).into_iter().map(|(from, edge)| (from, edge.to, edge.reason)).collect()
+    }
+
+    /// The same with when they were added.
+    fn edges_between(&self, a: Id, b: Id) -> Vec<(Id, Edge)> {
+        let up = |from: Id| std::iter::successors(Some(from), |&id| self.edges[usize::from(id)].map(|edge| edge.to));
+        let above_a: FxHashSet<Id> = up(a).collect();
+        let Some(meeting) = up(b).find(|id| above_a.contains(id)) else { return Vec::new() };
+        let edge = |id: Id| self.edges[usize::from(id)].map(|edge| (id, edge));
+        let mut path: Vec<(Id, Edge)> = up(a).take_while(|&id| id != meeting).filter_map(edge).collect();
+        let down = up(b).take_while(|&id| id != meeting).filter_map(edge);
+        let mut down: Vec<(Id, Edge)> = down.map(|(from, edge)| (edge.to, Edge { to: from, ..edge })).collect();
         down.reverse();
         path.extend(down);
         path

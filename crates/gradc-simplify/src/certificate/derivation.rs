@@ -128,6 +128,17 @@ impl Reasons {
         Some(Derivation { name: shown, of: of_name, lines: lines.into_iter().map(|(_, line)| line).collect() })
     }
 
+    /// Where a value of this name is one of a loop's steps, which have derivations of no value: what that loop gives, by the names
+    /// in the printed result.
+    pub fn loop_with(&self, name: &str) -> Option<Vec<String>> {
+        let printed = self.printed();
+        let is_around =
+            |packed: &ValueId| self.result.as_scan(*packed).is_some_and(|scan| has_in_steps(scan.body.graph(), name));
+        let packed = self.result.values().find(is_around)?;
+        let results = self.result.results_of(packed).into_iter().flatten();
+        Some(results.filter_map(|result| printed.get(&result).cloned()).collect())
+    }
+
     /// For each value of the result, the rules that made it, in order; none where it is what it was.
     pub fn blame(&mut self) -> Vec<Vec<&'static str>> {
         let printed = self.printed();
@@ -263,6 +274,13 @@ fn is_commutative(term: &Term) -> bool {
 fn gradient(graph: &Graph, name: &str) -> Option<ValueId> {
     let of = name.strip_prefix("d_")?;
     graph.outputs_of(Role::Gradient).find(|output| *output.name == *of).map(|output| output.value)
+}
+
+/// Whether the body of a loop, or of a loop within it, has a value that is printed by this name.
+fn has_in_steps(body: &Graph, name: &str) -> bool {
+    let names = text::printed_names(body);
+    body.values().any(|value| names.known(value) == Some(name))
+        || body.values().filter_map(|value| body.as_scan(value)).any(|scan| has_in_steps(scan.body.graph(), name))
 }
 
 /// What a chain asks about the place that it is in.

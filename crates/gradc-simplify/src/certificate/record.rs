@@ -158,11 +158,13 @@ impl Proof {
             .filter(|(node, _)| is_input(node))
             .map(|(_, &member)| member)
             .collect();
+        let subjects: Rc<[Id]> = inputs.clone().into();
         let mut places = Placing { inputs: &inputs, placed: FxHashMap::default() };
         for (claim, &(left, right)) in self.regions[region].claims.iter().enumerate() {
             let left = places.place(&mut self.theory, &self.regions[region].theory, left);
             let right = places.place(&mut self.theory, &self.regions[region].theory, right);
-            self.theory.push(Found::Claim { site: self.uses.len(), claim, left, right });
+            let subjects = Rc::clone(&subjects);
+            self.theory.push(Found::Claim { site: self.uses.len(), claim, left, right, subjects });
         }
         self.uses.push(Use { region, inputs });
     }
@@ -260,9 +262,9 @@ mod tests {
     /// What was found accounts for the result, and its certificate holds after it was written and read.
     #[test]
     fn random_graphs_have_certificates() {
-        for seed in 0..60 {
+        for (seed, dtype) in (0..80).zip([DType::F32, DType::F64, DType::Bf16, DType::F16].into_iter().cycle()) {
             for mode in Mode::ALL {
-                let graph = random_graph(seed, 25, DType::F32);
+                let graph = random_graph(seed, 25, dtype);
                 let options = Options { trust_indices: false, ..Options::in_mode(mode) };
                 let (_, reasons) = simplify_with_reasons(&graph, &options);
                 for (number, region) in reasons.proof.regions.iter().enumerate() {

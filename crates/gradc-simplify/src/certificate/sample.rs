@@ -17,9 +17,13 @@ use crate::term::Term;
 /// Draws for each step.
 const ROUNDS: usize = 2;
 
-/// The largest relative difference of two sides that are equal over the reals, computed in `f64`. Constants of `f32` are not
-/// exact, so neither is what is made of them.
+/// The largest relative difference of two sides that are equal over the reals, computed in `f64`, where their numbers are of
+/// `f32` or `f64`. Those are not exact, so neither is what is made of them.
 const TOLERANCE: f64 = 1e-6;
+
+/// What numbers of a narrower type may make two sides differ by, in units of its precision: `0.1 * 0.3` was rounded where it is
+/// one number.
+const ROUNDINGS: f64 = 4.0;
 
 /// What one step may cost to compute, in the units of the simplifier's cost, and what all may together.
 const STEP: u64 = 32_000_000;
@@ -98,6 +102,7 @@ impl Sampler {
             return Sampled::TooLarge;
         }
         self.left -= work;
+        let tolerance = tolerance(&graph);
         if !exact {
             graph = graph.in_precision(DType::F64);
         }
@@ -108,7 +113,7 @@ impl Sampler {
             let Some(computed) = evaluate(&graph, inputs) else {
                 return Sampled::Differ("an operator does not fit its operands".to_owned());
             };
-            if let Some(difference) = difference(&graph, &computed, exact) {
+            if let Some(difference) = difference(&graph, &computed, exact, tolerance) {
                 return Sampled::Differ(difference);
             }
         }
@@ -119,35 +124,55 @@ impl Sampler {
 /// Where an application of a rule may be cut off, the first choice first: at what its variables stand for. But a function may
 /// ask that one value be computed from another, such as `h = g / 2`, and a part of the formula may be what a variable stands
 /// for elsewhere in it, as in `x + -y` where `x` is `-y`: then what contains another variable is not cut. A rule on a class
-/// of operators has no variables; it is cut at the operands that occur on both sides, else at theirs.
+/// of operators has no variables: it is cut at the operands where the right side is made of these, else at theirs.
 pub(super) fn cuts(closure: &Closure, compiled: &Compiled, bindings: &Bindings, left: Id, right: Id) -> Vec<Vec<Id>> {
-    if !compiled.has_formula() {
-        let (below, term) = (within(closure, right, DEPTH), closure.term(left));
-        // What the same operator was applied to counts: it is of its application twice that `f(f(x)) = f(x)` speaks.
-        let is_cut = |operand: Id| below.contains(&operand) && closure.term(operand).op() != term.op();
-        let cut = |&operand: &Id| match is_cut(operand) {
-            true => vec![operand],
-            false => closure.term(operand).operands().to_vec(),
-        };
-        return vec![term.operands().iter().flat_map(cut).collect()];
-    }
-    let bound: Vec<Id> = bindings.variables().filter_map(|variable| bindings.value(variable)).collect();
-    let without_others = |depth: usize| {
+    let without_others = |bound: &[Id], depth: usize| {
         let contains = |id: Id| {
             let parts = closure.term(id).operands().iter().map(|&operand| within(closure, operand, depth - 1));
             parts.flatten().any(|part| bound.contains(&part))
         };
         bound.iter().copied().filter(|&id| !contains(id)).collect::<Vec<Id>>()
     };
-    // A function may also look at what a variable stands for: of `-x` and of `x` it may make the same.
-    let below = |id: &Id| match closure.term(*id).operands() {
-        [] => vec![*id],
-        operands => operands.to_vec(),
+    let parts = |of: &[Id]| -> Vec<Id> {
+        let below = |id: &Id| match closure.term(*id).operands() {
+            [] => vec![*id],
+            operands => operands.to_vec(),
+        };
+        of.iter().flat_map(below).collect()
     };
-    let parts = bound.iter().flat_map(below).collect();
-    let mut choices = vec![bound.clone(), without_others(1), without_others(DEPTH), parts];
+    let mut choices = if compiled.has_formula() {
+        let bound: Vec<Id> = bindings.variables().filter_map(|variable| bindings.value(variable)).collect();
+        // A function may also look at what a variable stands for: of `-x` and of `x` it may make the same.
+        vec![bound.clone(), without_others(&bound, 1), without_others(&bound, DEPTH), parts(&bound)]
+    } else {
+        let operands = closure.term(left).operands();
+        let below = parts(operands);
+        vec![made_of(closure, left, right), without_others(&below, 1), without_others(&below, DEPTH), operands.to_vec()]
+    };
     choices.dedup();
     choices
+}
+
+/// For each operand of `left`, the operand itself if `right` is computed from it as it is, and otherwise its operands. From what
+/// an operand is computed is not looked at: in `reshape(x) - broadcast(y)`, `y` may be made of that `reshape(x)`, while
+/// `reshape(x - broadcast(y))` is made of `x`.
+fn made_of(closure: &Closure, left: Id, right: Id) -> Vec<Id> {
+    let term = closure.term(left);
+    let ends = |id: &Id| term.operands().iter().any(|own| own == id || closure.term(*own).operands().contains(id));
+    let mut reached: FxHashSet<Id> = FxHashSet::default();
+    let mut layer = vec![right];
+    for _ in 0..=DEPTH {
+        reached.extend(&layer);
+        layer.retain(|id| !ends(id));
+        layer = layer.iter().flat_map(|&id| closure.term(id).operands().iter().copied()).collect();
+    }
+    // What the same operator was applied to counts: it is of its application twice that `f(f(x)) = f(x)` speaks.
+    let is_cut = |operand: Id| reached.contains(&operand) && closure.term(operand).op() != term.op();
+    let cut = |&operand: &Id| match is_cut(operand) {
+        true => vec![operand],
+        false => closure.term(operand).operands().to_vec(),
+    };
+    term.operands().iter().flat_map(cut).collect()
 }
 
 /// How many operators the formula of a rule has one within another, at most.
@@ -236,8 +261,20 @@ fn evaluate(graph: &Graph, inputs: impl Iterator<Item = (ValueId, Tensor)>) -> O
     Some(values)
 }
 
-/// Where the results of a graph, which are pairs, differ.
-fn difference(graph: &Graph, computed: &[Tensor], exact: bool) -> Option<String> {
+/// The largest difference that the rounding of the numbers in a graph accounts for, relative to the largest value.
+fn tolerance(graph: &Graph) -> f64 {
+    let of_value = |value: ValueId| match graph.as_scan(value) {
+        Some(scan) => tolerance(scan.body.graph()),
+        None if graph.as_full(value).is_some() && graph.dtype(value).is_float() => {
+            ROUNDINGS * graph.dtype(value).epsilon()
+        }
+        None => 0.0,
+    };
+    graph.values().map(of_value).fold(TOLERANCE, f64::max)
+}
+
+/// Where the results of a graph, which are pairs, differ by more than is allowed.
+fn difference(graph: &Graph, computed: &[Tensor], exact: bool, tolerance: f64) -> Option<String> {
     let finite =
         |tensor: &Tensor| tensor.data().iter().copied().filter(|x| x.is_finite()).fold(0.0, |m: f64, x| m.max(x.abs()));
     let is_shown = |value: &ValueId| !graph.is_packed(*value);
@@ -246,7 +283,7 @@ fn difference(graph: &Graph, computed: &[Tensor], exact: bool) -> Option<String>
     for pair in results.chunks_exact(2) {
         for (&left, &right) in pair[0].data().iter().zip(pair[1].data()) {
             let same = left.to_bits() == right.to_bits() || left.is_nan() && right.is_nan();
-            let close = (left - right).abs() <= TOLERANCE * scale;
+            let close = (left - right).abs() <= tolerance * scale;
             // What is not a number on the left may be one on the right.
             let agrees = same || !exact && (close || !left.is_finite());
             if !agrees {

@@ -1,10 +1,12 @@
 //! Equations between ground terms, as they were found one after the other.
 
+use std::rc::Rc;
+
 use egg::Id;
 use gradc_ir::Op;
 use gradc_ir::op::mul::MUL;
 
-use super::closure::Closure;
+use super::closure::{Closure, Moment};
 use super::trail::Applied;
 use crate::egraph::{Addend, Written};
 use crate::facts::Facts;
@@ -22,6 +24,8 @@ pub(super) struct Theory {
     pub(super) closure: Closure,
     /// In the order in which they were found; each depends only on those before it.
     pub(super) steps: Vec<Found>,
+    /// For each step, the moment before which all was known that it depends on.
+    pub(super) found_at: Vec<Moment>,
 }
 
 /// One thing that was found out.
@@ -36,8 +40,8 @@ pub(super) enum Found {
     Reorder { left: Id, right: Id },
     /// What has become of a result of the loop with this number.
     Loop { number: usize, left: Id, right: Id },
-    /// A claim of a region's, where that was used: the number of the use.
-    Claim { site: usize, claim: usize, left: Id, right: Id },
+    /// A claim of a region's, where that was used: the number of the use. `subjects` are the inputs of the region.
+    Claim { site: usize, claim: usize, left: Id, right: Id, subjects: Rc<[Id]> },
 }
 
 impl Found {
@@ -52,6 +56,15 @@ impl Found {
             Found::Learnt { .. } => None,
         }
     }
+
+    /// The terms that something must be known about for this to hold.
+    pub(super) fn subjects(&self) -> &[Id] {
+        match self {
+            Found::Rule { subjects, .. } | Found::Learnt { subjects, .. } => subjects,
+            Found::Claim { subjects, .. } => subjects,
+            Found::Fold { .. } | Found::Reorder { .. } | Found::Loop { .. } => &[],
+        }
+    }
 }
 
 /// A rule and two terms that are its sides.
@@ -64,7 +77,7 @@ struct Instance {
 impl Theory {
     /// Nothing found yet. `Term::Leaf(i)` is what `leaves[i]` says.
     pub(super) fn new(leaves: Vec<Facts>) -> Theory {
-        Theory { closure: Closure::new(leaves, true), steps: Vec::new() }
+        Theory { closure: Closure::new(leaves, true), steps: Vec::new(), found_at: Vec::new() }
     }
 
     /// Adds a term; operators of a verified graph fit their operands.
@@ -76,9 +89,9 @@ impl Theory {
 
     /// Adds what was found.
     pub(super) fn push(&mut self, found: Found) {
-        let number = self.steps.len();
+        let (number, now) = (self.steps.len(), self.closure.now());
         match &found {
-            Found::Learnt { term, facts, .. } => self.closure.learn(*term, facts),
+            Found::Learnt { term, facts, .. } => self.closure.learn(*term, facts, number),
             other => {
                 let Some((left, right)) = other.sides() else { return };
                 if self.closure.are_equal(left, right) {
@@ -88,6 +101,7 @@ impl Theory {
             }
         }
         self.steps.push(found);
+        self.found_at.push(now);
         self.fold();
     }
 
@@ -99,6 +113,7 @@ impl Theory {
             }
             for (left, right) in folds {
                 if !self.closure.are_equal(left, right) {
+                    self.found_at.push(self.closure.now());
                     self.closure.merge(left, right, self.steps.len());
                     self.steps.push(Found::Fold { left, right });
                 }

@@ -1,10 +1,10 @@
 //! Which of the things that were found out some equations depend on.
 
 use egg::Id;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::closure::Reason;
-use super::theory::{Found, Theory};
+use super::closure::{Learnt, Moment, Reason};
+use super::theory::Theory;
 use crate::facts::Facts;
 
 /// For each step of a theory, whether one of `goals` depends on it.
@@ -13,7 +13,7 @@ pub(super) fn needed(theory: &Theory, goals: impl IntoIterator<Item = (Id, Id)>)
         theory,
         needed: vec![false; theory.steps.len()],
         walked: FxHashSet::default(),
-        supported: FxHashSet::default(),
+        supported: FxHashMap::default(),
         goals: goals.into_iter().map(|(a, b)| Goal::Equal(a, b)).collect(),
     };
     trimmer.run();
@@ -24,8 +24,8 @@ pub(super) fn needed(theory: &Theory, goals: impl IntoIterator<Item = (Id, Id)>)
 enum Goal {
     /// That two terms are equal.
     Equal(Id, Id),
-    /// All that is known about a term.
-    Known(Id),
+    /// All that was known about a term before a moment.
+    Known { subject: Id, before: Moment },
 }
 
 struct Trimmer<'t> {
@@ -33,7 +33,8 @@ struct Trimmer<'t> {
     needed: Vec<bool>,
     /// Edges that were walked along.
     walked: FxHashSet<(Id, Id)>,
-    supported: FxHashSet<Id>,
+    /// Terms, and the moment up to which what was known about them is accounted for.
+    supported: FxHashMap<Id, Moment>,
     goals: Vec<Goal>,
 }
 
@@ -42,7 +43,7 @@ impl Trimmer<'_> {
         while let Some(goal) = self.goals.pop() {
             match goal {
                 Goal::Equal(a, b) => self.account_for(a, b),
-                Goal::Known(term) => self.support(term),
+                Goal::Known { subject, before } => self.support(subject, before),
             }
         }
     }
@@ -69,77 +70,48 @@ impl Trimmer<'_> {
         if std::mem::replace(&mut self.needed[step], true) {
             return;
         }
-        if let Found::Rule { subjects, .. } | Found::Learnt { subjects, .. } = &self.theory.steps[step] {
-            self.goals.extend(subjects.iter().map(|&subject| Goal::Known(subject)));
-        }
+        let before = self.theory.found_at[step];
+        self.goals.extend(self.theory.steps[step].subjects().iter().map(|&subject| Goal::Known { subject, before }));
     }
 
-    /// What is known about a term follows from its operands, from what rules say about it, and from equal terms: of these, as
-    /// many as add something.
-    fn support(&mut self, term: Id) {
-        let theory = self.theory;
-        let closure = &theory.closure;
-        if !self.supported.insert(term) {
+    /// What was known about a term followed from its operands, from what rules say about it, and from equal terms: of these, the
+    /// first that added something. All of that was known before the moment: what is known now may depend on what was found since,
+    /// and so on the very step that it is to account for.
+    fn support(&mut self, term: Id, before: Moment) {
+        let closure = &self.theory.closure;
+        let supported = self.supported.entry(term).or_default();
+        if *supported >= before {
             return;
         }
-        self.goals.extend(closure.term(term).operands().iter().map(|&operand| Goal::Known(operand)));
-        if let Some(literal) = closure.literal_of(term) {
-            self.goals.push(Goal::Equal(term, literal));
-        }
-        let Some(derived) = closure.derived(closure.term(term)) else { return };
-        let derived = Facts { constant: None, ..derived };
-        // What was known first is taken: that may be why other terms are equal to this one, so these must not account for it.
-        // Nor must operands, of which more may be known now than then: what rules say is taken even where it follows from them.
-        let mut learnt: Vec<(usize, usize, Id, &Facts)> = Vec::new();
-        for (step, found) in theory.steps.iter().enumerate() {
-            if let Found::Learnt { term: subject, facts, .. } = found
-                && closure.are_equal(*subject, term)
-            {
-                learnt.push((self.equal_since(term, *subject).max(step), step, *subject, facts));
-            }
-        }
-        learnt.sort_by_key(|&(since, ..)| since);
-        let mut known = Facts::of_type(closure.ty(term).clone());
-        for (_, step, subject, facts) in learnt {
-            if known.learn(&Facts { constant: None, ..facts.clone() }) {
-                self.need(step);
-                self.goals.push(Goal::Equal(term, subject));
-            }
-        }
-        let mut members: Vec<(usize, Id, Facts)> = Vec::new();
+        *supported = before;
+        let mut learnt: Vec<(Moment, Id, &Learnt)> = Vec::new();
         for &member in closure.members(term) {
-            let Some(facts) = closure.derived(closure.term(member)) else { continue };
-            let facts = Facts { constant: None, ..facts };
-            if derived.clone().learn(&facts) {
-                members.push((self.equal_since(term, member), member, facts));
+            let own = closure.learnt(member);
+            if own.first().is_none_or(|first| first.since >= before) {
+                continue;
+            }
+            let Some(equal) = closure.equal_since(term, member).filter(|&equal| equal < before) else { continue };
+            let until = own.iter().take_while(|learnt| learnt.since < before);
+            learnt.extend(until.map(|learnt| (equal.max(learnt.since), member, learnt)));
+        }
+        learnt.sort_by_key(|&(since, _, learnt)| (since, learnt.since));
+        let mut known = Facts::of_type(closure.ty(term).clone());
+        for (_, member, learnt) in learnt {
+            if !known.learn(&learnt.facts) {
+                continue;
+            }
+            self.goals.push(Goal::Equal(term, member));
+            if let Some(step) = learnt.step {
+                self.need(step);
+                continue;
+            }
+            for &operand in closure.term(member).operands() {
+                let literal = closure.literal_of(operand);
+                self.goals.push(match literal.filter(|&literal| closure.were_equal(operand, literal, learnt.since)) {
+                    Some(literal) => Goal::Equal(operand, literal),
+                    None => Goal::Known { subject: operand, before: learnt.since },
+                });
             }
         }
-        members.sort_by_key(|&(since, ..)| since);
-        let mut known = derived;
-        for (_, member, facts) in members {
-            if known.learn(&facts) {
-                self.goals.push(Goal::Equal(term, member));
-                self.goals.push(Goal::Known(member));
-            }
-        }
-    }
-
-    /// The last of the steps that make two terms equal.
-    fn equal_since(&self, a: Id, b: Id) -> usize {
-        let mut last = 0;
-        let mut walked: FxHashSet<(Id, Id)> = FxHashSet::default();
-        let mut pairs = vec![(a, b)];
-        while let Some((a, b)) = pairs.pop() {
-            for (from, to, reason) in self.theory.closure.path(a, b) {
-                if !walked.insert((from.min(to), from.max(to))) {
-                    continue;
-                }
-                match reason {
-                    Reason::Step(step) => last = last.max(step),
-                    Reason::Congruence(swapped) => pairs.extend(self.theory.closure.operand_pairs(from, to, swapped)),
-                }
-            }
-        }
-        last
     }
 }
