@@ -59,7 +59,14 @@ fn explain_value(value: &str, told: &mut Told, output: &mut Output) -> Outcome {
     if shown {
         return Ok(());
     }
-    let message = format!("the simplified gradient has no value called `{value}`: `--emit-grad` prints it");
+    let within = told.0.iter().rev().find_map(|(_, reasons)| reasons.loop_with(value));
+    let message = match within.map(|results| results.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>()) {
+        Some(results) => format!(
+            "`{value}` is computed in each step of a `scan`: what can be explained is what comes out of the loop, {}",
+            results.join(" and ")
+        ),
+        None => format!("the simplified gradient has no value called `{value}`: `--emit-grad` prints it"),
+    };
     Err(Failure::error(codes::UNKNOWN_VALUE, message))
 }
 

@@ -85,6 +85,40 @@ fn a_value_is_derived_line_by_line() {
 }
 
 #[test]
+fn a_value_in_a_loop_is_said_to_be_there() {
+    let folder = Folder::new();
+    let model = "
+model m {
+    input x: f32[6, 3]
+    param w: [3, 5] = glorot_uniform
+    param u: [5, 5] = orthogonal
+    let h = zeros([5])
+    let hs = scan x_t in x {
+        let xw = x_t @ w
+        h = tanh(xw + h @ u)
+        h
+    }
+    loss sum(square(hs))
+}
+";
+    folder.write("recurrent.net", model);
+    let gradient = folder.succeed("recurrent.net --emit-grad");
+    let body = gradient.rsplit_once("= scan(").expect("the backward pass has a loop").1;
+    let body = body.split_once("    }").expect("its block ends").0;
+    let lines = body.lines().filter_map(|line| line.trim_start().split_once(" = "));
+    let within: Vec<&str> = lines.map(|(name, _)| name).filter(|name| !name.contains(' ')).collect();
+    assert!(!within.is_empty(), "{gradient}");
+    for name in within.iter().filter(|name| !gradient.contains(&format!("\n    {name} ="))) {
+        let run = folder.run(&format!("explain recurrent.net {name}"));
+        assert_eq!(run.code, Some(1), "{}", run.stdout);
+        assert!(run.stderr.contains(&format!("`{name}` is computed in each step of a `scan`")), "{}", run.stderr);
+        // What it points at can be explained.
+        let pointed = run.stderr.rsplit('`').nth(1).expect("a value is named");
+        folder.succeed(&format!("explain recurrent.net {pointed}"));
+    }
+}
+
+#[test]
 fn what_is_differentiated_can_be_seen() {
     let folder = folder();
     folder.write("naive.net", "model naive { input x: f32[4]\n loss sum(log(1 + exp(x))) }");
