@@ -8,12 +8,13 @@ use gradc::pipeline::{Unobserved, lower_by};
 use gradc::{Error, Goal};
 
 use crate::custom;
-use crate::difference::{Slope, compare, jumps, relative_error};
+use crate::difference::{Slope, compare, compare_beyond, jumps, relative_error};
 use crate::evaluate::{Bindings, Compiled, interpreted, values};
 use crate::finding::Finding;
 use crate::options::Options;
 use crate::point::Random;
 use crate::report::{IdentityReport, Verdict};
+use crate::rounding;
 use crate::subject::Subject;
 
 /// What two exact ways to compute one number may differ by, relative to its terms: rounding.
@@ -71,13 +72,15 @@ fn gradients(graph: &Graph, machine: &Compiled) -> BTreeMap<String, Vec<f64>> {
     names.filter_map(|name| machine.result(Role::Gradient, &name).map(|numbers| (name, numbers))).collect()
 }
 
-/// Forward mode against reverse mode, optimised against unoptimised, machine code against the interpreter.
+/// Forward mode against reverse mode, optimised against unoptimised, machine code against the interpreter. The derivatives of
+/// what is `undefined` at the point are not compared.
 pub(crate) fn identities(
     rules: &Rules<'_>,
     subject: &Subject,
     point: &Bindings,
     gradient: &Gradient,
     loss: f64,
+    undefined: &[ValueId],
     options: &Options,
 ) -> Result<Vec<IdentityReport>, Error> {
     let compile = gradc::Options { float: None, ..options.compile.clone() };
@@ -87,14 +90,13 @@ pub(crate) fn identities(
     let optimised = gradients(&lowered, &machine);
     let plain_reference = by_name(interpreted(&gradient.graph, subject, point)?);
     let optimised_reference = by_name(interpreted(&lowered, subject, point)?);
-    let in_code = [(&gradient.compiled, &plain_reference), (&optimised, &optimised_reference)];
-    let in_code =
-        in_code.map(|(machine, reference)| same("machine code against the interpreter", loss, machine, reference));
-    let [plain, optimised_in_code] = in_code;
-    let in_code = if optimised_in_code.error > plain.error { optimised_in_code } else { plain };
+    let (plain, better) = ((&gradient.graph, &plain_reference), (&lowered, &optimised_reference));
+    let in_code = |numbers, exact| same("machine code against the interpreter", loss, numbers, exact, point);
+    let (plain_in_code, optimised_in_code) = (in_code(&gradient.compiled, plain), in_code(&optimised, better));
+    let in_code = if optimised_in_code.error > plain_in_code.error { optimised_in_code } else { plain_in_code };
     Ok(vec![
-        dot_test(rules, subject, point, options)?,
-        same("optimised against unoptimised gradient", loss, &optimised_reference, &plain_reference),
+        dot_test(rules, subject, point, options, undefined)?,
+        same("optimised against unoptimised gradient", loss, &optimised_reference, plain, point),
         in_code,
     ])
 }
@@ -103,19 +105,26 @@ fn by_name(results: Vec<(Role, String, Vec<f64>)>) -> BTreeMap<String, Vec<f64>>
     results.into_iter().filter(|(role, ..)| *role == Role::Gradient).map(|(_, name, numbers)| (name, numbers)).collect()
 }
 
-/// Whether two gradients are the same, to rounding.
+/// Whether two gradients are the same, to rounding; `expected` are the numbers that a graph gives at a point.
 fn same(
     name: &'static str,
     loss: f64,
     found: &BTreeMap<String, Vec<f64>>,
-    expected: &BTreeMap<String, Vec<f64>>,
+    (graph, expected): (&Graph, &BTreeMap<String, Vec<f64>>),
+    point: &Bindings,
 ) -> IdentityReport {
     let magnitude = |numbers: &[f64]| numbers.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     let largest = expected.values().map(|numbers| magnitude(numbers)).fold(loss.abs(), f64::max);
     let noise = ULPS * f64::EPSILON * largest;
     let (mut error, mut of) = (0.0f64, None);
     for (name, expected) in expected {
-        let worst = largest_error(found.get(name).map_or(&[][..], Vec::as_slice), expected, noise);
+        let found = found.get(name).map_or(&[][..], Vec::as_slice);
+        let mut worst = largest_error(found, expected, noise);
+        if worst > EXACT {
+            let value = graph.outputs_of(Role::Gradient).find(|output| *output.name == **name);
+            let rounding = value.map_or(0.0, |output| rounding::noise(graph, point, &[output.value])[0]);
+            worst = largest_error(found, expected, noise.max(rounding));
+        }
         if worst > error {
             (error, of) = (worst, Some(name.clone()));
         }
@@ -127,42 +136,74 @@ fn verdict(error: f64, tolerance: f64) -> Verdict {
     if error <= tolerance { Verdict::Ok } else { Verdict::Fail }
 }
 
-/// `⟨J v, w⟩ = ⟨v, Jᵀ w⟩` for the Jacobian of all results by all targets, random `v` and `w`.
+/// `⟨J v, w⟩ = ⟨v, Jᵀ w⟩` for the Jacobian of all results but those that are undefined by all targets, random `v` and `w`.
 fn dot_test(
     rules: &Rules<'_>,
     subject: &Subject,
     point: &Bindings,
     options: &Options,
+    undefined: &[ValueId],
 ) -> Result<IdentityReport, Error> {
     let leaves = subject.leaves();
+    let results: Vec<ValueId> = subject.results.iter().copied().filter(|value| !undefined.contains(value)).collect();
     let mut random = Random::new(options.seed, "dot test");
     let draw = |values: &[ValueId], random: &mut Random| -> Vec<Tensor> {
         values.iter().map(|&value| random.tensor(subject.graph.ty(value))).collect()
     };
-    let (along, weights) = (draw(&leaves, &mut random), draw(&subject.results, &mut random));
-    let forward = rules.jvp(&subject.graph, &leaves, &subject.results);
-    let tangents = compiled_values(
-        &forward.graph,
-        subject,
-        &with(&forward.graph, point, &forward.inputs, &along),
-        &forward.tangents,
-    )?;
-    let reverse = rules.vjp(&subject.graph, &subject.results, &leaves);
-    let cotangents = compiled_values(
-        &reverse.graph,
-        subject,
-        &with(&reverse.graph, point, &reverse.inputs, &weights),
-        &reverse.cotangents,
-    )?;
+    let (along, weights) = (draw(&leaves, &mut random), draw(&results, &mut random));
+    let forward = rules.jvp(&subject.graph, &leaves, &results);
+    let forward_point = with(&forward.graph, point, &forward.inputs, &along);
+    let tangents = compiled_values(&forward.graph, subject, &forward_point, &forward.tangents)?;
+    let reverse = rules.vjp(&subject.graph, &results, &leaves);
+    let reverse_point = with(&reverse.graph, point, &reverse.inputs, &weights);
+    let cotangents = compiled_values(&reverse.graph, subject, &reverse_point, &reverse.cotangents)?;
     let (onward, backward) = (inner(&tangents, &weights), inner(&cotangents, &along));
-    let error = relative_error(onward.value, backward.value, onward.scale.max(backward.scale), 0.0, EXACT);
+    let error_above =
+        |noise| relative_error(onward.value, backward.value, onward.scale.max(backward.scale), noise, EXACT);
+    let mut error = error_above(0.0);
+    if error > EXACT {
+        // Terms may have cancelled within the Jacobian.
+        let onward = rounding_of(&forward.graph, &forward_point, &forward.tangents, &weights);
+        let backward = rounding_of(&reverse.graph, &reverse_point, &reverse.cotangents, &along);
+        error = error_above(onward + backward);
+    }
     let name = "forward mode against reverse mode";
     // A rule that is not linear has no transpose.
-    let verdict = match custom::is_nonlinear(&subject.graph, &leaves, &subject.results) {
+    let verdict = match custom::is_nonlinear(&subject.graph, &leaves, &results) {
         true => Verdict::Skipped,
         false => verdict(error, EXACT),
     };
     Ok(IdentityReport { name, error, tolerance: EXACT, verdict, of: None })
+}
+
+/// How much of the inner product of derivatives and directions is rounding.
+fn rounding_of(graph: &Graph, point: &Bindings, derivatives: &[Option<ValueId>], along: &[Tensor]) -> f64 {
+    let (graph, sum, point) = weighted_sum(graph, point, derivatives, along);
+    rounding::noise(&graph, &point, &[sum])[0]
+}
+
+/// The inner product of derivatives, where they are not absent, and directions as a value of a graph, with what that is to be
+/// evaluated at.
+fn weighted_sum(
+    graph: &Graph,
+    point: &Bindings,
+    derivatives: &[Option<ValueId>],
+    along: &[Tensor],
+) -> (Graph, ValueId, Bindings) {
+    let (mut graph, mut point) = (graph.clone(), point.clone());
+    let mut sum = graph.scalar(0.0, DType::F64);
+    for (number, (derivative, weights)) in derivatives.iter().zip(along).enumerate() {
+        let Some(derivative) = *derivative else { continue };
+        // Two leaves may have the same derivative.
+        let name = format!("weights {number}");
+        let leaf = graph.input(name.as_str(), weights.ty().clone());
+        point.push((name, weights.clone()));
+        let products = graph.mul(leaf, derivative);
+        let axes: Vec<usize> = (0..weights.ty().shape.rank()).collect();
+        let term = graph.reduce_sum(products, &axes);
+        sum = graph.add(sum, term);
+    }
+    (graph, sum, point)
 }
 
 /// The inner product of derivatives, where they are not absent, and directions.
@@ -212,7 +253,14 @@ pub(crate) fn second_order(
         Ok(inner(&compiled_values(&second.graph, subject, &point, &second.tangents)?, onto))
     };
     let (uhv, vhu) = (times(&v, &u)?, times(&u, &v)?);
-    let error = relative_error(uhv.value, vhu.value, uhv.scale.max(vhu.scale), 0.0, EXACT);
+    let error_above = |noise| relative_error(uhv.value, vhu.value, uhv.scale.max(vhu.scale), noise, EXACT);
+    let mut error = error_above(0.0);
+    if error > EXACT {
+        let noise = |along: &[Tensor], onto: &[Tensor]| {
+            rounding_of(&second.graph, &with(&second.graph, point, &second.inputs, along), &second.tangents, onto)
+        };
+        error = error_above(noise(&v, &u) + noise(&u, &v));
+    }
     let symmetric = IdentityReport {
         name: "Hessian-vector products are symmetric",
         error,
@@ -223,22 +271,10 @@ pub(crate) fn second_order(
 
     let (held, held_point) = subject.held_still(point);
     let first = rules.gradient(&held.graph, held.loss, &held.leaves());
-    let mut graph = first.graph;
-    let mut sum = graph.scalar(0.0, DType::F64);
-    let mut weighted = held_point.clone();
-    for (cotangent, weights) in first.cotangents.iter().zip(&u) {
-        let Some(cotangent) = *cotangent else { continue };
-        let name = format!("weights {}", cotangent.index());
-        let leaf = graph.input(name.as_str(), weights.ty().clone());
-        weighted.push((name, weights.clone()));
-        let products = graph.mul(leaf, cotangent);
-        let axes: Vec<usize> = (0..weights.ty().shape.rank()).collect();
-        let term = graph.reduce_sum(products, &axes);
-        sum = graph.add(sum, term);
-    }
+    let (mut graph, sum, weighted) = weighted_sum(&first.graph, &held_point, &first.cotangents, &u);
     graph.retain_outputs(|_| false);
     graph.add_output(Role::Loss, "loss", sum);
-    let mut machine = Compiled::plainly(graph, &held, &weighted)?;
+    let mut machine = Compiled::plainly(graph.clone(), &held, &weighted)?;
     let mut moved = |t: f64| {
         for (&leaf, along) in leaves.iter().zip(&v) {
             let Some(name) = subject.graph.value_name(leaf) else { continue };
@@ -248,6 +284,10 @@ pub(crate) fn second_order(
         machine.loss()
     };
     let mut comparison = compare(&mut moved, uhv, options.step, options.tolerance)?;
+    if comparison.verdict == Verdict::Fail {
+        let rounding = rounding::noise(&graph, &weighted, &[sum])[0];
+        comparison = compare_beyond(&mut moved, uhv, options.step, options.tolerance, rounding)?;
+    }
     if comparison.verdict == Verdict::Fail && jumps(&mut moved, options.step)? {
         comparison.verdict = Verdict::Kink;
     }
@@ -271,13 +311,37 @@ pub(crate) fn wrong_code(subject: &Subject, point: &Bindings) -> Result<Option<F
     let wanted: Vec<Option<ValueId>> = applied.iter().copied().map(Some).collect();
     let found = compiled_values(graph, subject, point, &wanted)?;
     let expected = values(graph, point, &applied);
-    let errors = found.iter().zip(&expected);
-    let errors = errors.map(|(found, expected)| largest_error(found.as_deref().unwrap_or(&[]), expected.data(), 0.0));
-    let wrong = applied.iter().zip(errors).find(|(_, error)| *error > EXACT);
-    Ok(wrong.and_then(|(&value, error)| {
+    let numbers = |i: usize| (found[i].as_deref().unwrap_or(&[]), expected[i].data());
+    let wrong = first_beyond_rounding(graph, point, &applied, numbers);
+    Ok(wrong.and_then(|(value, error)| {
         let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
         Some(Finding::WrongCode { operator, span, error })
     }))
+}
+
+/// The first of some values of a graph of which there are two versions that differ by more than rounding, and by how much.
+fn first_beyond_rounding<'n>(
+    graph: &Graph,
+    point: &Bindings,
+    all: &[ValueId],
+    numbers: impl Fn(usize) -> (&'n [f64], &'n [f64]),
+) -> Option<(ValueId, f64)> {
+    let error = |i: usize, noise: f64| {
+        let (found, expected) = numbers(i);
+        largest_error(found, expected, noise)
+    };
+    let differ: Vec<usize> = (0..all.len()).filter(|&i| error(i, 0.0) > EXACT).collect();
+    if differ.is_empty() {
+        return None;
+    }
+    let is_float = |i: &usize| graph.dtype(all[*i]).is_float();
+    let floats: Vec<ValueId> = differ.iter().filter(|i| is_float(i)).map(|&i| all[i]).collect();
+    let mut noise = rounding::noise(graph, point, &floats).into_iter();
+    let beyond = |i: usize| {
+        let noise = if is_float(&i) { noise.next().unwrap_or(0.0) } else { 0.0 };
+        Some((all[i], error(i, noise))).filter(|(_, error)| *error > EXACT)
+    };
+    differ.into_iter().find_map(beyond)
 }
 
 /// The first named value that optimisation has changed.
@@ -311,8 +375,7 @@ fn first_difference(plain: &Graph, other: &Graph, point: &Bindings) -> Option<(V
     both.sort_unstable();
     let (first, second): (Vec<ValueId>, Vec<ValueId>) = both.into_iter().unzip();
     let (expected, found) = (values(plain, point, &first), values(other, point, &second));
-    let errors = found.iter().zip(&expected).map(|(found, expected)| largest_error(found.data(), expected.data(), 0.0));
-    first.into_iter().zip(errors).find(|(_, error)| *error > EXACT)
+    first_beyond_rounding(plain, point, &first, |i| (found[i].data(), expected[i].data()))
 }
 
 /// A value's name under the path of its layer.

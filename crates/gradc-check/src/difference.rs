@@ -57,11 +57,22 @@ pub(crate) fn compare<E>(
     step: f64,
     tolerance: f64,
 ) -> Result<Comparison, E> {
+    compare_beyond(f, claimed, step, tolerance, 0.0)
+}
+
+/// The same where `f` is wrong by so much: terms may cancel in it.
+pub(crate) fn compare_beyond<E>(
+    f: &mut dyn FnMut(f64) -> Result<f64, E>,
+    claimed: Slope,
+    step: f64,
+    tolerance: f64,
+    rounding: f64,
+) -> Result<Comparison, E> {
     let mut least = f64::INFINITY;
     for step in STEPS.map(|factor| factor * step) {
         let (far, near) = ([f(-step)?, f(step)?], [f(-step / 2.0)?, f(step / 2.0)?]);
         let difference = (4.0 * (near[1] - near[0]) / step - (far[1] - far[0]) / (2.0 * step)) / 3.0;
-        let noise = noise(&[far[0], far[1]], step);
+        let noise = noise(&[far[0], far[1]], step).max(rounding / step);
         let error = relative_error(claimed.value, difference, claimed.scale, noise, tolerance);
         if error <= tolerance {
             return Ok(Comparison { error, verdict: Verdict::Ok, step });

@@ -38,7 +38,7 @@ pub enum Finding {
         /// The relative error.
         error: f64,
     },
-    /// The loss or its gradient is NaN or infinite.
+    /// The loss, an output or a derivative of it is NaN or infinite.
     NotFinite {
         /// The first operator that makes something that is not finite from what is.
         operator: &'static str,
@@ -48,6 +48,8 @@ pub enum Finding {
         span: Option<Span>,
         /// Whether that happens in its derivative.
         in_gradient: bool,
+        /// The output that it is about; none where that is the loss.
+        output: Option<String>,
     },
     /// The loss has a kink here.
     Kink {
@@ -108,6 +110,14 @@ impl Finding {
         !matches!(self, Finding::Kink { .. } | Finding::OtherRule { fails: false, .. })
     }
 
+    /// The same about an output, where it is about something that is not finite.
+    pub(crate) fn of_output(mut self, name: Option<&str>) -> Finding {
+        if let Finding::NotFinite { output, .. } = &mut self {
+            *output = name.map(str::to_owned);
+        }
+        self
+    }
+
     /// The operator that it is about.
     pub fn operator(&self) -> &'static str {
         match self {
@@ -148,19 +158,22 @@ impl Finding {
                 let label = format!("here the relative error is {error:.1e}");
                 (Diagnostic::error(codes::WRONG_REWRITE, message).help(help), label)
             }
-            Finding::NotFinite { operator, in_gradient: false, .. } => {
-                let message = "the loss is not finite at the point of the check";
+            Finding::NotFinite { operator, in_gradient: false, output, .. } => {
+                let message = match output {
+                    None => "the loss is not finite at the point of the check".to_owned(),
+                    Some(output) => format!("the output `{output}` is not finite at the point of the check"),
+                };
                 let help = "check at a point of your own with `--data`, and with `--weights` for the parameters";
                 let label = format!("`{operator}` makes NaN or infinity of finite numbers here");
                 (Diagnostic::error(codes::NOT_FINITE, message).help(help), label)
             }
-            Finding::NotFinite { function: Some(function), .. } => {
-                let message = "the gradient is not finite where the loss is";
+            Finding::NotFinite { function: Some(function), output, .. } => {
+                let message = steep(output.as_deref());
                 let label = format!("the derivative rule of `{function}` makes NaN or infinity of finite numbers here");
                 (Diagnostic::error(codes::NOT_FINITE, message), label)
             }
-            Finding::NotFinite { operator, .. } => {
-                let message = "the gradient is not finite where the loss is";
+            Finding::NotFinite { operator, output, .. } => {
+                let message = steep(output.as_deref());
                 let help =
                     "keep the operand away from where its slope is infinite, such as `sqrt(x + 1e-12)` for `sqrt(x)`";
                 let label = format!("the derivative of `{operator}` makes NaN or infinity of finite numbers here");
@@ -189,6 +202,13 @@ impl Finding {
             Some(span) => diagnostic.primary(span, label),
             None => diagnostic.note(label),
         }
+    }
+}
+
+fn steep(output: Option<&str>) -> String {
+    match output {
+        None => "the gradient is not finite where the loss is".to_owned(),
+        Some(output) => format!("the derivative of the output `{output}` is not finite where the output is"),
     }
 }
 

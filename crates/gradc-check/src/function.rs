@@ -2,11 +2,12 @@
 
 use gradc::Error;
 
-use crate::difference::{Comparison, Slope, compare};
+use crate::difference::{Comparison, Slope, compare_beyond};
 use crate::evaluate::{Bindings, Compiled};
 use crate::finding::Finding;
 use crate::options::Options;
 use crate::report::Verdict;
+use crate::rounding;
 use crate::singular::{self, Move};
 use crate::subject::Subject;
 
@@ -31,6 +32,8 @@ pub(crate) struct Function<'p> {
     whole: Compiled,
     /// The piece of it that the point is on, compiled once it is needed.
     piece: Option<Compiled>,
+    /// How much of the loss is rounding, found out once it is needed.
+    rounding: Option<f64>,
 }
 
 impl<'p> Function<'p> {
@@ -38,7 +41,7 @@ impl<'p> Function<'p> {
     pub(crate) fn new(declared: Subject, given: &'p Bindings) -> Result<Function<'p>, Error> {
         let (held, point) = declared.held_still(given);
         let whole = Compiled::plainly(held.graph.clone(), &held, &point)?;
-        Ok(Function { declared, given, held, point, whole, piece: None })
+        Ok(Function { declared, given, held, point, whole, piece: None, rounding: None })
     }
 
     /// Where the function is not smooth, if a target moves by about `step` along a direction.
@@ -53,9 +56,17 @@ impl<'p> Function<'p> {
     /// Holds a derivative against differences of the function; where these fail, against those of the piece that the point
     /// is on. If they agree with that, the steps have crossed kinks.
     pub(crate) fn compare(&mut self, line: &Line<'_>, slope: Slope, options: &Options) -> Result<Comparison, Error> {
-        let comparison = compare_along(&mut self.whole, line, slope, options)?;
+        let mut comparison = compare_along(&mut self.whole, line, slope, options, 0.0)?;
         if comparison.verdict != Verdict::Fail {
             return Ok(comparison);
+        }
+        let of_loss = || rounding::noise(&self.held.graph, &self.point, &[self.held.loss])[0];
+        let rounding = *self.rounding.get_or_insert_with(of_loss);
+        if rounding > 0.0 {
+            comparison = compare_along(&mut self.whole, line, slope, options, rounding)?;
+            if comparison.verdict != Verdict::Fail {
+                return Ok(comparison);
+            }
         }
         let piece = match &mut self.piece {
             Some(piece) => piece,
@@ -64,19 +75,25 @@ impl<'p> Function<'p> {
                 none.insert(Compiled::plainly(held.graph.clone(), &held, &point)?)
             }
         };
-        let on_piece = compare_along(piece, line, slope, options)?;
+        let on_piece = compare_along(piece, line, slope, options, rounding)?;
         let verdict = if on_piece.verdict == Verdict::Ok { Verdict::Kink } else { Verdict::Fail };
         Ok(Comparison { verdict, ..comparison })
     }
 }
 
-/// Holds the slope of a loss along a line against differences.
-fn compare_along(loss: &mut Compiled, line: &Line<'_>, slope: Slope, options: &Options) -> Result<Comparison, Error> {
+/// Holds the slope of a loss, so much of which is rounding, along a line against differences.
+fn compare_along(
+    loss: &mut Compiled,
+    line: &Line<'_>,
+    slope: Slope,
+    options: &Options,
+    rounding: f64,
+) -> Result<Comparison, Error> {
     let mut along = |t: f64| {
         loss.set(line.leaf, line.at.iter().zip(line.direction).map(|(x, v)| x + t * v));
         loss.loss()
     };
-    let comparison = compare(&mut along, slope, options.step, options.tolerance);
+    let comparison = compare_beyond(&mut along, slope, options.step, options.tolerance, rounding);
     loss.set(line.leaf, line.at.iter().copied());
     comparison
 }

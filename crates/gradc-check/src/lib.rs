@@ -50,6 +50,7 @@ mod locate;
 mod options;
 mod point;
 mod report;
+mod rounding;
 mod run;
 mod singular;
 mod steps;

@@ -69,6 +69,11 @@ impl Random {
         (0..count).map(|_| self.between(-1.0, 1.0)).collect()
     }
 
+    /// A tensor of ones with random signs.
+    pub(crate) fn signs(&mut self, ty: &TensorType) -> Reference {
+        Reference::from_fn(ty.clone(), |_| if self.below(2) == 0.0 { -1.0 } else { 1.0 })
+    }
+
     /// A tensor of a direction's elements.
     pub(crate) fn tensor(&mut self, ty: &TensorType) -> Reference {
         Reference::new(ty.clone(), self.direction(ty.shape.elements()))

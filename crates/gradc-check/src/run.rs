@@ -1,7 +1,7 @@
 //! The check.
 
 use gradc::autodiff::Rules;
-use gradc::ir::{Graph, LeafKind, Role};
+use gradc::ir::{Graph, LeafKind, Role, ValueId};
 use gradc::{Error, Goal, Model, ensure_state_fits};
 
 use crate::consistency;
@@ -13,7 +13,7 @@ use crate::function::{Function, Line};
 use crate::locate;
 use crate::options::Options;
 use crate::point::{Draw, Point, Random, bindings, check_names};
-use crate::report::{Compared, Report, TargetReport, Verdict};
+use crate::report::{Compared, IdentityReport, Report, TargetReport, Verdict};
 use crate::singular;
 use crate::subject::Subject;
 
@@ -38,7 +38,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
     ensure_state_fits(model)?;
     check_names(model, given)?;
     let subject = Subject::new(model, &wrt(model, options))?;
-    let (point, loss) = choose_point(model, &subject, given, options.seed)?;
+    let Chosen { point, loss, undefined } = choose_point(model, &subject, given, options.seed)?;
     let mut report = Report {
         model: model.name().to_string(),
         phase: None,
@@ -55,6 +55,7 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
             return Ok(report);
         }
     }
+    report.findings.extend(undefined.iter().filter_map(|&output| singular::undefined(&subject, &point, output)));
     report.findings.extend(custom::others(&subject.graph, &point, options));
     let mut function = Function::new(subject.as_declared(rules), &point)?;
     let mut failed = Vec::new();
@@ -69,7 +70,11 @@ pub fn check_by(rules: &Rules<'_>, model: &Graph, given: &Point, options: &Optio
         }
         report.targets.push(checked.report);
     }
-    report.identities = consistency::identities(rules, &subject, &point, &gradient, loss, options)?;
+    report.identities = consistency::identities(rules, &subject, &point, &gradient, loss, &undefined, options)?;
+    let is_nan = |identity: &IdentityReport| identity.verdict == Verdict::Fail && identity.error.is_nan();
+    if report.identities.iter().any(is_nan) && report.findings.iter().all(|finding| !finding.is_error()) {
+        report.findings.extend(singular::steep(rules, &subject, &point));
+    }
     if options.second_order {
         let mut identities = consistency::second_order(rules, &subject, &point, options)?;
         // The second derivative of a function whose first derivative is that of another is none of either, and that of a
@@ -103,19 +108,40 @@ fn wrt(model: &Graph, options: &Options) -> Vec<String> {
     names
 }
 
-/// The first way to draw what is not given at which the loss is finite, or the last.
-fn choose_point(model: &Graph, subject: &Subject, given: &Point, seed: u64) -> Result<(Bindings, f64), Error> {
-    let mut chosen = (Bindings::new(), f64::NAN);
+/// Where a model is checked.
+struct Chosen {
+    point: Bindings,
+    loss: f64,
+    /// The outputs that are not finite there.
+    undefined: Vec<ValueId>,
+}
+
+/// The first way to draw what is not given at which the loss and all outputs are finite; or the first at which the loss is, or
+/// the last.
+fn choose_point(model: &Graph, subject: &Subject, given: &Point, seed: u64) -> Result<Chosen, Error> {
+    let mut graph = subject.graph.clone();
+    let outputs: Vec<ValueId> = subject.results.iter().copied().filter(|&result| result != subject.loss).collect();
+    outputs.iter().for_each(|output| graph.add_output(Role::Output, output.index().to_string(), *output));
+    let mut chosen: Option<Chosen> = None;
     for draw in Draw::ALL {
         let point = bindings(model, subject, given, seed, draw)?;
-        let results = interpreted(&subject.graph, subject, &point)?;
+        let results = interpreted(&graph, subject, &point)?;
         let loss = results.iter().find(|(role, ..)| *role == Role::Loss).map_or(f64::NAN, |(_, _, loss)| loss[0]);
-        chosen = (point, loss);
-        if loss.is_finite() {
+        let is_finite = |output: &ValueId| {
+            let own =
+                results.iter().find(|(role, name, _)| *role == Role::Output && *name == output.index().to_string());
+            own.is_none_or(|(_, _, numbers)| numbers.iter().all(|x| x.is_finite()))
+        };
+        let undefined: Vec<ValueId> = outputs.iter().copied().filter(|output| !is_finite(output)).collect();
+        let is_defined = loss.is_finite() && undefined.is_empty();
+        if is_defined || chosen.as_ref().is_none_or(|chosen| !chosen.loss.is_finite()) {
+            chosen = Some(Chosen { point, loss, undefined });
+        }
+        if is_defined {
             break;
         }
     }
-    Ok(chosen)
+    Ok(chosen.unwrap_or_else(|| unreachable!("there are ways to draw")))
 }
 
 /// What came out for one target, and where its comparison was made.

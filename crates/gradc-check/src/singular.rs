@@ -97,11 +97,33 @@ fn is_kinked(below: f64, here: f64, above: f64, step: f64) -> bool {
 pub(crate) fn not_finite(rules: &Rules<'_>, subject: &Subject, point: &Bindings) -> Option<Finding> {
     let graph = &subject.graph;
     if !is_finite(&values(graph, point, &[subject.loss])[0]) {
-        return forwards(graph, point);
+        return forwards(graph, point, subject.loss, None);
     }
-    let seed = Tensor::from_fn(graph.ty(subject.loss).clone(), |_| 1.0);
+    backwards_from(rules, subject, point, subject.loss, None)
+}
+
+/// The same for an output that is not finite, forwards.
+pub(crate) fn undefined(subject: &Subject, point: &Bindings, output: ValueId) -> Option<Finding> {
+    forwards(&subject.graph, point, output, subject.name_of(output))
+}
+
+/// The same for the first output whose derivative is not finite where it is.
+pub(crate) fn steep(rules: &Rules<'_>, subject: &Subject, point: &Bindings) -> Option<Finding> {
+    subject.outputs.iter().find_map(|(name, output)| backwards_from(rules, subject, point, *output, Some(name)))
+}
+
+fn backwards_from(
+    rules: &Rules<'_>,
+    subject: &Subject,
+    point: &Bindings,
+    result: ValueId,
+    output: Option<&str>,
+) -> Option<Finding> {
+    let seed = Tensor::from_fn(subject.graph.ty(result).clone(), |_| 1.0);
     let between = between(subject);
-    backwards(rules, graph, point, &|value| between[value.index()], &[(subject.loss, seed)])
+    let seeds = [(result, seed)];
+    let finding = backwards(rules, &subject.graph, point, &|value| between[value.index()], &seeds)?;
+    Some(finding.of_output(output))
 }
 
 fn is_finite(tensor: &Tensor) -> bool {
@@ -112,19 +134,24 @@ fn is_finite(tensor: &Tensor) -> bool {
 fn found(graph: &Graph, value: ValueId, in_gradient: bool) -> Option<Finding> {
     let (operator, span) = (graph.op(value)?.def.name, graph.node(value).origin.span);
     let function = graph.as_custom(value).map(|custom| custom.name().to_owned());
-    Some(Finding::NotFinite { operator, function, span, in_gradient })
+    Some(Finding::NotFinite { operator, function, span, in_gradient, output: None })
 }
 
-/// The first value that is not finite.
-fn forwards(graph: &Graph, point: &Bindings) -> Option<Finding> {
-    let live = graph.live();
-    let applied = |value: &ValueId| live[value.index()] && graph.op(*value).is_some();
+/// The first value that is not finite on the way to a result, which is the loss or this output.
+fn forwards(graph: &Graph, point: &Bindings, result: ValueId, output: Option<&str>) -> Option<Finding> {
+    let before = graph.ancestors([result]);
+    Some(first_not_finite(graph, point, &before)?.of_output(output))
+}
+
+/// The first value that is not finite of those that count.
+fn first_not_finite(graph: &Graph, point: &Bindings, counts: &[bool]) -> Option<Finding> {
+    let applied = |value: &ValueId| counts[value.index()] && graph.op(*value).is_some();
     let all: Vec<ValueId> = graph.values().filter(applied).collect();
     let tensors = values(graph, point, &all);
     let (&broken, _) = all.iter().zip(&tensors).find(|(_, tensor)| !is_finite(tensor))?;
     let within = Steps::new(graph, point, broken).zip(graph.as_scan(broken)).and_then(|(mut steps, scan)| {
         let body = scan.body.graph();
-        steps.find_map(|inputs| forwards(body, &bound(body, &inputs)))
+        steps.find_map(|inputs| first_not_finite(body, &bound(body, &inputs), &body.live()))
     });
     within.or_else(|| found(graph, broken, false))
 }

@@ -21,6 +21,8 @@ pub(crate) struct Subject {
     pub(crate) loss: ValueId,
     /// Every float that the model computes: the loss, and outputs besides.
     pub(crate) results: Vec<ValueId>,
+    /// The outputs among these, by name.
+    pub(crate) outputs: Vec<(String, ValueId)>,
     /// By what it is differentiated: leaves of the graph.
     pub(crate) targets: Vec<Target>,
     /// Which inputs are indices, and their bounds.
@@ -61,6 +63,7 @@ impl Subject {
             graph: forward.emptied(),
             loss: ValueId::from_index(0),
             results: Vec::new(),
+            outputs: Vec::new(),
             targets: Vec::new(),
             bounds,
             added: Vec::new(),
@@ -70,7 +73,8 @@ impl Subject {
         subject.targets.sort_by_key(|target| moved.iter().position(|(name, _, _)| *name == target.name));
         subject.add_loss(&forward, &renumbered);
         let outputs = model.outputs_of(Role::Output).filter(|output| model.dtype(output.value).is_float());
-        subject.results = outputs.map(|output| renumbered[output.value.index()]).collect();
+        subject.outputs = outputs.map(|output| (output.name.to_string(), renumbered[output.value.index()])).collect();
+        subject.results = subject.outputs.iter().map(|(_, value)| *value).collect();
         subject.results.push(subject.loss);
         subject.results.sort_unstable();
         subject.results.dedup();
@@ -127,6 +131,11 @@ impl Subject {
         }
     }
 
+    /// The name of an output.
+    pub(crate) fn name_of(&self, output: ValueId) -> Option<&str> {
+        self.outputs.iter().find(|(_, value)| *value == output).map(|(name, _)| name.as_str())
+    }
+
     /// The leaves that are moved.
     pub(crate) fn leaves(&self) -> Vec<ValueId> {
         self.targets.iter().map(|target| target.leaf).collect()
@@ -148,6 +157,7 @@ impl Subject {
         let renumber = |value: &mut ValueId| *value = renumbered[value.index()];
         renumber(&mut result.loss);
         result.results.iter_mut().for_each(renumber);
+        result.outputs.iter_mut().for_each(|(_, value)| renumber(value));
         result.targets.iter_mut().for_each(|target| renumber(&mut target.leaf));
         result
     }
@@ -178,6 +188,7 @@ impl Subject {
         result.loss = renumber(self.loss);
         result.graph.add_output(Role::Loss, "loss", result.loss);
         result.results.iter_mut().for_each(|value| *value = renumber(*value));
+        result.outputs.iter_mut().for_each(|(_, value)| *value = renumber(*value));
         result.targets.iter_mut().for_each(|target| target.leaf = renumber(target.leaf));
         (result, bindings)
     }

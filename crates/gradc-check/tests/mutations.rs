@@ -370,6 +370,25 @@ const MUTANTS: &[Mutant] = &[
                       s
                   }",
     },
+    Mutant {
+        what: "is wrong by a hundredth of a percent, beside terms that cancel",
+        operator: "tanh",
+        rule: Rule::Reverse,
+        derivative: |def| {
+            reverse(def, |cx| {
+                let (y, g) = (cx.result(), cx.cotangent());
+                cx.contribute(0, |graph| {
+                    let squared = graph.mul(y, y);
+                    let received = graph.mul(g, squared);
+                    let slope = graph.sub(g, received);
+                    graph.scale(slope, 1.0001)
+                });
+            })
+        },
+        program: "input x: f32[1]
+                  param w: [1] = he_normal
+                  loss sum(«tanh(w)») + sum(x * w) / sum(w)",
+    },
 ];
 
 /// The report on a program whose marks have been taken out, with the place that they were around.

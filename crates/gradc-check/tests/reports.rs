@@ -1,7 +1,7 @@
 //! What the check says of whole models.
 
 use gradc::diagnostics::{Color, codes, render};
-use gradc::{Phase, Program, Tensor};
+use gradc::{Mode, Phase, Program, Tensor};
 use gradc_check::{Finding, Options, Point, Reason, Report, Verdict, check};
 
 fn model(text: &str) -> gradc::Model {
@@ -118,6 +118,63 @@ fn a_loss_that_is_not_finite_is_tried_at_positive_inputs_first() {
     let never = report("model m { input x: f32[4]\n loss sum(log(-1 - x * x)) }", &Options::default());
     assert!(!never.passed() && never.targets.is_empty());
     assert!(matches!(never.findings[..], [Finding::NotFinite { operator: "log", in_gradient: false, .. }]));
+}
+
+/// What is left where terms cancel is rounding, and no two ways to compute it agree in it; in loops neither.
+#[test]
+fn what_cancels_is_no_failure() {
+    for text in [
+        "model m { input x: f32[1]\n param w: [1] = normal(0, 1)\n loss sum(x * w) / sum(w) }",
+        "model m {
+            input x: f32[5]
+            param w: [5] = normal(0, 1)
+            let v = x * w
+            let z = (v - mean(v)) * rsqrt(variance(v) + 0.01)
+            output total = sum(z)
+            loss sum(z) / (1 + sum(abs(z)))
+        }",
+        "model m {
+            input x: f32[4, 1]
+            param w: [1] = normal(0, 1)
+            let s = sum(w)
+            scan row in x { s = s * 0.5 + sum(row * w) / sum(w) - sum(row) }
+            loss s
+        }",
+    ] {
+        for mode in Mode::ALL {
+            let compile = gradc::Options { mode, ..gradc::Options::default() };
+            let report = report(text, &Options { compile, ..Options::default() });
+            assert!(report.passed() && report.findings.is_empty(), "{mode} {:?}\n{}", report.findings, report.table());
+        }
+    }
+}
+
+#[test]
+fn outputs_that_are_not_finite_are_not_held_against_a_derivative() {
+    // Where there are numbers at which they are, these are taken.
+    let drawn = report("model m { input x: f32[9]\n output y = exp(log(x))\n loss sum(x * x) }", &Options::default());
+    assert!(drawn.passed() && drawn.findings.is_empty(), "{}", drawn.table());
+    let text = "model m {
+    input x: f32[9]
+    param w: [9] = normal(0, 1)
+    output y = exp(log(-1 - x * x)) * w
+    loss sum(x * w * w)
+}";
+    let never = report(text, &Options { second_order: true, ..Options::default() });
+    assert_eq!(said(text, &never), [("E0802".to_owned(), "log(-1 - x * x)".to_owned())]);
+    assert!(matches!(&never.findings[..], [Finding::NotFinite { output: Some(output), .. }] if output == "y"));
+    // All else is compared, and is right.
+    assert!(!never.passed() && never.count(Verdict::Fail) == 0, "{}", never.table());
+    let text = "model m {
+    param w: [3] = normal(0, 1)
+    output root = sqrt(w - w)
+    loss sum(w * w)
+}";
+    let steep = report(text, &Options::default());
+    assert_eq!(said(text, &steep), [("E0802".to_owned(), "sqrt(w - w)".to_owned())]);
+    let [Finding::NotFinite { operator: "sqrt", in_gradient: true, output: Some(_), .. }] = &steep.findings[..] else {
+        panic!("{:?}", steep.findings)
+    };
 }
 
 /// Differences see through `stop_gradient`; what is checked is the derivative with it.
