@@ -4,11 +4,13 @@
 //! all steps, or computed there again from others that are brought. [`least`] decides: contractions, reductions and inner
 //! loops are never computed again, and of all ways to do so it takes one that stacks the fewest bytes, and among these the
 //! one that computes least again. That is a minimum cut between what is dear or comes from outside, and what the derivative
-//! reads: of all minimum cuts the last.
+//! reads: of all minimum cuts the last. What is left of a saturated activation may be dear as well
+//! ([`Rules::keeping_complements`](crate::Rules::keeping_complements)).
 
 use std::collections::VecDeque;
 
-use gradc_ir::{Class, Graph, ValueId};
+use gradc_ir::op::{broadcast::BROADCAST, full::FULL, mul::MUL, sigmoid::SIGMOID, sub::SUB, tanh::TANH};
+use gradc_ir::{Class, Graph, OpDef, ValueId};
 
 /// What it takes to bring a value into the other loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +23,13 @@ pub(crate) enum Supply {
 
 /// The values that are to be brought so that all of `read` can be computed, in order. `supply` says of each leaf what it
 /// takes to bring it, and which other values are stacked already. Values from `made` on were made by the derivative: of
-/// two ways that cost the same, the one that keeps what the reader knows is better.
+/// two ways that cost the same, the one that keeps what the reader knows is better. `is_dear` says what is not to be computed
+/// again, other than what [never is](is_large).
 pub(crate) fn least(
     graph: &Graph,
     read: &[ValueId],
     supply: impl Fn(ValueId) -> Option<Supply>,
+    is_dear: impl Fn(ValueId) -> bool,
     made: usize,
 ) -> Vec<ValueId> {
     let needed = graph.ancestors(read.iter().copied());
@@ -39,7 +43,7 @@ pub(crate) fn least(
             _ => weight(graph, value, made),
         };
         network.connect(before(value), after(value), weight);
-        if graph.leaf(value).is_some() || is_dear(graph, value) {
+        if graph.leaf(value).is_some() || is_large(graph, value) || is_dear(value) {
             network.connect(source, before(value), UNBOUNDED);
         }
         for &operand in graph.operands(value) {
@@ -62,8 +66,19 @@ fn weight(graph: &Graph, value: ValueId, made: usize) -> u64 {
     (graph.ty(value).bytes() as u64).saturating_mul(eighths).min(UNBOUNDED / 4)
 }
 
-/// Whether a value is not to be computed again.
-fn is_dear(graph: &Graph, value: ValueId) -> bool {
+/// Whether a value is what is left of an activation: `1 - sigmoid(x)`, or `1 - y * y` for `y = tanh(x)`.
+pub(crate) fn is_complement(graph: &Graph, value: ValueId) -> bool {
+    let is = |value: ValueId, def: &'static OpDef| graph.op(value).is_some_and(|op| op.is(def));
+    if !is(value, &SUB) {
+        return false;
+    }
+    let &[whole, part] = graph.operands(value) else { return false };
+    let is_square_of_tanh = is(part, &MUL) && graph.operands(part).iter().all(|&factor| is(factor, &TANH));
+    (is(whole, &FULL) || is(whole, &BROADCAST)) && (is(part, &SIGMOID) || is_square_of_tanh)
+}
+
+/// Whether it takes much to compute a value.
+fn is_large(graph: &Graph, value: ValueId) -> bool {
     let class = graph.op(value).map(|op| op.def.class);
     let of_loop = || graph.as_result(value).is_some_and(|(packed, _)| graph.as_scan(packed).is_some());
     matches!(class, Some(Class::Contract | Class::Reduce | Class::Accumulate)) || of_loop()
@@ -176,7 +191,7 @@ mod tests {
             let stacked = graph.leaf(value).map(|_| Supply::Stacked);
             if free.contains(&value) { Some(Supply::Free) } else { stacked }
         };
-        let found = least(graph, read, supply, usize::MAX);
+        let found = least(graph, read, supply, |value| is_complement(graph, value), usize::MAX);
         found.into_iter().map(|value| graph.value_name(value).map_or("?".into(), |name| name.to_string())).collect()
     }
 
@@ -201,6 +216,28 @@ mod tests {
         // What is there anyway is used; what must not be computed again is kept.
         assert_eq!(kept(&graph, &[y], &[x, w, z]), ["z"]);
         assert_eq!(kept(&graph, &[y], &[x, w, h]), ["y"]);
+    }
+
+    #[test]
+    fn what_is_left_of_an_activation_is_kept() {
+        let mut graph = Graph::new("cell");
+        let x = graph.input("x", TensorType::new(DType::F32, [4, 3]));
+        for activation in [Graph::sigmoid, Graph::tanh] {
+            let y = activation(&mut graph, x);
+            let y = named(&mut graph, "y", y);
+            let square = graph.mul(y, y);
+            let one = graph.full_like(y, 1.0);
+            let part = if graph.op(y).is_some_and(|op| op.is(&TANH)) { square } else { y };
+            let rest = graph.sub(one, part);
+            let rest = named(&mut graph, "rest", rest);
+            assert_eq!(kept(&graph, &[rest, y], &[]), ["y", "rest"]);
+            let slope = graph.mul(y, rest);
+            let slope = named(&mut graph, "slope", slope);
+            assert_eq!(kept(&graph, &[slope], &[]), ["slope"]);
+            // A difference from something else is computed again.
+            let other = graph.sub(one, x);
+            assert_eq!(kept(&graph, &[other, x], &[]), ["x"]);
+        }
     }
 
     #[test]

@@ -9,12 +9,20 @@ use gradc_ir::{Derivative, Graph, OpDef, ValueId};
 #[derive(Clone, Copy)]
 pub struct Rules<'r> {
     lookup: &'r dyn Fn(&'static OpDef) -> Derivative,
+    pub(crate) keeps_complements: bool,
 }
 
 impl<'r> Rules<'r> {
     /// The derivatives that `lookup` gives.
     pub fn new(lookup: &'r dyn Fn(&'static OpDef) -> Derivative) -> Rules<'r> {
-        Rules { lookup }
+        Rules { lookup, keeps_complements: false }
+    }
+
+    /// The same, where loops keep what is left of a saturated activation for their derivatives: `1 - sigmoid(x)` and
+    /// `1 - tanh(x)²`. Whoever simplifies the loop can compute these from `x`; in the loop that goes backward there is only the
+    /// activation, from which they are differences without digits. It takes memory for one more value for each activation.
+    pub fn keeping_complements(self) -> Rules<'r> {
+        Rules { keeps_complements: true, ..self }
     }
 
     /// The derivative of the operator that `value` applies; a leaf has none.
@@ -25,7 +33,7 @@ impl<'r> Rules<'r> {
 
 impl Default for Rules<'static> {
     fn default() -> Rules<'static> {
-        Rules { lookup: &|def| def.derivative }
+        Rules::new(&|def| def.derivative)
     }
 }
 

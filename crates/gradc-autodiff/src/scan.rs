@@ -30,7 +30,7 @@ pub(crate) fn pull_back(
     let flows = |i: &usize| active[inputs[*i].index()] && (cotangents[*i].is_some() || useful[inputs[*i].index()]);
     let carried: Vec<usize> = (0..scan.carries).filter(flows).collect();
 
-    let mut derived = Derived::new(&scan);
+    let mut derived = Derived::new(&scan, rules);
     let mut seeds = Vec::new();
     for &i in &carried {
         let first = cotangents[i].unwrap_or_else(|| zeros(graph, &scan.result_type(i)));
@@ -96,7 +96,7 @@ pub(crate) fn push_forward(
     let Some(scan) = graph.as_scan(value) else { return Vec::new() };
     let (inputs, results) = (scan.body.inputs().to_vec(), scan.body.results().collect::<Vec<_>>());
     let active = active(&scan, &tangents.iter().map(Option::is_some).collect::<Vec<_>>());
-    let mut derived = Derived::new(&scan);
+    let mut derived = Derived::new(&scan, rules);
     let mut seeds = Vec::new();
     for (i, &input) in inputs.iter().enumerate().filter(|(_, input)| active[input.index()]) {
         let outside = match tangents[i] {
@@ -195,6 +195,8 @@ struct Derived {
     graph: Graph,
     /// How many values the body has.
     made: usize,
+    /// Whether what is left of an activation is kept: [`Rules::keeping_complements`].
+    keeps_complements: bool,
     /// The inputs that the derivative added, with what they are outside: first values, sequences and constants.
     carries: Vec<(ValueId, ValueId)>,
     sequences: Vec<(ValueId, ValueId)>,
@@ -202,10 +204,12 @@ struct Derived {
 }
 
 impl Derived {
-    fn new(scan: &Scan) -> Derived {
+    fn new(scan: &Scan, rules: &Rules<'_>) -> Derived {
         let mut graph = scan.body.graph().clone();
         graph.retain_outputs(|_| false);
-        Derived { made: graph.len(), graph, carries: Vec::new(), sequences: Vec::new(), constants: Vec::new() }
+        let (made, keeps_complements) = (graph.len(), rules.keeps_complements);
+        let (carries, sequences, constants) = (Vec::new(), Vec::new(), Vec::new());
+        Derived { graph, made, keeps_complements, carries, sequences, constants }
     }
 
     fn name(&self, input: ValueId) -> Arc<str> {
@@ -278,7 +282,8 @@ impl Derived {
                 None => None,
             }
         };
-        residuals::least(&self.graph, &read, supply, self.made)
+        let is_dear = |value: ValueId| self.keeps_complements && residuals::is_complement(&self.graph, value);
+        residuals::least(&self.graph, &read, supply, is_dear, self.made)
     }
 
     /// For each value that is kept, the stack of it outside; none for a constant. Extends the loop by those that are missing.

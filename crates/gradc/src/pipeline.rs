@@ -359,6 +359,9 @@ pub fn lower_by(
     }
     let simplify = simplifier_options(options);
     let is_differentiated = !matches!(goal, Goal::Outputs | Goal::Forward);
+    // In the other modes, they would not be computed otherwise than from the activation.
+    let has_digits = options.mode == Mode::Accurate && simplify.level == Level::Full;
+    let rules = &if has_digits { rules.keeping_complements() } else { *rules };
     let differentiate = |graph: &mut Graph| match is_differentiated {
         true => differentiate::append(graph, goal, rules, &trained),
         false => Ok(()),

@@ -21,7 +21,7 @@ const ALL: [Mode; 3] = [Mode::Strict, Mode::Accurate, Mode::Fast];
 #[derive(Default)]
 struct Case {
     name: String,
-    /// The lines of the model: inputs and `let`s.
+    /// The lines of the model: inputs, `let`s and loops.
     lines: Vec<String>,
     inputs: Vec<(String, Vec<f64>)>,
     wrt: Vec<String>,
@@ -58,7 +58,7 @@ fn cases(file: &str) -> Vec<Case> {
             case.terms = numbers(terms)[0];
         } else if let Some(of) = line.strip_prefix("of ") {
             case.of = of.to_owned();
-        } else if line.starts_with("let ") {
+        } else if line.starts_with("let ") || line.starts_with("scan ") {
             case.lines.push(line.to_owned());
         } else if let Some((name, expected)) = line.strip_prefix("d ").and_then(|rest| rest.split_once(" = ")) {
             case.expected.push((name.to_owned(), numbers(expected)));
