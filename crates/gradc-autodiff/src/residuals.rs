@@ -73,8 +73,10 @@ pub(crate) fn is_complement(graph: &Graph, value: ValueId) -> bool {
         return false;
     }
     let &[whole, part] = graph.operands(value) else { return false };
-    let is_square_of_tanh = is(part, &MUL) && graph.operands(part).iter().all(|&factor| is(factor, &TANH));
-    (is(whole, &FULL) || is(whole, &BROADCAST)) && (is(part, &SIGMOID) || is_square_of_tanh)
+    let whole = if is(whole, &BROADCAST) { graph.operands(whole)[0] } else { whole };
+    let is_one = graph.op(whole).is_some_and(|op| op.is(&FULL) && op.attrs.float("value") == 1.0);
+    let is_square_of_tanh = || matches!(graph.operands(part), &[y, other] if y == other && is(y, &TANH));
+    is_one && (is(part, &SIGMOID) || is(part, &MUL) && is_square_of_tanh())
 }
 
 /// Whether it takes much to compute a value.
@@ -234,9 +236,11 @@ mod tests {
             let slope = graph.mul(y, rest);
             let slope = named(&mut graph, "slope", slope);
             assert_eq!(kept(&graph, &[slope], &[]), ["slope"]);
-            // A difference from something else is computed again.
-            let other = graph.sub(one, x);
-            assert_eq!(kept(&graph, &[other, x], &[]), ["x"]);
+            // A difference of something else, or from something else, is computed again.
+            let (two, other) = (graph.full_like(y, 2.0), graph.mul(x, y));
+            for other in [graph.sub(one, x), graph.sub(two, part), graph.sub(x, part), graph.sub(one, other)] {
+                assert_eq!(kept(&graph, &[other, x], &[]), ["x"]);
+            }
         }
     }
 
