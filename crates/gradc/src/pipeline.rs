@@ -382,16 +382,12 @@ pub fn lower_by(
         let mut stable = stabilise(&simplify);
         // Where elements are moved otherwise, the derivative may have fewer loops in common. Without a flawed formula there is no need
         // for that.
-        if stable.report.repaired == 0 && stable.report.has_moved() && simplify.is_timed(graph) {
-            let derivative = |graph: &Graph| {
-                let mut graph = graph.clone();
-                differentiate(&mut graph).map(|()| graph.without_rules())
-            };
-            let (after, before) = (derivative(&stable.graph)?, derivative(graph)?);
-            let time = |graph: &Graph| seconds(graph, options.mode);
-            if work(&after).exceeds(work(&before)) || time(&after) > time(&before) {
-                stable = stabilise(&gradc_simplify::Options { level: Level::None, ..simplify });
-            }
+        if stable.report.repaired == 0
+            && stable.report.has_moved()
+            && simplify.is_timed(graph)
+            && derivative_costs_more(&stable.graph, graph, &differentiate, options.mode)?
+        {
+            stable = stabilise(&gradc_simplify::Options { level: Level::None, ..simplify });
         }
         *graph = stable.graph;
         Ok(Made::Simplified(stable.report))
@@ -423,6 +419,21 @@ pub fn lower_by(
         }
     }
     Ok(graph)
+}
+
+/// Whether what `differentiate` appends to `graph` makes it dearer than another of the same results: more arithmetic, or more time.
+fn derivative_costs_more(
+    graph: &Graph,
+    than: &Graph,
+    differentiate: &dyn Fn(&mut Graph) -> Result<(), GoalError>,
+    mode: Mode,
+) -> Result<bool, GoalError> {
+    let derivative = |graph: &Graph| {
+        let mut graph = graph.clone();
+        differentiate(&mut graph).map(|()| graph.without_rules())
+    };
+    let (graph, than) = (derivative(graph)?, derivative(than)?);
+    Ok(work(&graph).exceeds(work(&than)) || seconds(&graph, mode) > seconds(&than, mode))
 }
 
 fn simplifier_options(options: &Options) -> gradc_simplify::Options {

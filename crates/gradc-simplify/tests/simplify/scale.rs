@@ -73,7 +73,11 @@ fn limits_end_what_has_no_end() {
             let options = Options { trust_indices: false, ..Options::in_mode(mode) };
             let graph = raw_gradient(&model("small", &text.replace("DTYPE", dtype)), mode);
             let report = simplify(&graph, &options).report;
-            assert!(report.terms <= report.distinct_regions * (options.limits.terms + options.limits.applications));
+            // Places are what there is no end of, long before there are as many terms as may be.
+            assert!(report.terms < options.limits.terms / 4, "{mode}, {dtype}: {} terms", report.terms);
+            if mode == Mode::Fast {
+                assert!(report.limited_regions > 0, "this ends by itself, and shows nothing about limits: {text}");
+            }
         }
     }
 }
