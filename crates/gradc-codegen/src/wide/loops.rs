@@ -203,7 +203,7 @@ fn in_step(body: &[&Stmt], extension: Extension) -> i64 {
     match (weight, extension) {
         (0..=3, _) => 8,
         (4..=12, _) => 4,
-        (61.., Extension::Avx512) => 4,
+        (61.., _) => 4,
         _ => 2,
     }
 }
