@@ -65,6 +65,7 @@ pub(super) fn allocate(program: &Program) -> Allocation {
         locations: vec![Location::Nowhere; intervals.len()],
         owners: [[None; 32]; 3],
         intervals,
+        slots: [const { Vec::new() }; 2],
         stack: 0,
         general: 0,
     };
@@ -77,7 +78,7 @@ pub(super) fn allocate(program: &Program) -> Allocation {
             if scan.intervals[by_end[dead] as usize].start >= at {
                 break;
             }
-            scan.release(Id(by_end[dead]));
+            scan.release(Id(by_end[dead]), until);
             dead += 1;
         }
         if let Some(new) = new {
@@ -149,8 +150,17 @@ struct Scan<'p> {
     free: [u32; 3],
     /// The value in each register of each class.
     owners: [[Option<Id>; 32]; 3],
+    /// Places on the stack that were in use, for vectors and for everything else.
+    slots: [Vec<Slot>; 2],
     stack: u32,
     general: u32,
+}
+
+/// A place on the stack whose value is not used any more.
+struct Slot {
+    offset: u32,
+    /// The instruction from which on it is free.
+    since: usize,
 }
 
 impl Scan<'_> {
@@ -158,13 +168,21 @@ impl Scan<'_> {
         self.program.classes[id.0 as usize]
     }
 
-    fn release(&mut self, id: Id) {
-        if let Location::Register(register) = self.locations[id.0 as usize] {
-            let class = self.class(id) as usize;
-            if self.owners[class][usize::from(register)] == Some(id) {
-                self.owners[class][usize::from(register)] = None;
-                self.free[class] |= 1 << register;
+    /// The value is not used from the instruction `since` on.
+    fn release(&mut self, id: Id, since: usize) {
+        match self.locations[id.0 as usize] {
+            Location::Register(register) => {
+                let class = self.class(id) as usize;
+                if self.owners[class][usize::from(register)] == Some(id) {
+                    self.owners[class][usize::from(register)] = None;
+                    self.free[class] |= 1 << register;
+                }
             }
+            Location::Stack(offset) => {
+                let slots = &mut self.slots[usize::from(self.class(id) != Class::Vector)];
+                slots.push(Slot { offset, since });
+            }
+            Location::Nowhere | Location::Pool(_) => {}
         }
     }
 
@@ -210,13 +228,22 @@ impl Scan<'_> {
     fn put_away(&mut self, id: Id) {
         self.locations[id.0 as usize] = match self.intervals[id.0 as usize].constant {
             Some(constant) => Location::Pool(constant),
-            None => {
-                let size = if self.class(id) == Class::Vector { self.program.extension.bytes() as u32 } else { 8 };
-                // Vectors first would waste less; there are few on the stack.
-                let offset = self.stack.next_multiple_of(size);
-                self.stack = offset + size;
-                Location::Stack(offset)
-            }
+            None => Location::Stack(self.slot(id)),
         };
+    }
+    /// A place on the stack for all of a value's life: one that was free already when that began, or a new one.
+    fn slot(&mut self, id: Id) -> u32 {
+        let is_vector = self.class(id) == Class::Vector;
+        let slots = &mut self.slots[usize::from(!is_vector)];
+        let start = self.intervals[id.0 as usize].start;
+        // The last that became free is the likeliest to be in the nearest cache.
+        if let Some(at) = slots.iter().rposition(|slot| slot.since <= start) {
+            return slots.remove(at).offset;
+        }
+        let size = if is_vector { self.program.extension.bytes() as u32 } else { 8 };
+        // Vectors first would waste less; there are few others.
+        let offset = self.stack.next_multiple_of(size);
+        self.stack = offset + size;
+        offset
     }
 }
