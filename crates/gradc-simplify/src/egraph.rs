@@ -16,7 +16,7 @@ use crate::rules::compiled::{Compiled, Outcome, RuleSet};
 use crate::term::{Children, Term};
 use crate::terms::Terms;
 use search::{Search, Wanted};
-pub(crate) use sums::{Addend, Last, Within, Written};
+pub(crate) use sums::{Last, Part, Within, Written, read};
 
 /// The analysis: facts of each class.
 struct ClassFacts {
@@ -31,6 +31,8 @@ struct Known {
     facts: Facts,
     /// Which lesson was the last about it.
     learnt: u32,
+    /// Whether the program says in which order its sums are added up, since it has written them.
+    keeps_order: bool,
 }
 
 impl ClassFacts {
@@ -57,11 +59,12 @@ impl Analysis<Term> for ClassFacts {
                 facts.unwrap_or_else(|| unreachable!("only terms that fit their operands are added"))
             }
         };
-        Known { facts, learnt: 0 }
+        Known { facts, learnt: 0, keeps_order: false }
     }
 
     fn merge(&mut self, known: &mut Known, other: Known) -> DidMerge {
         let learnt = self.learn(known, &other.facts);
+        known.keeps_order |= other.keeps_order;
         DidMerge(learnt, known.facts != other.facts)
     }
 
@@ -151,9 +154,9 @@ impl Classes {
     /// Applies rules until nothing changes or a limit is reached.
     pub(crate) fn saturate(&mut self, rules: &RuleSet, mode: Mode, limits: &Limits) {
         self.rebuild();
-        let mut lessons = Search::new(Wanted { is_wanted: RuleSet::learns, in_sums: false });
+        let mut lessons = Search::new(Wanted { is_wanted: RuleSet::learns, in_sums: None });
         let is_equality = |compiled: &Compiled| !RuleSet::learns(compiled);
-        let mut equalities = Search::new(Wanted { is_wanted: is_equality, in_sums: mode > Mode::Strict });
+        let mut equalities = Search::new(Wanted { is_wanted: is_equality, in_sums: Some(mode) });
         for _ in 0..limits.iterations {
             let before = (self.size(), self.egraph.number_of_classes());
             // Facts first: rules ask for them.
@@ -183,6 +186,17 @@ impl Classes {
         self.limited = true;
     }
 
+    /// Says that the program has written a value, and so in which order its sums are added up.
+    pub(crate) fn keep_order(&mut self, class: Id) {
+        let class = self.find(class);
+        self.egraph[class].data.keeps_order = true;
+    }
+
+    /// Whether the program says in which order the sums of a class are added up.
+    fn keeps_order(&self, class: Id) -> bool {
+        self.egraph[self.egraph.find(class)].data.keeps_order
+    }
+
     /// How many terms there are.
     pub(crate) fn size(&self) -> usize {
         self.egraph.total_size()
@@ -202,14 +216,17 @@ impl Classes {
         match site.compiled.apply(self, &site.term, site.root(), &facts, &site.bindings) {
             None => false,
             Some(Outcome::Equal(found)) => {
-                let last = site.within.as_ref().and_then(|_| sums::last_of(self, found));
+                let last = site.within.as_ref().and_then(|within| sums::last_of(self, found, within));
                 let equal = match &site.within {
                     None => Some(found),
-                    Some(within) => sums::total(self, found, last, &within.rest),
+                    Some(within) => self.rewritten(within, found, last),
                 };
                 let Some(equal) = equal else { return false };
                 let new = self.egraph.nodes()[known..].iter().map(|term| (term.clone(), rule.name));
                 self.written.extend(new);
+                if self.keeps_order(site.class) {
+                    (known..self.egraph.nodes().len()).for_each(|id| self.keep_order(Id::from(id)));
+                }
                 if let Some(flaw) = rule.avoided_flaw(mode) {
                     let flawed = site.within.as_ref().map_or(&site.term, |within| &within.sum);
                     self.avoided.push((flawed.clone(), flaw));
@@ -223,7 +240,7 @@ impl Classes {
                 false
             }
             Some(Outcome::Learnt(known)) => {
-                let mut learnt = Known { facts, learnt: 0 };
+                let mut learnt = Known { facts, learnt: 0, keeps_order: self.keeps_order(site.class) };
                 let news = self.egraph.analysis.learn(&mut learnt, &known);
                 if news {
                     self.recorder.record(|| site.applied(None, None));
@@ -233,6 +250,16 @@ impl Classes {
                 news
             }
         }
+    }
+
+    /// A sum in which this has become of two terms.
+    fn rewritten(&mut self, within: &Within, made: Id, last: Option<Last>) -> Option<Id> {
+        let part = |part| match part {
+            Part::Rest(class) => Some(class),
+            Part::Made => Some(last.map_or(made, |last| last.before)),
+            Part::Last => last.map(|last| last.last.class),
+        };
+        sums::read(&within.rewritten(last.is_some()), part, |op, operands| Terms::apply(self, op, operands))
     }
 
     /// Restores the invariants after unions: congruence, also of commutative terms whose operands came to be in another

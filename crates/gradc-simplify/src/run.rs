@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use egg::Id;
-use gradc_ir::{Graph, ValueId};
+use gradc_ir::{Graph, Role, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::assemble::assemble;
@@ -155,8 +155,8 @@ impl Run<'_> {
         let (mut gains, mut flawed) = (None, FxHashSet::default());
         let passes = if options.level == Level::Full { limits.passes } else { 0 };
         for _ in 0..passes {
-            let needed = results(graph, &places);
-            let rewritten = region::rewrite(&mut arena, &needed, &pass, solutions, &mut report);
+            let results = Results::of(graph, &places);
+            let rewritten = region::rewrite(&mut arena, &results, &pass, solutions, &mut report);
             // Against what the regions were to begin with.
             gains.get_or_insert(std::mem::take(&mut solutions.gains));
             flawed.extend(solutions.flawed.drain());
@@ -199,12 +199,25 @@ fn name_by_source(spots: &mut [Spot], moved: &[Option<ValueId>]) {
 }
 
 /// The values that are results.
-fn results(graph: &Graph, places: &[Option<Id>]) -> Vec<Id> {
-    graph.outputs().iter().filter_map(|output| places[output.value.index()]).collect()
+pub(crate) struct Results {
+    /// All of them.
+    pub(crate) all: Vec<Id>,
+    /// Those that the program asks for, and that are no derivatives.
+    pub(crate) forward: Vec<Id>,
+}
+
+impl Results {
+    fn of(graph: &Graph, places: &[Option<Id>]) -> Results {
+        let of = |is_wanted: fn(Role) -> bool| {
+            let outputs = graph.outputs().iter().filter(|output| is_wanted(output.role));
+            outputs.filter_map(|output| places[output.value.index()]).collect()
+        };
+        Results { all: of(|_| true), forward: of(|role| matches!(role, Role::Output | Role::Loss | Role::Metric)) }
+    }
 }
 
 /// For each value, whether one of `roots` depends on it.
-fn below(arena: &Arena<'_>, roots: impl Iterator<Item = Id>) -> Vec<bool> {
+pub(crate) fn below(arena: &Arena<'_>, roots: impl Iterator<Item = Id>) -> Vec<bool> {
     let mut below = vec![false; arena.len()];
     roots.for_each(|id| below[usize::from(id)] = true);
     for id in arena.ids().rev() {
@@ -217,7 +230,7 @@ fn below(arena: &Arena<'_>, roots: impl Iterator<Item = Id>) -> Vec<bool> {
 
 /// What all results together cost.
 fn total_cost(graph: &Graph, arena: &Arena<'_>, places: &[Option<Id>]) -> u64 {
-    let live = below(arena, results(graph, places).into_iter());
+    let live = below(arena, Results::of(graph, places).all.into_iter());
     let costs = arena.ids().filter(|&id| live[usize::from(id)]).map(|id| arena.node(id).cost);
     costs.fold(0, u64::saturating_add)
 }

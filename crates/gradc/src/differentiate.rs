@@ -13,10 +13,10 @@ use gradc_ir::{Graph, LeafKind, Role, ValueId};
 
 use crate::pipeline::{Goal, GoalError, find_value};
 
-/// What the names of results begin with that hold on to what is differentiated, and by what. No name of a user's has a
-/// space.
-const OF: &str = "of ";
-const WRT: &str = "wrt ";
+/// What the names of results begin with that hold on to what is differentiated, and by what. No name of a program has two dots
+/// in a row, and those of the text form may.
+const OF: &str = "of..";
+const WRT: &str = "wrt..";
 
 /// Marks what `goal` differentiates, and by what.
 pub(crate) fn mark(graph: &mut Graph, goal: &Goal) -> Result<(), GoalError> {

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use egg::Id;
 use gradc_ir::Op;
-use gradc_ir::op::mul::MUL;
+use gradc_ir::op::{add::ADD, mul::MUL, sub::SUB};
 
 use super::closure::{Closure, Moment};
 use super::trail::Applied;
-use crate::egraph::{Addend, Written};
+use crate::egraph::{Part, Within, Written, read};
 use crate::facts::Facts;
 use crate::pattern::Bindings;
 use crate::rules::Rule;
@@ -127,9 +127,9 @@ impl Theory {
         let written: Vec<Id> = children.iter().map(|&child| self.writing(ground[usize::from(child)])).collect();
         let Some(plain) = self.closure.insert(Term::apply(op.clone(), written)) else { return };
         if let Some(within) = &applied.within {
-            let sum = self.written_out(&within.written, ground);
-            let total = self.total(plain, &within.rest, ground);
-            if let (Some(left), Some(right)) = (sum, total) {
+            let sum = self.sum(&within.written, |theory, class| Some(theory.writing(ground[usize::from(class)])));
+            let with_pair = self.rewritten(within, ground, plain, None);
+            if let (Some(left), Some(right)) = (sum, with_pair) {
                 self.push(Found::Reorder { left, right });
             }
         }
@@ -142,11 +142,11 @@ impl Theory {
             Outcome::Learnt(facts) => Found::Learnt { rule, term: left, facts, subjects },
         });
         if let Some((within, last)) = applied.within.as_ref().and_then(|within| Some((within, within.last?))) {
-            let before = self.writing(ground[usize::from(last.before)]);
-            let made = self.total(before, &[last.last], ground);
-            let together = made.and_then(|made| self.total(made, &within.rest, ground));
-            let apart = self.total(before, &within.rest, ground);
-            let apart = apart.and_then(|apart| self.total(apart, &[last.last], ground));
+            let op = if last.last.negative { SUB.op() } else { ADD.op() };
+            let operands = [last.before, last.last.class].map(|class| self.writing(ground[usize::from(class)]));
+            let made = self.closure.insert(Term::apply(op, operands));
+            let together = made.and_then(|made| self.rewritten(within, ground, made, None));
+            let apart = self.rewritten(within, ground, operands[0], Some(operands[1]));
             if let (Some(left), Some(right)) = (together, apart) {
                 self.push(Found::Reorder { left, right });
             }
@@ -158,35 +158,26 @@ impl Theory {
         self.closure.literal_of(term).unwrap_or(term)
     }
 
-    /// A sum as it was written out.
-    fn written_out(&mut self, written: &[Written], ground: &[Id]) -> Option<Id> {
-        use gradc_ir::op::{add::ADD, neg::NEG, sub::SUB};
-        let mut stack: Vec<Id> = Vec::new();
-        for part in written {
-            let operands = match part {
-                Written::Addend(class) => {
-                    stack.push(self.writing(ground[usize::from(*class)]));
-                    continue;
-                }
-                Written::Neg => stack.split_off(stack.len().checked_sub(1)?),
-                Written::Add | Written::Sub => stack.split_off(stack.len().checked_sub(2)?),
-            };
-            let op = match part {
-                Written::Neg => NEG.op(),
-                Written::Sub => SUB.op(),
-                _ => ADD.op(),
-            };
-            stack.push(self.closure.insert(Term::apply(op, operands))?);
-        }
-        stack.pop()
+    /// A sum that is written out.
+    fn sum<A: Copy>(&mut self, written: &[Written<A>], addend: impl Fn(&Theory, A) -> Option<Id>) -> Option<Id> {
+        let addends = |part: &Written<A>| {
+            Some(match *part {
+                Written::Addend(part) => Written::Addend(addend(self, part)?),
+                Written::Add => Written::Add,
+                Written::Sub => Written::Sub,
+                Written::Neg => Written::Neg,
+            })
+        };
+        let written = written.iter().map(addends).collect::<Option<Vec<_>>>()?;
+        read(&written, Some, |op, operands| self.closure.insert(Term::apply(op, operands.iter().copied())))
     }
 
-    fn total(&mut self, first: Id, rest: &[Addend], ground: &[Id]) -> Option<Id> {
-        use gradc_ir::op::{add::ADD, sub::SUB};
-        rest.iter().try_fold(first, |sum, addend| {
-            let op = if addend.negative { SUB.op() } else { ADD.op() };
-            let addend = self.writing(ground[usize::from(addend.class)]);
-            self.closure.insert(Term::apply(op, [sum, addend]))
+    /// A sum in which this has become of two terms.
+    fn rewritten(&mut self, within: &Within, ground: &[Id], made: Id, last: Option<Id>) -> Option<Id> {
+        self.sum(&within.rewritten(last.is_some()), |theory, part| match part {
+            Part::Rest(class) => Some(theory.writing(ground[usize::from(class)])),
+            Part::Made => Some(made),
+            Part::Last => last,
         })
     }
 

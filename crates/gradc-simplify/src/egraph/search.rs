@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::sums::{self, Within};
 use super::{Classes, Site};
+use crate::options::Mode;
 use crate::rules::compiled::{Compiled, RuleSet};
 use crate::rules::marks::Marks;
 use crate::term::Term;
@@ -23,8 +24,8 @@ use crate::terms::Terms;
 pub(super) struct Wanted {
     /// The rules that are looked for.
     pub(super) is_wanted: fn(&Compiled) -> bool,
-    /// Whether they are looked for among the terms of longer sums, too.
-    pub(super) in_sums: bool,
+    /// The mode in which they are looked for among the terms of longer sums, too, if they are.
+    pub(super) in_sums: Option<Mode>,
 }
 
 /// A search, with what it knows from the last time.
@@ -184,8 +185,8 @@ impl Place<'_> {
         let class_changed = distances.of(self.class) == 0;
         let distance = if class_changed { 0 } else { distances.of_term(classes, self.term) };
         self.search_term(self.term, None, distance, self.wanted.is_wanted, &mut kept, sites);
-        // Reordering additions keeps no bits.
-        if !self.wanted.in_sums || self.term.applies(&ADD).is_none() && self.term.applies(&SUB).is_none() {
+        let Some(mode) = self.wanted.in_sums else { return };
+        if self.term.applies(&ADD).is_none() && self.term.applies(&SUB).is_none() {
             return;
         }
         let Some(sum) = sums::written_out(classes, self.term) else { return };
@@ -198,11 +199,15 @@ impl Place<'_> {
         if nearest == 0 {
             kept = Vec::new().into_iter().peekable();
         }
-        let is_wanted = |compiled: &Compiled| compiled.rule.in_sums && (self.wanted.is_wanted)(compiled);
+        let (keeps_order, terms) = (classes.keeps_order(self.class), sum.len());
+        let is_wanted = |compiled: &Compiled| {
+            compiled.rule.in_sums.is_some_and(|which| which.allows(mode, keeps_order, terms))
+                && (self.wanted.is_wanted)(compiled)
+        };
         for (number, pair) in sums::pairs(&sum).into_iter().enumerate() {
             let distance = if class_changed || nearest == 0 { 0 } else { distances.of_term(classes, &pair.term) };
-            let (written, rest) = (pair.written, pair.rest);
-            let within = Within { pair: number, sum: self.term.clone(), written, rest, last: None };
+            let (written, places) = (sum.written.clone(), pair.places);
+            let within = Within { pair: number, sum: self.term.clone(), written, places, last: None };
             self.search_term(&pair.term, Some(&within), distance, is_wanted, &mut kept, sites);
         }
     }

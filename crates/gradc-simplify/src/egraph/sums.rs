@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use egg::Id;
+use gradc_ir::Op;
 use gradc_ir::op::{add::ADD, neg::NEG, sub::SUB};
 
 use crate::term::Term;
@@ -21,27 +22,47 @@ pub(crate) struct Addend {
     pub(crate) negative: bool,
 }
 
-/// Two terms of a sum as a sum of their own, and the others.
+/// Two terms of a sum as a sum of their own.
 pub(super) struct Pair {
     /// The sum or difference of the two. It need not be in the e-graph.
     pub(super) term: Term,
-    /// What is added to it.
-    pub(super) rest: Vec<Addend>,
-    /// The sum as it was written out.
-    pub(super) written: Rc<[Written]>,
+    /// Where the two are.
+    pub(super) places: Places,
 }
 
 /// A sum as it was written out, in postfix notation: what each operator applies to stands before it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Written {
+pub(crate) enum Written<Addend> {
     /// A term that was not looked into.
-    Addend(Id),
+    Addend(Addend),
     /// The sum of the last two.
     Add,
     /// The difference of the last two.
     Sub,
     /// The negative of the last.
     Neg,
+}
+
+/// Which two terms of a sum make a pair, by their numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    /// One that is added, and that what a rule makes of the two takes the place of.
+    kept: usize,
+    /// The other.
+    other: usize,
+    /// Whether that is subtracted.
+    is_other_negative: bool,
+}
+
+/// A term of a sum in which two terms have become one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// One of the others.
+    Rest(Id),
+    /// What became of the two, or what its last term is added to.
+    Made,
+    /// The last term of that.
+    Last,
 }
 
 /// The sum that two terms are part of.
@@ -52,9 +73,9 @@ pub(crate) struct Within {
     /// The sum.
     pub(super) sum: Term,
     /// How it was written out.
-    pub(crate) written: Rc<[Written]>,
-    /// The other terms.
-    pub(crate) rest: Vec<Addend>,
+    pub(crate) written: Rc<[Written<Id>]>,
+    /// Where the two are.
+    pub(super) places: Places,
     /// What the rule made of the two, where that was taken apart again.
     pub(crate) last: Option<Last>,
 }
@@ -62,9 +83,16 @@ pub(crate) struct Within {
 /// A sum of at least three terms, written out.
 pub(super) struct Sum {
     addends: Vec<Addend>,
-    written: Rc<[Written]>,
+    pub(super) written: Rc<[Written<Id>]>,
     /// The classes that were looked at.
     pub(super) visited: Vec<Id>,
+}
+
+impl Sum {
+    /// How many terms there are.
+    pub(super) fn len(&self) -> usize {
+        self.addends.len()
+    }
 }
 
 /// A sum written out, if it has at least three terms and not too many.
@@ -77,19 +105,19 @@ pub(super) fn written_out(terms: &dyn Terms, sum: &Term) -> Option<Sum> {
 
 /// Each two terms of a sum.
 pub(super) fn pairs(sum: &Sum) -> Vec<Pair> {
-    let Sum { addends, written, .. } = sum;
+    let addends = &sum.addends;
     let mut pairs = Vec::new();
     for (i, first) in addends.iter().enumerate() {
         for (j, second) in addends.iter().enumerate().skip(i + 1) {
-            let term = match (first.negative, second.negative) {
-                (false, false) => Term::apply(ADD.op(), [first.class, second.class]),
-                (false, true) => Term::apply(SUB.op(), [first.class, second.class]),
-                (true, false) => Term::apply(SUB.op(), [second.class, first.class]),
+            let (op, kept, other) = match (first.negative, second.negative) {
+                (false, false) => (ADD.op(), i, j),
+                (false, true) => (SUB.op(), i, j),
+                (true, false) => (SUB.op(), j, i),
                 // Rules see sums; that of two negative terms is the negative of one.
                 (true, true) => continue,
             };
-            let others = (0..addends.len()).filter(|&k| k != i && k != j);
-            pairs.push(Pair { term, rest: others.map(|k| addends[k]).collect(), written: written.clone() });
+            let term = Term::apply(op, [addends[kept].class, addends[other].class]);
+            pairs.push(Pair { term, places: Places { kept, other, is_other_negative: addends[other].negative } });
         }
     }
     pairs
@@ -99,7 +127,7 @@ pub(super) fn pairs(sum: &Sum) -> Vec<Pair> {
 #[derive(Default)]
 struct List {
     addends: Vec<Addend>,
-    written: Vec<Written>,
+    written: Vec<Written<Id>>,
     visited: Vec<Id>,
 }
 
@@ -141,32 +169,93 @@ impl List {
     }
 }
 
-/// The last term of a sum, which is added last, and what it is added to.
+/// The last term of a sum, and what it is added to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Last {
     pub(crate) before: Id,
     pub(crate) last: Addend,
 }
 
-/// What a rule made of two terms, as a sum.
-pub(super) fn last_of(terms: &dyn Terms, made: Id) -> Option<Last> {
+/// What a rule made of two terms, as a sum that may be taken apart: one of its terms takes the place of each of the two.
+pub(super) fn last_of(terms: &dyn Terms, made: Id, within: &Within) -> Option<Last> {
     let split = |term: &Term| match (term.applies(&ADD), term.applies(&SUB)) {
         (Some((_, &[before, last])), _) => Some(Last { before, last: Addend { class: last, negative: false } }),
         (_, Some((_, &[before, last]))) => Some(Last { before, last: Addend { class: last, negative: true } }),
         _ => None,
     };
-    terms.terms(made).iter().find_map(split)
+    let fits = |last: &Last| last.last.negative == within.places.is_other_negative;
+    terms.terms(made).iter().find_map(split).filter(fits)
 }
 
-/// What a rule made of two terms and the terms of `rest`, added up. Of a sum, the last term is added last: a small part of a
-/// loss, `(max(x, 0) - x * y) + log1p(exp(-|x|))`, is not to be swallowed by parts that cancel.
-pub(super) fn total(terms: &mut dyn Terms, made: Id, last: Option<Last>, rest: &[Addend]) -> Option<Id> {
-    let first = last.map_or(made, |last| last.before);
-    let addends = rest.iter().copied().chain(last.map(|last| last.last));
-    addends.into_iter().try_fold(first, |sum, addend| {
-        let op = if addend.negative { SUB.op() } else { ADD.op() };
-        terms.apply(op, &[sum, addend.class])
-    })
+impl Within {
+    /// The sum where something has become of the two. What it is takes their place, and its last term, if it is taken apart, that of
+    /// the other; nothing else is added in another order than it was. A small part of a loss, `(max(x, 0) - x * y) +
+    /// log1p(exp(-|x|))`, is not to be swallowed by parts that cancel.
+    pub(crate) fn rewritten(&self, is_apart: bool) -> Vec<Written<Part>> {
+        let mut stack: Vec<Vec<Written<Part>>> = Vec::new();
+        let mut number = 0;
+        for part in &*self.written {
+            // Nothing stands for what is no longer there.
+            let whole = match part {
+                Written::Addend(class) => {
+                    let part = match number {
+                        kept if kept == self.places.kept => Some(Part::Made),
+                        other if other == self.places.other => is_apart.then_some(Part::Last),
+                        _ => Some(Part::Rest(*class)),
+                    };
+                    number += 1;
+                    part.into_iter().map(Written::Addend).collect()
+                }
+                Written::Neg => negated(stack.pop().unwrap_or_default()),
+                Written::Add | Written::Sub => {
+                    let (second, mut first) = (stack.pop().unwrap_or_default(), stack.pop().unwrap_or_default());
+                    let is_difference = matches!(part, Written::Sub);
+                    match (first.is_empty(), second.is_empty()) {
+                        (_, true) => first,
+                        (true, false) if is_difference => negated(second),
+                        (true, false) => second,
+                        (false, false) => {
+                            first.extend(second);
+                            first.push(if is_difference { Written::Sub } else { Written::Add });
+                            first
+                        }
+                    }
+                }
+            };
+            stack.push(whole);
+        }
+        stack.pop().unwrap_or_default()
+    }
+}
+
+fn negated(mut whole: Vec<Written<Part>>) -> Vec<Written<Part>> {
+    if !whole.is_empty() {
+        whole.push(Written::Neg);
+    }
+    whole
+}
+
+/// A sum that is written out, whose terms are these.
+pub(crate) fn read<A: Copy>(
+    written: &[Written<A>],
+    addend: impl Fn(A) -> Option<Id>,
+    mut apply: impl FnMut(Op, &[Id]) -> Option<Id>,
+) -> Option<Id> {
+    let mut stack: Vec<Id> = Vec::new();
+    for part in written {
+        let (op, count) = match part {
+            Written::Addend(part) => {
+                stack.push(addend(*part)?);
+                continue;
+            }
+            Written::Neg => (NEG.op(), 1),
+            Written::Sub => (SUB.op(), 2),
+            Written::Add => (ADD.op(), 2),
+        };
+        let operands = stack.split_off(stack.len().checked_sub(count)?);
+        stack.push(apply(op, &operands)?);
+    }
+    stack.pop()
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Intervals.
 
+use std::ops::RangeInclusive;
+
+use gradc_ir::DType;
+
 /// What the elements of a value can be: NaN where `nan` allows it, else between `low` and `high`, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
@@ -63,6 +67,13 @@ impl Range {
     pub const EXPONENT: f64 = 80.0;
     /// The same in `f16`.
     pub const HALF_EXPONENT: f64 = 10.0;
+
+    /// The magnitudes of factors that are small: what such a factor is missing from overflows or vanishes only where the whole is
+    /// within a few of them of the end of the element type's range.
+    pub fn small_factors(dtype: DType) -> RangeInclusive<f64> {
+        let most = if dtype == DType::F16 { 16.0 } else { Range::MODERATE };
+        1.0 / most..=most
+    }
 
     /// The least range around this one that ends at numbers that [conditions](crate::rules::Fact) of rules ask about, at zero, at one
     /// or at infinity.

@@ -14,7 +14,7 @@ mod structure;
 pub(crate) use blocks::{Spot, spots};
 pub(crate) use rewrite::{Pass, Solutions, Used, rewrite};
 pub(crate) use solve::{History, Solution, SolvedTerm};
-use structure::{Key, Keys};
+use structure::{Key, Keys, Uses};
 pub(crate) use structure::{LocalNode, Structure};
 
 use egg::Id;

@@ -7,13 +7,13 @@ use gradc_ir::Graph;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::{Homes, Key, Keys, Solution, SolvedTerm, Spot, Structure, partition, solve};
+use super::{Homes, Key, Keys, Solution, SolvedTerm, Spot, Structure, Uses, partition, solve};
 use crate::canonical::Arena;
 use crate::certificate::Recorder;
 use crate::options::{Limits, Mode};
 use crate::report::Report;
 use crate::rules::compiled::RuleSet;
-use crate::run::{Held, Policy};
+use crate::run::{Held, Policy, Results, below};
 use crate::term::{Children, Term};
 
 /// The rules and bounds of one pass.
@@ -76,24 +76,25 @@ struct Placed {
     written: Vec<Option<Id>>,
 }
 
-/// Solves all regions and writes a new arena. `needed` are the values that must be there. Also gives for each value its place in
+/// Solves all regions and writes a new arena. `results` are the values that must be there. Also gives for each value its place in
 /// the new arena, if it is still computed, and where that is recorded, the regions. `None` where no region has a better way than its
 /// own: then the new arena would be the old one, which keeps its table.
 pub(crate) fn rewrite<'p>(
     arena: &mut Arena<'_>,
-    needed: &[Id],
+    results: &Results,
     pass: &Pass<'p>,
     solutions: &mut Solutions,
     report: &mut Report,
 ) -> Option<(Arena<'p>, Vec<Option<Id>>, Vec<Used>)> {
     let (regions, homes) = partition(arena, pass.spots, &pass.limits);
-    let is_needed = needed_outside(arena, &homes, needed);
+    let is_forward = below(arena, results.forward.iter().copied());
+    let uses = Uses { is_needed: needed_outside(arena, &homes, &results.all), is_forward };
     let mut keys = Keys::new(arena);
     let mut placed: Vec<Placed> = Vec::with_capacity(regions.len());
     let mut used = Vec::new();
     for (number, region) in regions.iter().enumerate() {
-        let (key, members) = keys.key(arena, number, region, &homes, &is_needed);
-        let structure = || Structure::of(arena, region, &members, &is_needed);
+        let (key, members) = keys.key(arena, number, region, &homes, &uses);
+        let structure = || Structure::of(arena, region, &members, &uses);
         let block = region.block;
         let policy = pass.policy_for(block);
         let solution = solutions.solve((key, policy), structure, pass, report);
@@ -125,7 +126,7 @@ pub(crate) fn rewrite<'p>(
         is_image[index] = stays && arena.operands(id).iter().all(|&operand| is_image[usize::from(operand)]);
         places[index] = match region {
             None => Some(new.add_image(node, &[], arena.made_by(id))),
-            Some(region) if is_needed[index] => {
+            Some(region) if uses.is_needed[index] => {
                 new.is_held = placed[region].is_held;
                 placed[region].write(id, &Before { arena, places: &places, is_image: &is_image }, &mut new)
             }

@@ -152,6 +152,9 @@ fn load(structure: &Structure, recorder: Recorder) -> (Classes, Vec<Id>) {
         let id = classes.add(term);
         ids.push(id.unwrap_or_else(|| unreachable!("operators of a canonical graph fit their operands")));
     }
+    for (&id, _) in ids.iter().zip(&structure.is_forward).filter(|(_, is_forward)| **is_forward) {
+        classes.keep_order(id);
+    }
     (classes, ids)
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Structure {
     pub(crate) nodes: Vec<LocalNode>,
     /// For each, whether something outside needs it.
     pub(crate) needed: Vec<bool>,
+    /// For each, whether it is computed here for results that the program asks for, not only for derivatives of them.
+    pub(crate) is_forward: Vec<bool>,
 }
 
 /// One value of a region.
@@ -45,8 +47,17 @@ impl InputFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Key(Vec<u32>);
 
-/// In the place of an operator's number, what comes from outside. The lowest bit says whether a value is needed.
-const INPUT: u32 = u32::MAX >> 1;
+/// In the place of an operator's number, what comes from outside. The lowest bits say whether a value is needed, and whether it is
+/// forward.
+const INPUT: u32 = u32::MAX >> 2;
+
+/// What is asked of the values of an arena.
+pub(crate) struct Uses {
+    /// For each, whether something outside its region needs it.
+    pub(crate) is_needed: Vec<bool>,
+    /// For each, whether results depend on it that the program asks for, not only derivatives of them.
+    pub(crate) is_forward: Vec<bool>,
+}
 
 /// Makes the keys of regions; it is kept from one to the next for its memory.
 pub(crate) struct Keys {
@@ -85,15 +96,14 @@ impl Keys {
         members
     }
 
-    /// The key of a region, and the values of the graph that its nodes are. `homes` says which region a value is in, if any,
-    /// and `needed` whether something outside its region uses it.
+    /// The key of a region, and the values of the graph that its nodes are. `homes` says which region a value is in, if any.
     pub(crate) fn key(
         &mut self,
         arena: &Arena<'_>,
         number: usize,
         region: &Region,
         homes: &Homes,
-        needed: &[bool],
+        uses: &Uses,
     ) -> (Key, Vec<Id>) {
         let members = self.members(arena, number, region, homes);
         for (local, &id) in (0u32..).zip(&members) {
@@ -106,10 +116,12 @@ impl Keys {
             match node.op_number {
                 Some(op) if is_inside || arena.operands(id).is_empty() => {
                     let operands = arena.operands(id);
-                    key.extend([op << 1 | u32::from(is_inside && needed[usize::from(id)]), operands.len() as u32]);
+                    let [is_needed, is_forward] =
+                        [&uses.is_needed, &uses.is_forward].map(|uses| u32::from(is_inside && uses[usize::from(id)]));
+                    key.extend([op << 2 | is_forward << 1 | is_needed, operands.len() as u32]);
                     key.extend(operands.iter().map(|&operand| self.local[usize::from(operand)]));
                 }
-                _ => key.extend([INPUT << 1, node.facts_number]),
+                _ => key.extend([INPUT << 2, node.facts_number]),
             }
         }
         (Key(key), members)
@@ -118,7 +130,7 @@ impl Keys {
 
 impl Structure {
     /// The structure of a region whose nodes are these values of the graph.
-    pub(crate) fn of(arena: &Arena<'_>, region: &Region, members: &[Id], needed: &[bool]) -> Structure {
+    pub(crate) fn of(arena: &Arena<'_>, region: &Region, members: &[Id], uses: &Uses) -> Structure {
         let local: FxHashMap<Id, u32> = members.iter().zip(0..).map(|(&id, local)| (id, local)).collect();
         let is_inside = |id: Id| region.values.binary_search(&id).is_ok();
         let node = |&id: &Id| match arena.node(id).term.op() {
@@ -128,9 +140,11 @@ impl Structure {
             }
             _ => LocalNode::Input(InputFacts(arena.node(id).facts.clone())),
         };
+        let used = |uses: &[bool]| members.iter().map(|&id| is_inside(id) && uses[usize::from(id)]).collect();
         Structure {
             nodes: members.iter().map(node).collect(),
-            needed: members.iter().map(|&id| is_inside(id) && needed[usize::from(id)]).collect(),
+            needed: used(&uses.is_needed),
+            is_forward: used(&uses.is_forward),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Fact::{Finite, Float, NotPositive, PerhapsPositive, Truth};
 use super::Flaw::{Cancels, Breaks};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::opposite::are_opposite;
-use super::{Match, Rule, rule};
+use super::{InSums, Match, Rule, rule};
 use crate::facts::{Facts, Range};
 use crate::terms::Terms;
 
@@ -16,8 +16,8 @@ pub(super) static RULES: &[Rule] = &[
     // The derivative of s = sigmoid(x) is s * (1 - s). In f32, 1 - s is exactly 0 from x = 17.4 on, where the derivative is
     // 3e-8. s * sigmoid(-x) has all its digits everywhere, and the reader still sees s. The scheduler computes both sigmoids
     // with one exponential.
-    rule("sigmoid-complement",  Accurate, "1 - sigmoid(x)",          "sigmoid(-x)",        "the difference loses the digits of a small result").when(&[("x", PerhapsPositive)]).flawed(Cancels).stabilises().in_sums(),
-    rule("sigmoid-complement-of-tail", Accurate, "1 - sigmoid(x)",   "sigmoid(-x)",        "for two terms of a longer sum; either has all its digits").when(&[("x", NotPositive)]).built(complement_in_sum).in_sums().at(&["x: 96 in -100..0"]),
+    rule("sigmoid-complement",  Accurate, "1 - sigmoid(x)",          "sigmoid(-x)",        "the difference loses the digits of a small result").when(&[("x", PerhapsPositive)]).flawed(Cancels).stabilises().in_sums(InSums::Fast),
+    rule("sigmoid-complement-of-tail", Accurate, "1 - sigmoid(x)",   "sigmoid(-x)",        "for two terms of a longer sum; either has all its digits").when(&[("x", NotPositive)]).built(complement_in_sum).in_sums(InSums::Derivative).at(&["x: 96 in -100..0"]),
     rule("sigmoid-of-negation", Fast,     "sigmoid(-x)",             "1 - sigmoid(x)",     "cheaper where the sigmoid is there; no digits are left where it saturates"),
     rule("sigmoid",             Accurate, "1 / (1 + exp(-x))",       "sigmoid(x)",         "the exponential overflows below -88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
     rule("sigmoid-negated",     Accurate, "1 / (1 + exp(x))",        "sigmoid(-x)",        "the exponential overflows above 88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
@@ -33,11 +33,11 @@ pub(super) static RULES: &[Rule] = &[
     rule("tanh-of-sigmoid-opposite", Accurate, "1 - 2 * sigmoid(x)", "tanh(-0.5 * x)",     "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
     rule("tanh-of-quotient",    Accurate, "(exp(x) - 1) / (1 + exp(x))", "tanh(0.5 * x)",  "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
     rule("tanh-of-quotient-opposite", Accurate, "(1 - exp(x)) / (1 + exp(x))", "tanh(-0.5 * x)", "the exponentials overflow, and cancel near zero").flawed(Breaks).stabilises(),
-    rule("tanh-less-pole",      Accurate, "1 + tanh(x)",             "2 * sigmoid(2 * x)", "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
-    rule("tanh-from-pole",      Accurate, "1 - tanh(x)",             "2 * sigmoid(-2 * x)", "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
-    rule("erf-less-pole",       Accurate, "1 + erf(x)",              "erfc(-x)",           "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
-    rule("erf-from-pole",       Accurate, "1 - erf(x)",              "erfc(x)",            "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
-    rule("erfc-from-pole",      Accurate, "1 - erfc(x)",             "erf(x)",             "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(),
+    rule("tanh-less-pole",      Accurate, "1 + tanh(x)",             "2 * sigmoid(2 * x)", "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(InSums::Fast),
+    rule("tanh-from-pole",      Accurate, "1 - tanh(x)",             "2 * sigmoid(-2 * x)", "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(InSums::Fast),
+    rule("erf-less-pole",       Accurate, "1 + erf(x)",              "erfc(-x)",           "the sum loses the digits of a small result").flawed(Cancels).stabilises().in_sums(InSums::Fast),
+    rule("erf-from-pole",       Accurate, "1 - erf(x)",              "erfc(x)",            "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(InSums::Fast),
+    rule("erfc-from-pole",      Accurate, "1 - erfc(x)",             "erf(x)",             "the difference loses the digits of a small result").flawed(Cancels).stabilises().in_sums(InSums::Fast),
     rule("pole-from-tanh",      Accurate, "tanh(x) - 1",             "-2 * sigmoid(-2 * x)", "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
     rule("pole-from-erf",       Accurate, "erf(x) - 1",              "-erfc(x)",           "the difference loses the digits of a small result").flawed(Cancels).stabilises(),
     rule("pole-from-erfc",      Accurate, "2 - erfc(x)",             "erfc(-x)",           "the difference loses the digits of a small result").flawed(Cancels).stabilises(),

@@ -3,11 +3,12 @@
 use egg::Id;
 use gradc_ir::{Class, op};
 
-use super::Fact::{Finite, Float, Moderate, NonNegative, NotTiny};
+use super::Fact::{Bounded, Finite, Float, Moderate, NonNegative, NotTiny};
 use super::Flaw::{Cancels, Rounds};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::compiled::is_identity;
-use super::{Match, Rule, Wanted, rule};
+use super::{InSums, Match, Rule, Wanted, rule};
+use crate::facts::Range;
 use crate::term::Term;
 use crate::terms::Terms;
 
@@ -35,33 +36,33 @@ pub(super) static RULES: &[Rule] = &[
     rule("negated-difference",  Accurate, "-(x - y)",                "y - x",              "only the sign of a zero differs").local(),
     rule("zero-minus",          Accurate, "0 - x",                   "-x",                 "only the sign of a zero differs").local(),
     rule("plus-zero",           Accurate, "x + 0",                   "x",                  "differs only where x is -0, which becomes +0").local(),
-    rule("twice",               Strict,   "x + x",                   "2 * x",              "doubling is exact").in_sums(),
+    rule("twice",               Strict,   "x + x",                   "2 * x",              "doubling is exact").in_sums(InSums::Exact),
 
     rule("multiple-of-multiple",Accurate, "#a * (#b * x)",           "#a*#b * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| a * b)).local().at(&["#a: 3; #b: 0.1", "#a: -7; #b: 0.3"]),
     rule("quotient-of-multiple",Accurate, "(#b * x) / #a",           "#b/#a * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
     rule("multiple-of-quotient",Accurate, "#b * (x / #a)",           "#b/#a * x",          "as many roundings, and no quotient in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
     rule("multiple-of-inverse", Accurate, "#a * (#b / x)",           "#a*#b / x",          "one rounding fewer").built(multiple_of_inverse).local().at(&["#a: 3; #b: 0.1", "#a: -0.5; #b: 0.3"]),
-    rule("multiple-and-itself", Accurate, "#c * x + x",              "(#c + 1) * x",       "one rounding instead of two").built(multiple_and_itself).in_sums().at(&["#c: 2", "#c: -0.5", "#c: 3"]),
+    rule("multiple-and-itself", Accurate, "#c * x + x",              "(#c + 1) * x",       "one rounding instead of two").built(multiple_and_itself).in_sums(InSums::Derivative).at(&["#c: 2", "#c: -0.5", "#c: 3"]),
     rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels),
     rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).at(&["#c: 0.1; #d: -0.1", "#c: 3; #d: -3"]),
     rule("negative-multiple-of-difference", Accurate, "#c * (x - y)", "-#c * (y - x)",     "for negative #c; only the sign of a zero differs").built(turned_difference).at(&["#c: -0.1", "#c: -3"]),
     rule("sum-of-multiples",    Accurate, "#c * x + #c * y",         "#c * (x + y)",       "one rounding fewer").built(sum_of_multiples),
     rule("times-reciprocal",    Accurate, "x * (1 / y)",             "x / y",              "one rounding instead of two, and no reciprocal that could overflow").flawed(Rounds).overflows(),
 
-    rule("times-number-over",   Accurate, "x * (#c / y)",            "#c * (x / y)",       "as many roundings where the quotient is there, else one fewer").built(times_number_over).flawed(Rounds).at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100", "#c: -1; x: 96 in -4..4; y: 96 in 0.01..100"]),
+    rule("times-number-over",   Accurate, "x * (#c / y)",            "#c * (x / y)",       "as many roundings where the quotient is there, else one fewer; #c is small").built(times_number_over).flawed(Rounds).overflows().at(SMALL_NUMBERS),
 
     rule("common-factor",       Accurate, "a * x + a * y",           "a * (x + y)",        "one rounding fewer, and none of them before the sum").built(|t, m| common_factor(t, m, &op::add::ADD)).overflows(),
     rule("common-factor-of-difference", Accurate, "a * x - a * y",   "a * (x - y)",        "one rounding fewer, and none of them before the cancellation").built(|t, m| common_factor(t, m, &op::sub::SUB)).overflows(),
     rule("factor-and-itself",   Accurate, "a * x + a",               "a * (x + 1)",        "as many roundings, and none of them is what is left where the terms cancel").built(|t, m| common_factor(t, m, &op::add::ADD)).overflows(),
-    rule("complement-of-share", Accurate, "x - x * y",               "x * (1 - y)",        "the rounding of the product is not what is left where they cancel").flawed(Cancels).in_sums(),
-    rule("number-less-and-back", Accurate, "y + (#c - y)",           "#c",                 "exact, where the difference was rounded").built(|_, m| m.value("#c")).in_sums(),
+    rule("complement-of-share", Accurate, "x - x * y",               "x * (1 - y)",        "the rounding of the product is not what is left where they cancel").flawed(Cancels).in_sums(InSums::Fast),
+    rule("number-less-and-back", Accurate, "y + (#c - y)",           "#c",                 "exact, where the difference was rounded").built(|_, m| m.value("#c")).in_sums(InSums::Exact),
 
     rule("common-divisor",      Accurate, "x / s - y / s",           "(x - y) / s",        "one rounding fewer, and none of them before the cancellation").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
     rule("sum-over-divisor",    Accurate, "x / s + y / s",           "(x + y) / s",        "one rounding fewer").when(&[("s", NotTiny)]).at(&["s: 96 in 0.01..100"]),
-    rule("number-before-quotient", Accurate, "(#c * x) / y",         "#c * (x / y)",       "as many roundings").at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
-    rule("number-before-product", Accurate, "(#c * x) * y",          "#c * (x * y)",       "as many roundings").built(number_before_product).at(&["#c: 0.1; x: 96 in -4..4; y: 96 in 0.01..100"]),
-    rule("number-into-broadcast", Accurate, "#c * (broadcast[B](x) * y)", "broadcast[B](#c * x) * y", "as many roundings, on fewer elements").built(number_into_broadcast).at(&["#c: 0.1; x: 5 in -4..4; y: 5 3 in -4..4; B: 0 / 5 3"]),
-    rule("quotient-of-factor",  Accurate, "(x / s) * e",             "x * (e / s)",        "as many roundings; where e / s vanishes, so does what it is worth beside an ordinary x").when(&[("s", NotTiny), ("e", Moderate)]).at(&["s: 96 in 0.01..100; e: 96 in 0.0001..1", "s: 96 in 1..8; e: 96 in 1..3"]),
+    rule("number-before-quotient", Accurate, "(#c * x) / y",         "#c * (x / y)",       "as many roundings; #c is small").built(number_before_quotient).overflows().at(SMALL_NUMBERS),
+    rule("number-before-product", Accurate, "(#c * x) * y",          "#c * (x * y)",       "as many roundings; #c is small").built(number_before_product).overflows().at(SMALL_NUMBERS),
+    rule("number-into-broadcast", Accurate, "#c * (broadcast[B](x) * y)", "broadcast[B](#c * x) * y", "as many roundings, on fewer elements; #c is small").built(number_into_broadcast).overflows().at(&["#c: 0.1; x: 5; y: 5 3; B: 0 / 5 3; result: ordinary", "#c: -700000; x: 5; y: 5 3; B: 0 / 5 3; result: ordinary", "#c: 0.0000017; x: 5; y: 5 3; B: 0 / 5 3; result: ordinary"]),
+    rule("quotient-of-factor",  Accurate, "(x / s) * e",             "x * (e / s)",        "as many roundings; where e / s vanishes, so does what it is worth beside an ordinary x").when(&[("s", NotTiny), ("e", Moderate)]).built(quotient_of_factor).at(&["s: 96 in 0.01..100; e: 96 in 0.0001..1", "s: 96 in 1..8; e: 96 in 1..3"]),
     rule("product-over-divisor",Accurate, "x * (y / s)",             "(x * y) / s",        "as many roundings").when(&[("s", NotTiny), ("y", Moderate)]).at(&["s: 96 in 0.01..100; x: 96 in -4..4; y: 96 in 0.001..1"]),
 
     // Products are not rearranged at will, which would bring more of them than there are sums of their factors: only so that
@@ -70,12 +71,16 @@ pub(super) static RULES: &[Rule] = &[
     rule("product-there-already", Accurate, "x * (y * z)",           "(x * y) * z",        "as many roundings; where x * y vanishes, so does what it is worth beside an ordinary z").when(&[("y", Moderate)]).built(product_there_already).at(&["x: 96 in -4..4; y: 96 in 0.001..1; z: 96 in -4..4"]),
 
     rule("zero-times-finite",   Accurate, "0 * x",                   "0",                  "a finite number times zero is zero; only its sign differs").when(&[("x", Finite)]).local().at(&["x: 64 in -3..3"]),
-    rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().in_sums().at(&["x: 64 in -3..3"]),
+    rule("finite-minus-itself", Strict,   "x - x",                   "0",                  "a finite number minus itself is +0").when(&[("x", Finite)]).local().in_sums(InSums::Exact).at(&["x: 64 in -3..3"]),
+    rule("bounded-minus-itself", Accurate, "x - x",                  "0",                  "a number minus itself is +0; what is bounded is NaN only where something before it is").when(&[("x", Bounded)]).in_sums(InSums::Exact).at(&["x: 64 in -3..3"]),
     rule("zero-times",          Fast,     "0 * x",                   "0",                  "x is taken to be finite").local(),
-    rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local().in_sums(),
+    rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local().in_sums(InSums::Fast),
     rule("over-itself",         Fast,     "x / x",                   "1",                  "x is taken to be finite and not zero").when(&[("x", Float)]),
     rule("reciprocal-of-number",Fast,     "x / #c",                  "(1 / #c) * x",       "a product is cheaper than a quotient; one rounding more").local().at(&["#c: 3", "#c: 10"]),
 ];
+
+/// Numbers at both ends of what is small, with operands of any size.
+const SMALL_NUMBERS: &[&str] = &["#c: 0.1; result: ordinary", "#c: -3; result: ordinary", "#c: 700000; result: ordinary", "#c: -0.0000017; result: ordinary"];
 
 /// The operands of a commutative operator in both orders, else in the one that there is.
 fn orders(op: &gradc_ir::Op, children: &[Id]) -> impl Iterator<Item = (Id, Id)> {
@@ -153,13 +158,52 @@ fn scaled(terms: &mut dyn Terms, found: &Match<'_>, combine: fn(f64, f64) -> f64
 
 /// Not where this number is in front already: else each grouping of a long product would bring its own.
 fn number_before_product(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
-    let number = found.number(terms, "#c")?;
+    let (x, y) = (found.value("x")?, found.value("y")?);
     if found.root.is_some_and(|root| is_some_multiple(terms, root)) {
         return None;
     }
-    let product = terms.apply(op::mul::MUL.op(), &[found.value("x")?, found.value("y")?])?;
+    let number = small_number(terms, found, &[x, y])?;
+    let product = terms.apply(op::mul::MUL.op(), &[x, y])?;
     let factor = terms.literal(number, found.ty)?;
     terms.apply(op::mul::MUL.op(), &[factor, product])
+}
+
+fn number_before_quotient(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, y) = (found.value("x")?, found.value("y")?);
+    let number = small_number(terms, found, &[x, y])?;
+    let quotient = terms.apply(op::div::DIV.op(), &[x, y])?;
+    let factor = terms.literal(number, found.ty)?;
+    terms.apply(op::mul::MUL.op(), &[factor, quotient])
+}
+
+/// The number `#c`, where it and the numbers that are factors of `others` are small, all together as each: what they were not
+/// multiplied with then neither overflows nor vanishes where the result is an ordinary number.
+fn small_number(terms: &dyn Terms, found: &Match<'_>, others: &[Id]) -> Option<f64> {
+    let number = found.number(terms, "#c")?;
+    let small = Range::small_factors(found.ty.dtype);
+    // What else is known of the other operands is a matter of the search.
+    let others = if found.root.is_some() { others } else { &[] };
+    let parts = others.iter().map(|&other| number_within(terms, other, NUMBER_DEPTH));
+    let whole = parts.fold(Range::point(number.abs()), Range::times);
+    (small.contains(&whole.low) && small.contains(&whole.high) && small.contains(&number.abs())).then_some(number)
+}
+
+/// So many products within products are looked at for numbers.
+const NUMBER_DEPTH: u8 = 3;
+
+/// The magnitudes of the numbers that are factors of a class, 1 where there are none, in all the ways in which it is written as a
+/// product.
+fn number_within(terms: &dyn Terms, class: Id, depth: u8) -> Range {
+    if let Some(number) = terms.facts(class).constant {
+        return Range::point(number.abs());
+    }
+    if depth == 0 {
+        return Range::point(1.0);
+    }
+    let of = |operands: &[Id]| {
+        number_within(terms, operands[0], depth - 1).times(number_within(terms, operands[1], depth - 1))
+    };
+    products(terms, class).map(of).fold(Range::point(1.0), Range::union)
 }
 
 /// Whether a class has `x` times a number already: it is the number. Numbers that are multiplied in another order are rounded
@@ -207,7 +251,7 @@ fn number_into_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id>
     if found.root.is_some_and(|root| has_number(terms, x) || has_number(terms, y) || is_multiple(y) || has_multiple(root)) {
         return None;
     }
-    let number = found.number(terms, "#c")?;
+    let number = small_number(terms, found, &[x, y])?;
     let number = terms.literal(number, &terms.facts(x).ty.clone())?;
     let multiple = terms.apply(op::mul::MUL.op(), &[number, x])?;
     let spread = terms.apply(op::broadcast::BROADCAST.with(found.attrs("B")?.clone()), &[multiple])?;
@@ -258,10 +302,21 @@ fn multiple_of_inverse(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     terms.apply(op::div::DIV.op(), &[number, found.value("x")?])
 }
 
+/// Not of a number, which other rules bring to the front.
+fn quotient_of_factor(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (s, e) = (found.value("s")?, found.value("e")?);
+    if found.root.is_some() && [s, e].iter().any(|&operand| terms.facts(operand).constant.is_some()) {
+        return None;
+    }
+    let quotient = terms.apply(op::div::DIV.op(), &[e, s])?;
+    terms.apply(op::mul::MUL.op(), &[found.value("x")?, quotient])
+}
+
 /// Not for a reciprocal, of which `times-reciprocal` speaks.
 fn times_number_over(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
-    let number = found.number(terms, "#c").filter(|&number| number != 1.0)?;
-    let quotient = terms.apply(op::div::DIV.op(), &[found.value("x")?, found.value("y")?])?;
+    let (x, y) = (found.value("x")?, found.value("y")?);
+    let number = small_number(terms, found, &[x, y]).filter(|&number| number != 1.0)?;
+    let quotient = terms.apply(op::div::DIV.op(), &[x, y])?;
     let factor = terms.literal(number, found.ty)?;
     terms.apply(op::mul::MUL.op(), &[factor, quotient])
 }

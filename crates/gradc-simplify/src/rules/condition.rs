@@ -19,6 +19,8 @@ pub enum Fact {
     NonNegative,
     /// No element is infinite or NaN.
     Finite,
+    /// No element is infinite.
+    Bounded,
     /// No element has a magnitude above 2²⁰, so that small sums and multiples stay finite.
     Moderate,
     /// The elements along the axes of this attribute variable add up to one.
@@ -61,6 +63,7 @@ impl Fact {
             | Fact::Positive
             | Fact::NonNegative
             | Fact::Finite
+            | Fact::Bounded
             | Fact::Moderate
             | Fact::Vanishing
             | Fact::Unbounded
@@ -80,6 +83,7 @@ impl Fact {
             Fact::Positive => range.low > 0.0,
             Fact::NonNegative => range.low >= 0.0,
             Fact::Finite => range.is_finite(),
+            Fact::Bounded => range.magnitude() < f64::INFINITY,
             Fact::Moderate => range.magnitude() <= Range::MODERATE,
             Fact::SumsToOne(along) => {
                 axes(along).is_some_and(|axes| facts.sums_to_one.is_some_and(|axis| *axes == [axis]))
@@ -110,6 +114,7 @@ impl fmt::Display for Fact {
             Fact::Positive => "positive",
             Fact::NonNegative => "not negative",
             Fact::Finite => "finite",
+            Fact::Bounded => "bounded",
             Fact::Moderate => "moderate",
             Fact::SumsToOne(_) => "sums to one",
             Fact::OneHot(_) => "one-hot",

@@ -7,7 +7,7 @@ use super::Fact::{NonNegative, Unbounded};
 use super::Flaw::{Breaks, Cancels, Kinks};
 use super::FpClass::{Accurate, Fast};
 use super::opposite::{Signed, signed};
-use super::{Match, Rule, rule};
+use super::{InSums, Match, Rule, rule};
 use crate::terms::Terms;
 
 #[rustfmt::skip]
@@ -27,11 +27,11 @@ pub(super) static RULES: &[Rule] = &[
     // Written by parts, a softplus has the right derivative also where its parts meet. See `softplus` below.
     rule("softplus",            Accurate, "log(1 + exp(x))",         SOFTPLUS,             "the exponential of a large x overflows").when(&[("x", Unbounded)]).built(softplus).flawed(Breaks).stabilises(),
     rule("softplus-of-log1p",   Accurate, "log1p(exp(x))",           SOFTPLUS,             "the exponential of a large x overflows").when(&[("x", Unbounded)]).built(softplus).flawed(Breaks).stabilises(),
-    rule("softplus-of-maximum", Accurate, "max(x, 0) + log1p(exp(-abs(x)))", SOFTPLUS,     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus).flawed(Kinks).in_sums().before(),
-    rule("softplus-of-maximum-negated", Accurate, "max(-x, 0) + log1p(exp(-abs(x)))", "select(x > 0, 0, -x) + log1p(exp(select(x > 0, -x, x)))",     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus_of_negation).flawed(Kinks).in_sums().before(),
+    rule("softplus-of-maximum", Accurate, "max(x, 0) + log1p(exp(-abs(x)))", SOFTPLUS,     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus).flawed(Kinks).in_sums(InSums::Exact).before(),
+    rule("softplus-of-maximum-negated", Accurate, "max(-x, 0) + log1p(exp(-abs(x)))", "select(x > 0, 0, -x) + log1p(exp(select(x > 0, -x, x)))",     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus_of_negation).flawed(Kinks).in_sums(InSums::Exact).before(),
     rule("log-add-exp",         Accurate, "log(exp(x) + exp(y))",    "select(x > y, x, y) + log1p(exp(select(x > y, y - x, x - y)))", "the exponentials overflow, or both vanish").flawed(Breaks).stabilises(),
     rule("log-of-sigmoid",      Accurate, "log(sigmoid(x))",         "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "the sigmoid of a small x vanishes, that of a large x has no digits left below one").built(log_sigmoid).flawed(Breaks).stabilises(),
-    rule("log-sigmoid-of-minimum", Accurate, "min(x, 0) - log1p(exp(-abs(x)))", "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "its derivative is a sum of halves at the kinks of the minimum and the magnitude, where the logarithm has none").built(log_sigmoid).flawed(Kinks).in_sums().before(),
+    rule("log-sigmoid-of-minimum", Accurate, "min(x, 0) - log1p(exp(-abs(x)))", "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "its derivative is a sum of halves at the kinks of the minimum and the magnitude, where the logarithm has none").built(log_sigmoid).flawed(Kinks).in_sums(InSums::Exact).before(),
 ];
 
 /// A number that is not negative, and NaN for one that is.

@@ -61,9 +61,9 @@ pub enum FpClass {
     /// Bit for bit, the payloads of NaN aside.
     Strict,
     /// Over the reals; in floating point the right side is not less accurate, and NaN or infinite for finite operands
-    /// just where the left side is (but see [`Flaw::Breaks`] and `Rule::overflows`). The sign of a zero may differ, and
-    /// operands within a factor of 2¹⁶ of the largest number, or products in between that vanish, are not looked at: else
-    /// not even `x + y - y` could be `x`, nor `g / s - h / s` be `(g - h) / s`.
+    /// just where the left side is (but see [`Flaw::Breaks`] and `Rule::overflows`). The sign of a zero may differ. Operands and
+    /// results within a factor of 2²⁰ of the ends of the element type's range, and products in between that vanish, are not looked
+    /// at: else not even `x + y - y` could be `x`, nor `g / s - h / s` be `(g - h) / s`.
     Accurate,
     /// Over the reals.
     Fast,
@@ -101,6 +101,33 @@ pub enum Flaw {
     Kinks,
     /// It breaks down: it overflows, divides zero by zero or has no right digit left where the result is an ordinary number.
     Breaks,
+}
+
+/// In which sums a rule on two terms is looked for among more of them. That reorders additions, and what they round is not the
+/// same in another order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InSums {
+    /// In all. What takes the place of the two terms is exactly their sum, or has the value of each: of three terms, the whole is
+    /// rounded less often than before.
+    Exact,
+    /// In sums of a derivative alone: nobody has said in which order it is to be added up.
+    Derivative,
+    /// In `fast` mode alone. Where the other terms cancel one of the two, the digits that are left are those of the other, and
+    /// may be lost in what takes their place.
+    Fast,
+}
+
+impl InSums {
+    /// Whether a rule is looked for in a sum of so many terms in a mode; `keeps_order` says that the program has written it.
+    pub(crate) fn allows(self, mode: Mode, keeps_order: bool, terms: usize) -> bool {
+        match (mode, self) {
+            (Mode::Strict, _) => false,
+            (Mode::Accurate, InSums::Exact) => !keeps_order || terms <= 3,
+            (Mode::Accurate, InSums::Derivative) => !keeps_order,
+            (Mode::Accurate, InSums::Fast) => false,
+            (Mode::Fast, _) => true,
+        }
+    }
 }
 
 /// A formula that is looked for.
@@ -194,9 +221,8 @@ pub struct Rule {
     pub overflows: bool,
     /// Whether the right side is better wherever the left side occurs, so that it can replace it on the spot.
     pub local: bool,
-    /// Whether the two terms of its sum are also looked for among those of a longer one. That reorders additions, so such
-    /// a rule must be right whatever they are added to.
-    pub in_sums: bool,
+    /// Whether the two terms of its sum are also looked for among those of a longer one, and in which.
+    pub in_sums: Option<InSums>,
     /// Whether it makes an unstable formula stable, so that it runs before differentiation too.
     pub stabilises: bool,
     /// Whether it needs `stop_gradient` to have done its work.
@@ -224,7 +250,7 @@ const fn rule(name: &'static str, class: FpClass, lhs: &'static str, rhs: &'stat
         flaw: None,
         overflows: false,
         local: false,
-        in_sums: false,
+        in_sums: None,
         stabilises: false,
         differentiated: false,
         before: false,
@@ -281,8 +307,8 @@ impl Rule {
         Rule { local: true, ..self }
     }
 
-    const fn in_sums(self) -> Rule {
-        Rule { in_sums: true, ..self }
+    const fn in_sums(self, which: InSums) -> Rule {
+        Rule { in_sums: Some(which), ..self }
     }
 
     const fn flawed(self, flaw: Flaw) -> Rule {

@@ -7,7 +7,7 @@ use super::Fact::SumsToZero;
 use super::Flaw::{Breaks, Cancels};
 use super::FpClass::{Accurate, Strict};
 use super::product::Factors;
-use super::{Match, Rule, rule};
+use super::{InSums, Match, Rule, rule};
 use crate::ops;
 use crate::facts::{Facts, Range, mask};
 use crate::terms::Terms;
@@ -17,8 +17,8 @@ pub(super) static RULES: &[Rule] = &[
 
     rule("variance",            Accurate, "#c * sum[A](x * x) - (#c * sum[A](x)) * (#c * sum[A](x))", "#c * sum[A](d * d)", "for #c = 1 / n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, false)).flawed(Breaks).stabilises().at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("variance-by-quotient",Accurate, "sum[A](x * x) / #c - (sum[A](x) / #c) * (sum[A](x) / #c)", "sum[A](d * d) / #c", "for #c = n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, true)).flawed(Breaks).stabilises().at(&["x: 5 3; A: 1; #c: 3"]),
-    rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * r * r * r)", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums().at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
-    rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * r * r * r", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums().at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
+    rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * r * r * r)", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums(InSums::Fast).at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
+    rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * r * r * r", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums(InSums::Fast).at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
     rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
     rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| 1.0 / n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| n)).at(&["x: 5 3; A: 1; #c: 3"]),

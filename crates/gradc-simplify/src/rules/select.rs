@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::Fact::Finite;
 use super::FpClass::{Accurate, Strict};
-use super::{Match, Rule, rule};
+use super::{InSums, Match, Rule, rule};
 use crate::terms::Terms;
 
 #[rustfmt::skip]
@@ -27,8 +27,8 @@ pub(super) static RULES: &[Rule] = &[
     rule("selected-else-factor", Strict,  "select(c, e, select(c, d, a) * b)", "select(c, e, a * b)", "where c does not hold, it does not"),
     rule("selected-else-dividend", Strict, "select(c, e, select(c, d, a) / b)", "select(c, e, a / b)", "where c does not hold, it does not"),
     rule("selected-else-negation", Strict, "select(c, e, -select(c, d, a))", "select(c, e, -a)", "where c does not hold, it does not"),
-    rule("sum-of-selected",     Strict,   "select(c, a, b) + select(c, d, e)", "select(c, a + d, b + e)", "the sum of the branch that is taken").in_sums(),
-    rule("difference-of-selected", Strict, "select(c, a, b) - select(c, d, e)", "select(c, a - d, b - e)", "the difference of the branch that is taken").in_sums(),
+    rule("sum-of-selected",     Strict,   "select(c, a, b) + select(c, d, e)", "select(c, a + d, b + e)", "the sum of the branch that is taken").in_sums(InSums::Derivative),
+    rule("difference-of-selected", Strict, "select(c, a, b) - select(c, d, e)", "select(c, a - d, b - e)", "the difference of the branch that is taken").in_sums(InSums::Derivative),
     rule("product-of-selected", Strict,   "select(c, a, b) * select(c, d, e)", "select(c, a * d, b * e)", "the product of the branch that is taken"),
     rule("quotient-of-selected", Strict,  "select(c, a, b) / select(c, d, e)", "select(c, a / d, b / e)", "the quotient of the branch that is taken"),
     rule("selected-operand",    Strict,   "select(c, f(x, a), f(x, b))", "f(x, select(c, a, b))", "whichever branch is taken, the operator is applied once").any(Class::Elementwise).built(selected_operand).sees(2).at(&["select(c, x * a, x * b) @", "select(c, x - a, x - b) @", "select(c, a / x, b / x) @", "select(c, exp(a), exp(b)) @", "select(c, -a, -b) @"]),

@@ -24,12 +24,17 @@ pub(super) fn evaluate(arena: &Arena<'_>, id: Id, leaves: &[Tensor], precision: 
     let node = arena.node(id);
     let ty = in_precision(&node.facts.ty, precision);
     match &node.term {
-        Term::Leaf(number) => Tensor::new(ty, leaves[*number as usize].data().to_vec()),
+        Term::Leaf(number) => Tensor::new(ty, leaf(leaves, *number).data().to_vec()),
         Term::Apply(op, operands) => {
             let operands: Vec<Tensor> = operands.iter().map(|&x| evaluate(arena, x, leaves, precision)).collect();
             apply(op, &operands, ty)
         }
     }
+}
+
+/// A leaf by its number; what has too high a number is the last.
+fn leaf(leaves: &[Tensor], number: u32) -> &Tensor {
+    leaves.get(number as usize).or(leaves.last()).expect("there are leaves")
 }
 
 /// The same in arithmetic of many digits.
@@ -41,7 +46,7 @@ pub(super) fn evaluate_exactly(
 ) -> ExactTensor {
     let node = arena.node(id);
     match &node.term {
-        Term::Leaf(number) => arithmetic.tensor(&leaves[*number as usize]),
+        Term::Leaf(number) => arithmetic.tensor(leaf(leaves, *number)),
         Term::Apply(op, operands) => {
             let operands: Vec<ExactTensor> =
                 operands.iter().map(|&x| evaluate_exactly(arena, x, leaves, arithmetic)).collect();

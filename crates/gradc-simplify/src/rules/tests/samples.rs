@@ -1,7 +1,7 @@
 //! Where rules are sampled.
 //!
 //! A sample is written `formula @ x: 3 4 in 0..1; A: 1; #c: 0.5`. The formula is for rules on a class of operators; others
-//! have their own. A value has a shape, and perhaps an element type (`bool`, `i32`) and a range, `shifted AXIS`,
+//! have their own. With `result: ordinary`, no result near the ends of the element type's range is looked at. A value has a shape, and perhaps an element type (`bool`, `i32`) and a range, `shifted AXIS`,
 //! `centred AXIS`, `one_hot`, `symmetric` or `vanishing`. An attribute variable has its attributes in order, `/` between them. What is not mentioned is a vector of
 //! floats, and each of some numbers.
 
@@ -103,6 +103,11 @@ impl Sample {
 
     fn entry(&self, name: &str) -> Option<&str> {
         self.entries.iter().find(|(known, _)| known == name).map(|(_, specification)| &**specification)
+    }
+
+    /// Whether only results are looked at that are ordinary numbers.
+    pub(super) fn is_about_ordinary_results(&self) -> bool {
+        self.entry("result") == Some("ordinary")
     }
 
     /// The type of what has none of its own.
