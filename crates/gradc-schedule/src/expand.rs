@@ -7,20 +7,23 @@
 //!   products are converted by a kernel, since products read memory.
 //! - Conversions between storage types and others go by way of the type of their arithmetic.
 //! - Indices are `i32`.
+//! - What is a result for the second time, or is a leaf, is a result of its own, which the kernel writes that computes the value or
+//!   reads it; else a kernel more would copy it.
 //!
 //! What is left to kernels on storage types is loading, storing, choosing, and what rounds nothing ([`EXACT`]).
 
 use std::borrow::Cow;
 
 use gradc_ir::op::reduce_mean::REDUCE_MEAN;
+use gradc_ir::op::stop_gradient::STOP_GRADIENT;
 use gradc_ir::op::{self, OpDef, gather, one_hot, scatter_add};
-use gradc_ir::{Attr, Attrs, Class, DType, Graph, Op, TensorType, ValueId};
-use rustc_hash::FxHashMap;
+use gradc_ir::{Attr, Attrs, Class, DType, Graph, Op, Output, Role, TensorType, ValueId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Operators whose results are exact in any type of their operands.
 static EXACT: [&OpDef; 12] = [
     &op::select::SELECT,
-    &op::stop_gradient::STOP_GRADIENT,
+    &STOP_GRADIENT,
     &op::min::MIN,
     &op::max::MAX,
     &op::reduce_min::REDUCE_MIN,
@@ -38,7 +41,9 @@ static EXACT_ON_FLOATS: [&OpDef; 3] = [&op::neg::NEG, &op::abs::ABS, &op::sign::
 
 /// The graph with nothing in it that has to be expanded.
 pub(crate) fn expand(graph: &Graph) -> Cow<'_, Graph> {
-    if !graph.values().any(|value| graph.op(value).is_some_and(|op| is_expanded(graph, value, op))) {
+    let copied = copied_results(graph);
+    let any_expanded = graph.values().any(|value| graph.op(value).is_some_and(|op| is_expanded(graph, value, op)));
+    if !any_expanded && !copied.contains(&true) {
         return Cow::Borrowed(graph);
     }
     let mut expansion = Expansion { graph: graph.emptied(), casts: FxHashMap::default() };
@@ -57,10 +62,31 @@ pub(crate) fn expand(graph: &Graph) -> Cow<'_, Graph> {
             _ => expansion.graph.copy_node(graph, value, &operands),
         });
     }
-    for output in graph.outputs() {
-        expansion.graph.add_output(output.role, output.name.clone(), places[output.value.index()]);
+    for (output, is_copied) in graph.outputs().iter().zip(copied) {
+        let place = places[output.value.index()];
+        let result = if is_copied {
+            expansion.graph.set_origin(graph.node(output.value).origin);
+            expansion.graph.emit_typed(STOP_GRADIENT.op(), &[place], graph.ty(output.value).clone())
+        } else {
+            place
+        };
+        expansion.graph.add_output(output.role, output.name.clone(), result);
     }
     Cow::Owned(expansion.graph)
+}
+
+/// For each result, whether its elements are those of a leaf or of a result before it. The next values of parameters and state
+/// are not looked at: they go where these are.
+fn copied_results(graph: &Graph) -> Vec<bool> {
+    let mut taken: FxHashSet<ValueId> = FxHashSet::default();
+    let is_copied = |output: &Output| {
+        let mut base = output.value;
+        while graph.op(base).is_some_and(|op| op.is(&op::reshape::RESHAPE)) {
+            base = graph.operands(base)[0];
+        }
+        output.role != Role::Update && (!taken.insert(base) || graph.leaf(base).is_some())
+    };
+    graph.outputs().iter().map(is_copied).collect()
 }
 
 fn is_expanded(graph: &Graph, value: ValueId, op: &Op) -> bool {

@@ -7,7 +7,8 @@ mod expression;
 mod finish;
 mod loops;
 
-use gradc_ir::{DType, Graph, ScalarOp, ValueId};
+use gradc_ir::op::stop_gradient::STOP_GRADIENT;
+use gradc_ir::{DType, Graph, Op, ScalarOp, ValueId};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -193,7 +194,8 @@ impl<'a, 'g> Builder<'a, 'g> {
     /// Names the kernel after what it computes.
     fn name(&mut self, root: ValueId) {
         const LONGEST: usize = 6;
-        let name = self.graph.op(root).map_or("copy", |op| op.def.name);
+        let moves_nothing = |op: &&Op| op.is(&STOP_GRADIENT);
+        let name = self.graph.op(root).filter(|op| !moves_nothing(op)).map_or("copy", |op| op.def.name);
         if self.names.len() < LONGEST && self.names.last() != Some(&name) {
             self.names.push(name);
         }

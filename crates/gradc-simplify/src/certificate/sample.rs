@@ -14,8 +14,11 @@ use crate::pattern::Bindings;
 use crate::rules::compiled::Compiled;
 use crate::term::Term;
 
-/// Draws for each step.
-const ROUNDS: usize = 2;
+/// How large the numbers are that are drawn for a step, once each: what is small beside others is not seen among them.
+const MAGNITUDES: [f64; 3] = [3.0, 3.0, 0.01];
+
+/// The same for a loop, whose numbers grow from step to step where those that they are multiplied with are large.
+const LOOP_MAGNITUDES: [f64; 4] = [3.0, 0.3, 0.03, 0.0003];
 
 /// The largest relative difference of two sides that are equal over the reals, computed in `f64`, where their numbers are of
 /// `f32` or `f64`. Those are not exact, so neither is what is made of them.
@@ -45,6 +48,29 @@ pub(super) enum Sampled {
     Differ(String),
 }
 
+/// How much is done to see whether two sides are equal.
+struct Effort {
+    /// What it may cost.
+    bound: u64,
+    /// How large the numbers are that are drawn.
+    magnitudes: &'static [f64],
+    /// Whether it is about loops, which are one operator each.
+    is_loop: bool,
+}
+
+/// By how much two sides may differ.
+struct Allowed {
+    /// Not at all.
+    is_exact: bool,
+    /// So much relative to the largest number.
+    tolerance: f64,
+    /// That is the largest number of the two sides, since what a loop computes on the way is not seen.
+    is_loop: bool,
+}
+
+/// What rounding in `f64` may add to that in a loop, relative to the largest number of all.
+const LOOP_ROUNDING: f64 = 1e-11;
+
 /// Draws numbers and counts the work.
 pub(super) struct Sampler {
     left: u64,
@@ -58,7 +84,13 @@ impl Sampler {
 
     /// Computes both sides, with random numbers for `cuts`; bit for bit if `exact`.
     pub(super) fn compare(&mut self, closure: &Closure, pairs: &[(Id, Id)], cuts: &[Id], exact: bool) -> Sampled {
-        self.compare_within(closure, pairs, cuts, exact, STEP)
+        self.compare_within(
+            closure,
+            pairs,
+            cuts,
+            exact,
+            &Effort { bound: STEP, magnitudes: &MAGNITUDES, is_loop: false },
+        )
     }
 
     /// The same, cut in the first of several ways in which both sides agree.
@@ -82,7 +114,8 @@ impl Sampler {
     /// The same for a loop.
     pub(super) fn compare_loop(&mut self, closure: &Closure, pairs: &[(Id, Id)], cuts: &[Id], exact: bool) -> Sampled {
         self.left = self.left.saturating_add(LOOP);
-        let sampled = self.compare_within(closure, pairs, cuts, exact, LOOP);
+        let effort = Effort { bound: LOOP, magnitudes: &LOOP_MAGNITUDES, is_loop: true };
+        let sampled = self.compare_within(closure, pairs, cuts, exact, &effort);
         self.left = self.left.min(ALL);
         sampled
     }
@@ -93,12 +126,12 @@ impl Sampler {
         pairs: &[(Id, Id)],
         cuts: &[Id],
         exact: bool,
-        bound: u64,
+        effort: &Effort,
     ) -> Sampled {
         let Some((mut graph, leaves)) = excerpt(closure, pairs, cuts) else { return Sampled::TooLarge };
         let work = work(&graph);
         let elements: usize = graph.values().map(|value| graph.shape(value).elements()).fold(0, usize::saturating_add);
-        if work > bound || work > self.left || elements > MAX_ELEMENTS {
+        if work > effort.bound || work > self.left || elements > MAX_ELEMENTS {
             return Sampled::TooLarge;
         }
         self.left -= work;
@@ -106,14 +139,16 @@ impl Sampler {
         if !exact {
             graph = graph.in_precision(DType::F64);
         }
-        for _ in 0..ROUNDS {
-            let drawn: Vec<Tensor> =
-                leaves.iter().map(|&(leaf, id)| draw(closure.facts_of(id), graph.ty(leaf), &mut self.random)).collect();
+        for &magnitude in effort.magnitudes {
+            let mut drawn =
+                |&(leaf, id): &(ValueId, Id)| draw(closure.facts_of(id), graph.ty(leaf), magnitude, &mut self.random);
+            let drawn: Vec<Tensor> = leaves.iter().map(&mut drawn).collect();
             let inputs = leaves.iter().map(|&(leaf, _)| leaf).zip(drawn);
             let Some(computed) = evaluate(&graph, inputs) else {
                 return Sampled::Differ("an operator does not fit its operands".to_owned());
             };
-            if let Some(difference) = difference(&graph, &computed, exact, tolerance) {
+            let allowed = Allowed { is_exact: exact, tolerance, is_loop: effort.is_loop };
+            if let Some(difference) = difference(&graph, &computed, &allowed) {
                 return Sampled::Differ(difference);
             }
         }
@@ -274,18 +309,22 @@ fn tolerance(graph: &Graph) -> f64 {
 }
 
 /// Where the results of a graph, which are pairs, differ by more than is allowed.
-fn difference(graph: &Graph, computed: &[Tensor], exact: bool, tolerance: f64) -> Option<String> {
+fn difference(graph: &Graph, computed: &[Tensor], allowed: &Allowed) -> Option<String> {
     let finite =
         |tensor: &Tensor| tensor.data().iter().copied().filter(|x| x.is_finite()).fold(0.0, |m: f64, x| m.max(x.abs()));
     let is_shown = |value: &ValueId| !graph.is_packed(*value);
     let scale = graph.values().filter(is_shown).map(|value| finite(&computed[value.index()])).fold(0.0, f64::max);
     let results: Vec<&Tensor> = graph.outputs().iter().map(|output| &computed[output.value.index()]).collect();
     for pair in results.chunks_exact(2) {
+        let margin = match allowed.is_loop {
+            false => allowed.tolerance * scale,
+            true => allowed.tolerance * finite(pair[0]).max(finite(pair[1])) + LOOP_ROUNDING * scale,
+        };
         for (&left, &right) in pair[0].data().iter().zip(pair[1].data()) {
             let same = left.to_bits() == right.to_bits() || left.is_nan() && right.is_nan();
-            let close = (left - right).abs() <= tolerance * scale;
+            let close = (left - right).abs() <= margin;
             // What is not a number on the left may be one on the right.
-            let agrees = same || !exact && (close || !left.is_finite());
+            let agrees = same || !allowed.is_exact && (close || !left.is_finite());
             if !agrees {
                 return Some(format!("{left:e} and {right:e}"));
             }
@@ -294,9 +333,9 @@ fn difference(graph: &Graph, computed: &[Tensor], exact: bool, tolerance: f64) -
     None
 }
 
-/// A tensor of which these facts hold.
-fn draw(facts: &Facts, ty: &TensorType, random: &mut Random) -> Tensor {
-    let (low, high) = bounds(facts);
+/// A tensor of which these facts hold, of numbers up to a magnitude if they allow it.
+fn draw(facts: &Facts, ty: &TensorType, magnitude: f64, random: &mut Random) -> Tensor {
+    let (low, high) = bounds(facts, magnitude);
     let mut tensor = Tensor::from_fn(ty.clone(), |_| match ty.dtype {
         DType::Bool => f64::from(u8::from(random.unit() < 0.5)),
         dtype if dtype.is_integer() => (low + random.unit() * (high - low + 1.0)).floor().min(high),
@@ -342,19 +381,19 @@ fn hot(tensor: &Tensor, axis: usize) -> Tensor {
     })
 }
 
-/// Between which numbers to draw: within a few units of zero, if that is allowed.
-fn bounds(facts: &Facts) -> (f64, f64) {
+/// Between which numbers to draw: within a magnitude of zero, if that is allowed.
+fn bounds(facts: &Facts, magnitude: f64) -> (f64, f64) {
     if facts.ty.dtype.is_integer() {
         let low = facts.range.low.max(0.0).min(facts.range.high);
         return (low, facts.range.high.min(low + 2.0));
     }
     let (low, high) = (facts.range.low, facts.range.high);
-    if low > 3.0 {
+    if low > magnitude {
         (low, high.min(low * 2.0))
-    } else if high < -3.0 {
+    } else if high < -magnitude {
         (low.max(high * 2.0), high)
     } else {
-        (low.max(-3.0), high.min(3.0))
+        (low.max(-magnitude), high.min(magnitude))
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("quotient-of-multiple",Accurate, "(#b * x) / #a",           "#b/#a * x",          "as many roundings, and no product in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
     rule("multiple-of-quotient",Accurate, "#b * (x / #a)",           "#b/#a * x",          "as many roundings, and no quotient in between that could overflow or vanish").built(|t, m| scaled(t, m, |a, b| b / a)).local().at(&["#a: 3; #b: 0.1", "#a: 7; #b: -5"]),
     rule("multiple-of-inverse", Accurate, "#a * (#b / x)",           "#a*#b / x",          "one rounding fewer").built(multiple_of_inverse).local().at(&["#a: 3; #b: 0.1", "#a: -0.5; #b: 0.3"]),
+    rule("inverse-over-number", Accurate, "(#b / x) / #a",           "#b/#a / x",          "one rounding fewer").built(inverse_over_number).overflows().local().at(&["#a: 12; #b: 0.5", "#a: -0.5; #b: 0.3"]),
     rule("multiple-and-itself", Accurate, "#c * x + x",              "(#c + 1) * x",       "one rounding instead of two").built(multiple_and_itself).in_sums(InSums::Derivative).at(&["#c: 2", "#c: -0.5", "#c: 3"]),
     rule("common-multiple",     Accurate, "#c * x - #c * y",         "#c * (x - y)",       "one rounding fewer, and none of them before the cancellation").flawed(Cancels),
     rule("opposite-multiples",  Accurate, "#c * x + #d * y",         "#c * (x - y)",       "for #d = -#c: one rounding fewer, and none of them before the cancellation").built(opposite_multiples).flawed(Cancels).at(&["#c: 0.1; #d: -0.1", "#c: 3; #d: -3"]),
@@ -297,6 +298,16 @@ fn product_there_already(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id>
 
 fn multiple_of_inverse(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let number = found.number(terms, "#a")? * found.number(terms, "#b")?;
+    inverse(terms, found, number)
+}
+
+fn inverse_over_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let number = found.number(terms, "#b")? / found.number(terms, "#a")?;
+    inverse(terms, found, number)
+}
+
+/// `number / x`, where that is an ordinary number.
+fn inverse(terms: &mut dyn Terms, found: &Match<'_>, number: f64) -> Option<Id> {
     let is_ordinary = (2f64.powi(-100)..2f64.powi(100)).contains(&number.abs());
     let number = if is_ordinary && found.ty.dtype.is_float() { terms.literal(number, found.ty) } else { None }?;
     terms.apply(op::div::DIV.op(), &[number, found.value("x")?])

@@ -224,3 +224,21 @@ fn the_explanations_of_codes_show_what_they_are_about() {
     let wrong = example(gradc_diagnostics::codes::WRONG_CERTIFICATE);
     assert!(wrong.starts_with("wrong at `e2 = e1 by sigmoid-complement`"), "{wrong}");
 }
+
+/// What a loop computes is large beside what these change, in some of its steps. They are changes to the loop that the certificate
+/// arrives at, wherever it is written.
+#[test]
+fn small_changes_within_a_loop_are_seen() {
+    let text = certificate(LOOP);
+    let body = "        d_xw = d_h_3 * t2 : f32[4, 5]\n        d_h_4 = d_xw @ u^T : f32[4, 5]\n\n";
+    assert_eq!(text.matches(body).count(), 3, "the loop after the certificate's steps is written in another way");
+    let small =
+        "t7 = abs(t6) : f32[4, 5]\n        t8 = t7 > 0.001 : bool[4, 5]\n        d_xw = select(t8, t6, 0) : f32[4, 5]";
+    for change in [small, "d_xw = t6 + 1e-7 : f32[4, 5]", "d_xw = 1.000003 * t6 : f32[4, 5]"] {
+        let changed = format!(
+            "        t6 = d_h_3 * t2 : f32[4, 5]\n        {change}\n        d_h_4 = d_xw @ u^T : f32[4, 5]\n\n"
+        );
+        let refusal = refusal(&text.replace(body, &changed));
+        assert!(refusal.as_ref().is_some_and(|refusal| refusal.starts_with("wrong")), "{change}: {refusal:?}");
+    }
+}
