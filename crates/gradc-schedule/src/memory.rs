@@ -289,12 +289,14 @@ impl Assignment<'_, '_> {
         })
     }
 
-    /// The buffer of an operand that `root` can take over.
+    /// The buffer of an operand that `root` can take over: rather one that its step writes in any case, which is then the only one.
     fn dying_operand(&self, root: ValueId) -> Option<BufferId> {
         let live = self.live(root);
         let ty = self.graph.ty(root);
-        let needs = self.groups.needs[root.index()].iter();
-        needs.map(|need| need.value).find_map(|operand| {
+        let step = self.groups.step_of(root);
+        let operands = self.groups.needs[root.index()].iter().map(|need| need.value);
+        let (own, others): (Vec<ValueId>, Vec<ValueId>) = operands.partition(|&x| self.groups.step_of(x) == step);
+        own.into_iter().chain(others).find_map(|operand| {
             let (buffer, other) = (self.memory.buffer_of(operand)?, self.graph.ty(operand));
             let ends_here = self.memory.lives[buffer.0 as usize]?.to == live.from;
             let holds_it = self.holds[buffer.0 as usize] == operand;
