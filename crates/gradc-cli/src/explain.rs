@@ -34,31 +34,36 @@ pub(crate) fn explain(args: &ExplainArgs, output: &mut Output) -> Outcome {
 
 /// What each pass of the simplifier says about a value: before differentiation, where it changed there, and after it.
 fn explain_value(value: &str, told: &mut Told, output: &mut Output) -> Outcome {
-    let mut shown = false;
-    let count = told.0.len();
-    for (position, (stage, reasons)) in told.0.iter_mut().enumerate() {
-        let Some(derivation) = reasons.explain(value) else { continue };
-        // What the first pass left alone is told by the second.
-        let is_last = position + 1 == count;
-        if (shown || !is_last) && derivation.lines.len() < 2 {
-            continue;
-        }
+    let Some(derivation) = told.0.last_mut().and_then(|(_, reasons)| reasons.explain(value)) else {
+        return Err(unknown(value, told));
+    };
+    let (mut shown, count) = (false, told.0.len());
+    // A part of a value is called by its number, and there are others of it before differentiation.
+    for (stage, reasons) in told.0[..count - 1].iter_mut().filter(|(_, reasons)| reasons.is_named(value)) {
+        let Some(derivation) = reasons.explain(value).filter(|derivation| derivation.lines.len() > 1) else { continue };
         if output.json() {
             output.object(&as_json(*stage, &derivation))?;
         } else {
-            if shown {
-                output.line("")?;
-            }
-            if *stage == Stage::Stabilise {
-                output.line("before differentiation:")?;
-            }
+            output.line("before differentiation, by the names that --emit=stable prints:")?;
             output.text(&derivation.to_string())?;
         }
         shown = true;
     }
-    if shown {
+    // What the first pass left alone is told by the second.
+    if shown && derivation.lines.len() < 2 {
         return Ok(());
     }
+    if output.json() {
+        return output.object(&as_json(told.0[count - 1].0, &derivation));
+    }
+    if shown {
+        output.line("")?;
+    }
+    output.text(&derivation.to_string())
+}
+
+/// What is wrong with the name of a value.
+fn unknown(value: &str, told: &Told) -> Failure {
     let within = told.0.iter().rev().find_map(|(_, reasons)| reasons.loop_with(value));
     let message = match within.map(|results| results.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>()) {
         Some(results) => format!(
@@ -67,7 +72,7 @@ fn explain_value(value: &str, told: &mut Told, output: &mut Output) -> Outcome {
         ),
         None => format!("the simplified gradient has no value called `{value}`: `--emit-grad` prints it"),
     };
-    Err(Failure::error(codes::UNKNOWN_VALUE, message))
+    Failure::error(codes::UNKNOWN_VALUE, message)
 }
 
 /// Keeps the reasons.

@@ -128,6 +128,14 @@ impl Reasons {
         Some(Derivation { name: shown, of: of_name, lines: lines.into_iter().map(|(_, line)| line).collect() })
     }
 
+    /// Whether the value of this name in the printed result has it from the program, and not from what it is a part of: then what is
+    /// so called in another printed graph is the same value.
+    pub fn is_named(&self, name: &str) -> bool {
+        let printed = self.printed();
+        let mut named = printed.iter().filter(|(_, known)| *known == name);
+        named.any(|(value, _)| self.result.leaf(*value).is_some() || self.result.value_name(*value).is_some())
+    }
+
     /// Where a value of this name is one of a loop's steps, which have derivations of no value: what that loop gives, by the names
     /// in the printed result.
     pub fn loop_with(&self, name: &str) -> Option<Vec<String>> {

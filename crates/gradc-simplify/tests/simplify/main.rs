@@ -4,7 +4,6 @@ mod certificates;
 mod common;
 mod corruptions;
 mod derivations;
-mod files;
 mod loops;
 mod manual;
 mod scale;
