@@ -37,7 +37,8 @@ impl Observer for Seen {
 fn leaves(graph: &Graph) -> Vec<String> {
     let loss = graph.loss().expect("the model has a loss");
     let below = graph.ancestors([loss]);
-    let is_one = |&value: &ValueId| graph.leaf(value).is_some() && graph.dtype(value).is_float() && below[value.index()];
+    let is_one =
+        |&value: &ValueId| graph.leaf(value).is_some() && graph.dtype(value).is_float() && below[value.index()];
     let name = |value| graph.value_name(value).expect("leaves have names").to_string();
     graph.values().filter(is_one).map(name).collect()
 }
