@@ -197,11 +197,6 @@ impl Classes {
         self.egraph[self.egraph.find(class)].data.keeps_order
     }
 
-    /// How many terms there are.
-    pub(crate) fn size(&self) -> usize {
-        self.egraph.total_size()
-    }
-
     /// The classes in order of their numbers.
     pub(crate) fn ids(&self) -> Vec<Id> {
         let mut ids: Vec<Id> = self.egraph.classes().map(|class| class.id).collect();
@@ -343,6 +338,10 @@ impl Terms for Classes {
 
     fn find(&self, class: Id) -> Id {
         self.egraph.find(class)
+    }
+
+    fn size(&self) -> usize {
+        self.egraph.total_size()
     }
 
     fn is_there(&self, term: &Term) -> bool {

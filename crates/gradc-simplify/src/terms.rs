@@ -21,6 +21,9 @@ pub(crate) trait Terms {
     /// The class of a term, which is new if the term is; `None` where its operands do not fit.
     fn add(&mut self, term: Term) -> Option<Id>;
 
+    /// How many terms there are that are looked at together.
+    fn size(&self) -> usize;
+
     /// Whether a term is among those that are looked at together.
     fn is_there(&self, term: &Term) -> bool;
 

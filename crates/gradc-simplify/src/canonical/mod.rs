@@ -212,6 +212,10 @@ impl Terms for Arena<'_> {
         class
     }
 
+    fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// No rule that is used on the spot asks.
     fn is_there(&self, _: &Term) -> bool {
         false

@@ -222,6 +222,19 @@ fn products(terms: &dyn Terms, class: Id) -> impl Iterator<Item = &[Id]> {
     terms.terms(class).iter().filter_map(|term| term.applies(&op::mul::MUL)).map(|(_, operands)| operands)
 }
 
+/// So many ways of grouping the factors of a value are enough: with each, those of its users grow. Where there are many terms
+/// already, fewer are.
+const GROUPINGS: [usize; 2] = [4, 2];
+
+/// So many terms are many.
+const MANY_TERMS: usize = 160;
+
+/// Whether a class has been written as a product in so many ways that no rule need rearrange its factors once more.
+pub(super) fn is_grouped_enough(terms: &dyn Terms, found: &Match<'_>) -> bool {
+    let most = GROUPINGS[usize::from(terms.size() > MANY_TERMS)];
+    found.root.is_some_and(|root| products(terms, root).count() >= most)
+}
+
 /// Whether a class has a product with a number.
 fn is_some_multiple(terms: &dyn Terms, class: Id) -> bool {
     products(terms, class).any(|operands| operands.iter().any(|&operand| terms.facts(operand).constant.is_some()))
@@ -242,6 +255,9 @@ fn common_factor(terms: &mut dyn Terms, found: &Match<'_>, sum: &'static gradc_i
 /// Not where a broadcast multiple is the other factor already, nor where a factor has a number of its own.
 fn number_into_broadcast(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (x, y) = (found.value("x")?, terms.find(found.value("y")?));
+    if is_grouped_enough(terms, found) {
+        return None;
+    }
     let is_multiple = |class: Id| {
         operand_of(terms, class, &op::broadcast::BROADCAST).is_some_and(|source| is_some_multiple(terms, source))
     };
@@ -279,6 +295,9 @@ fn has_number(terms: &dyn Terms, class: Id) -> bool {
 fn moderate_factor_first(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (g, x, y) = (found.value("g")?, found.value("x")?, found.value("y")?);
     let is_moderate = |class: Id| Moderate.holds(terms.facts(class), |_| None);
+    if is_grouped_enough(terms, found) {
+        return None;
+    }
     if found.root.is_some() && (is_moderate(g) || [g, x, y].iter().any(|&factor| has_number(terms, factor))) {
         return None;
     }
@@ -288,6 +307,9 @@ fn moderate_factor_first(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id>
 
 fn product_there_already(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (x, y, z) = (found.value("x")?, found.value("y")?, found.value("z")?);
+    if is_grouped_enough(terms, found) {
+        return None;
+    }
     let product = Term::apply(op::mul::MUL.op(), [x, y]);
     if found.root.is_some() && (!terms.is_there(&product) || [x, y, z].iter().any(|&factor| has_number(terms, factor))) {
         return None;

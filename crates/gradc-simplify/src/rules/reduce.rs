@@ -7,6 +7,7 @@ use gradc_ir::{Class, DType, Op, OpDef, Shape};
 use super::Fact::{Moderate, NotTiny, SumsToOne, SumsToZero};
 use super::Flaw::Cancels;
 use super::FpClass::{Accurate, Fast, Strict};
+use super::arithmetic::is_grouped_enough;
 use super::{Match, Rule, Wanted, rule};
 use crate::ops;
 use crate::term::Term;
@@ -201,7 +202,7 @@ fn reduce_unit_axes(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
 /// Where what the factor makes of one factor of the terms is there already: else there would be no end of rearranging.
 fn factor_there_already(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (y, a, b) = (found.value("y")?, found.value("a")?, found.value("b")?);
-    if found.root.is_some() && terms.facts(y).constant.is_some() {
+    if is_grouped_enough(terms, found) || found.root.is_some() && terms.facts(y).constant.is_some() {
         return None;
     }
     let sum = ops::reduce(&REDUCE_SUM, found.attrs("A")?.ints("axes"));

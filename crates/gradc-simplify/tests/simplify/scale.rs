@@ -1,7 +1,7 @@
 //! Work grows with the net, not with its square; and nets of many equal layers are mostly one layer.
 
 use gradc_ir::{DType, Graph, Init, Role, TensorType, ValueId};
-use gradc_simplify::{Mode, Options, simplify};
+use gradc_simplify::{Limits, Mode, Options, simplify};
 
 use crate::common::{model, raw_gradient};
 
@@ -73,11 +73,30 @@ fn limits_end_what_has_no_end() {
             let options = Options { trust_indices: false, ..Options::in_mode(mode) };
             let graph = raw_gradient(&model("small", &text.replace("DTYPE", dtype)), mode);
             let report = simplify(&graph, &options).report;
-            // Places are what there is no end of, long before there are as many terms as may be.
+            // Places are what there are more and more of, long before there are as many terms as may be.
             assert!(report.terms < options.limits.terms / 4, "{mode}, {dtype}: {} terms", report.terms);
+            let limits = Limits { applications: 100, ..options.limits };
+            let limited = simplify(&graph, &Options { limits, ..options }).report;
+            assert!(limited.terms <= report.terms);
             if mode == Mode::Fast {
-                assert!(report.limited_regions > 0, "this ends by itself, and shows nothing about limits: {text}");
+                assert!(limited.limited_regions > 0, "this has few places, and shows nothing about limits: {text}");
             }
+        }
+    }
+}
+
+/// The factors of a normalised activation's derivative can be grouped in a great many ways.
+#[test]
+fn products_of_many_factors_need_no_limit() {
+    for activation in ["tanh", "sigmoid", "gelu", "mish"] {
+        for norm in ["layer_norm", "rms_norm"] {
+            let text = format!(
+                "model m {{\n input x: f32[8, 16]\n let h = {activation}({norm}(dense(x, 17)))\n loss mean(square(dense(h, 3)))\n}}"
+            );
+            let options = Options::in_mode(Mode::Accurate);
+            let report = simplify(&raw_gradient(&model("normalised", &text), options.mode), &options).report;
+            assert_eq!(report.limited_regions, 0, "{activation}({norm}): {} terms", report.terms);
+            assert!(report.terms < 1500, "{activation}({norm}): {} terms", report.terms);
         }
     }
 }
