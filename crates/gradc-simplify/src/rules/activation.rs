@@ -21,9 +21,12 @@ pub(super) static RULES: &[Rule] = &[
     rule("sigmoid-of-negation", Fast,     "sigmoid(-x)",             "1 - sigmoid(x)",     "cheaper where the sigmoid is there; no digits are left where it saturates"),
     rule("sigmoid",             Accurate, "1 / (1 + exp(-x))",       "sigmoid(x)",         "the exponential overflows below -88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
     rule("sigmoid-negated",     Accurate, "1 / (1 + exp(x))",        "sigmoid(-x)",        "the exponential overflows above 88 and the quotient vanishes too early").flawed(Breaks).stabilises(),
+    rule("sigmoid-of-power",    Accurate, "pow(1 + exp(-x), -1)",    "sigmoid(x)",         "the exponential overflows below -88 and the power vanishes too early").flawed(Breaks).stabilises(),
+    rule("sigmoid-of-power-negated", Accurate, "pow(1 + exp(x), -1)", "sigmoid(-x)",       "the exponential overflows above 88 and the power vanishes too early").flawed(Breaks).stabilises(),
+    rule("sigmoid-of-share",    Accurate, "exp(x) / (exp(x) + exp(y))", "sigmoid(x - y)",  "the exponentials overflow, or both vanish").flawed(Breaks).stabilises(),
     rule("sigmoid-of-quotient", Accurate, "exp(x) / (1 + exp(x))",   "sigmoid(x)",         "the exponential overflows above 88, and then the quotient is NaN").flawed(Breaks).stabilises(),
-    rule("exp-times-sigmoid",   Accurate, "exp(-x) * sigmoid(x)",    "sigmoid(-x)",        "the exponential overflows where the sigmoid vanishes").flawed(Breaks),
-    rule("exp-times-sigmoid-negated", Accurate, "exp(x) * sigmoid(-x)", "sigmoid(x)",      "the exponential overflows where the sigmoid vanishes").flawed(Breaks),
+    rule("exp-times-sigmoid",   Accurate, "exp(-x) * sigmoid(x)",    "sigmoid(-x)",        "the exponential overflows where the sigmoid vanishes").flawed(Breaks).stabilises(),
+    rule("exp-times-sigmoid-negated", Accurate, "exp(x) * sigmoid(-x)", "sigmoid(x)",      "the exponential overflows where the sigmoid vanishes").flawed(Breaks).stabilises(),
 
     // The derivative of t = tanh(x) is 1 - t * t. With m = sigmoid(-2 * |x|), 1 - |t| is 2 * m and 1 + |t| is 2 * (1 - m). The
     // scheduler computes t and m with one exponential.

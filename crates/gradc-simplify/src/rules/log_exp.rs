@@ -1,9 +1,12 @@
 //! Logarithms and exponentials.
 
 use egg::Id;
-use gradc_ir::op::{add::ADD, exp::EXP, ge::GE, gt::GT, log1p::LOG1P, neg::NEG, select::SELECT, sub::SUB};
+use gradc_ir::Op;
+use gradc_ir::op::{
+    add::ADD, exp::EXP, ge::GE, gt::GT, log::LOG, log1p::LOG1P, neg::NEG, select::SELECT, sub::SUB,
+};
 
-use super::Fact::{NonNegative, Unbounded};
+use super::Fact::{NonNegative, Positive, Unbounded};
 use super::Flaw::{Breaks, Cancels, Kinks};
 use super::FpClass::{Accurate, Fast};
 use super::opposite::{Signed, signed};
@@ -19,7 +22,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("exp-of-log",          Accurate, "exp(log(x))",             "x",                  "exact instead of rounded twice").when(&[("x", NonNegative)]).at(&["x: 64 in 0..3"]),
     rule("one-minus-exp",       Accurate, "1 - exp(x)",              "-expm1(x)",          "the difference loses the digits of a small x").flawed(Cancels).stabilises(),
     rule("exp-of-any-log",      Accurate, "exp(log(x))",             "select(x >= 0, x, NaN)", "exact instead of rounded twice").built(exp_of_log),
-    rule("inverse-exp",         Accurate, "1 / exp(x)",              "exp(-x)",            "one rounding, and no quotient that overflows early"),
+    rule("inverse-exp",         Accurate, "1 / exp(x)",              "exp(-x)",            "one rounding, and no quotient that overflows early").overflows().stabilises(),
     rule("log-of-root",         Accurate, "log(sqrt(x))",            "0.5 * log(x)",       "halving is exact; the root is not rounded in between"),
     rule("product-of-exps",     Fast,     "exp(x) * exp(y)",         "exp(x + y)",         "the rounding of the sum is magnified"),
     rule("over-exp",            Fast,     "x / exp(y)",              "x * exp(-y)",        "the one overflows where the other vanishes"),
@@ -30,6 +33,12 @@ pub(super) static RULES: &[Rule] = &[
     rule("softplus-of-maximum", Accurate, "max(x, 0) + log1p(exp(-abs(x)))", SOFTPLUS,     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus).flawed(Kinks).in_sums(InSums::Exact).before(),
     rule("softplus-of-maximum-negated", Accurate, "max(-x, 0) + log1p(exp(-abs(x)))", "select(x > 0, 0, -x) + log1p(exp(select(x > 0, -x, x)))",     "its derivative is a sum of halves at the kinks of the maximum and the magnitude, where the softplus has none").built(softplus_of_negation).flawed(Kinks).in_sums(InSums::Exact).before(),
     rule("log-add-exp",         Accurate, "log(exp(x) + exp(y))",    "select(x > y, x, y) + log1p(exp(select(x > y, y - x, x - y)))", "the exponentials overflow, or both vanish").flawed(Breaks).stabilises(),
+    rule("log-add-three-exps",  Accurate, "log(exp(x) + exp(y) + exp(z))", "log(exp(log(exp(x) + exp(y))) + exp(z))", "two at a time, of which the exponentials do not overflow").flawed(Breaks).stabilises(),
+    rule("log-of-multiple-of-exps", Accurate, "log(#c * (exp(x) + exp(y)))", "log(#c) + log(exp(x) + exp(y))", "the exponentials overflow, or both vanish").when(&[("#c", Positive)]).built(|t, m| log_of_sum_of_exps(t, m, false)).flawed(Breaks).stabilises().at(&["#c: 0.5; x: 96 in 1..95; y: 96 in 1..95"]),
+    rule("log-of-share-of-exps", Accurate, "log((exp(x) + exp(y)) / #c)", "log(exp(x) + exp(y)) - log(#c)", "the exponentials overflow, or both vanish").when(&[("#c", Positive)]).built(|t, m| log_of_sum_of_exps(t, m, true)).flawed(Breaks).stabilises().at(&["#c: 3; x: 96 in 3..95; y: 96 in 3..95"]),
+    rule("softplus-of-number",  Accurate, "log(#c + exp(x))",        "log(#c) + softplus(x - log(#c))", "the exponential of a large x overflows").when(&[("#c", Positive)]).built(softplus_of_number).flawed(Breaks).stabilises().at(&["#c: 2; x: 96 in -20..95", "#c: 0.3; x: 96 in 1..95"]),
+    rule("softplus-of-multiple", Accurate, "log(1 + #c * exp(x))",   "log(1 + exp(x + log(#c)))", "the exponential of a large x overflows").when(&[("#c", Positive)]).built(|t, m| softplus_of_multiple(t, m, LOG.op())).flawed(Breaks).stabilises().at(&["#c: 2; x: 96 in -20..60", "#c: 0.3; x: 96 in -20..60"]),
+    rule("softplus-of-multiple-log1p", Accurate, "log1p(#c * exp(x))", "log1p(exp(x + log(#c)))", "the exponential of a large x overflows").when(&[("#c", Positive)]).built(|t, m| softplus_of_multiple(t, m, LOG1P.op())).flawed(Breaks).stabilises().at(&["#c: 2; x: 96 in -20..60", "#c: 0.3; x: 96 in -20..60"]),
     rule("log-of-sigmoid",      Accurate, "log(sigmoid(x))",         "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "the sigmoid of a small x vanishes, that of a large x has no digits left below one").built(log_sigmoid).flawed(Breaks).stabilises(),
     rule("log-sigmoid-of-minimum", Accurate, "min(x, 0) - log1p(exp(-abs(x)))", "select(x > 0, 0, x) - log1p(exp(select(x > 0, -x, x)))", "its derivative is a sum of halves at the kinks of the minimum and the magnitude, where the logarithm has none").built(log_sigmoid).flawed(Kinks).in_sums(InSums::Exact).before(),
 ];
@@ -72,6 +81,40 @@ fn softplus_of_negation(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> 
     let opposite = terms.apply(NEG.op(), &[found.value("x")?])?;
     let (part, small) = parts(terms, opposite, true)?;
     terms.apply(ADD.op(), &[part, small])
+}
+
+/// `log(exp(x) + exp(y))` and the logarithm of the number, as the sum is multiplied or divided with it.
+fn log_of_sum_of_exps(terms: &mut dyn Terms, found: &Match<'_>, divides: bool) -> Option<Id> {
+    let (x, y) = (found.value("x")?, found.value("y")?);
+    let (x, y) = (terms.apply(EXP.op(), &[x])?, terms.apply(EXP.op(), &[y])?);
+    let sum = terms.apply(ADD.op(), &[x, y])?;
+    let log = terms.apply(LOG.op(), &[sum])?;
+    let number = found.number(terms, "#c")?.ln();
+    let number = terms.literal(if divides { -number } else { number }, found.ty)?;
+    terms.apply(ADD.op(), &[log, number])
+}
+
+/// The softplus of `x - log(c)`, and the logarithm of the number; that of 1 is another rule's.
+fn softplus_of_number(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let number = found.number(terms, "#c").filter(|&number| number != 1.0)?.ln();
+    let shift = terms.literal(-number, found.ty)?;
+    let shifted = terms.apply(ADD.op(), &[found.value("x")?, shift])?;
+    let (part, small) = parts(terms, shifted, true)?;
+    let softplus = terms.apply(ADD.op(), &[part, small])?;
+    let number = terms.literal(number, found.ty)?;
+    terms.apply(ADD.op(), &[softplus, number])
+}
+
+/// The factor of an exponential is a term of its exponent.
+fn softplus_of_multiple(terms: &mut dyn Terms, found: &Match<'_>, log: Op) -> Option<Id> {
+    let number = terms.literal(found.number(terms, "#c")?.ln(), found.ty)?;
+    let exponent = terms.apply(ADD.op(), &[found.value("x")?, number])?;
+    let mut exp = terms.apply(EXP.op(), &[exponent])?;
+    if log.is(&LOG) {
+        let one = terms.literal(1.0, found.ty)?;
+        exp = terms.apply(ADD.op(), &[one, exp])?;
+    }
+    terms.apply(log, &[exp])
 }
 
 /// `log(sigmoid(x))`
