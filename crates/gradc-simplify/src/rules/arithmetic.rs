@@ -3,7 +3,7 @@
 use egg::Id;
 use gradc_ir::{Class, op};
 
-use super::Fact::{Bounded, Finite, Float, Moderate, NonNegative, NotTiny};
+use super::Fact::{Bounded, Finite, Float, Moderate, NonNegative, NotTiny, Positive};
 use super::Flaw::{Cancels, Rounds};
 use super::FpClass::{Accurate, Fast, Strict};
 use super::compiled::is_identity;
@@ -22,6 +22,7 @@ pub(super) static RULES: &[Rule] = &[
     // Negation itself is odd too, but that says nothing new.
     rule("odd",                 Strict,   "f(-x)",                   "-f(x)",              "the operator passes the sign on").any(Class::Elementwise).that(|algebra| algebra.odd && !algebra.involution).to(Wanted::One(&op::neg::NEG)).built(odd).sees(2).local().at(&["tanh(-x) @", "erf(-x) @"]),
 
+    rule("whole-of-whole",      Strict,   "round(floor(x))",         "floor(x)",           "of floor, ceil and round, each leaves whole numbers as they are").any(Class::Elementwise).built(whole_of_whole).sees(2).local().at(&["round(floor(x)) @", "floor(ceil(x)) @", "ceil(round(x)) @", "floor(floor(x)) @"]),
     rule("magnitude-of-positive", Accurate, "abs(x)",                "x",                  "only the sign of a zero differs").when(&[("x", NonNegative)]).local().at(&["x: 64 in 0..3"]),
 
     rule("add-negation",        Strict,   "x + -y",                  "x - y",              "subtraction is defined as this").local(),
@@ -76,6 +77,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("bounded-minus-itself", Accurate, "x - x",                  "0",                  "a number minus itself is +0; what is bounded is NaN only where something before it is").when(&[("x", Bounded)]).in_sums(InSums::Exact).at(&["x: 64 in -3..3"]),
     rule("zero-times",          Fast,     "0 * x",                   "0",                  "x is taken to be finite").local(),
     rule("minus-itself",        Fast,     "x - x",                   "0",                  "x is taken to be finite").local().in_sums(InSums::Fast),
+    rule("nonzero-over-itself", Strict,   "x / x",                   "1",                  "a number that is neither zero nor infinite").when(&[("x", Positive), ("x", Finite)]).local().at(&["x: 96 in 0.001..100"]),
     rule("over-itself",         Fast,     "x / x",                   "1",                  "x is taken to be finite and not zero").when(&[("x", Float)]),
     rule("reciprocal-of-number",Fast,     "x / #c",                  "(1 / #c) * x",       "a product is cheaper than a quotient; one rounding more").local().at(&["#c: 3", "#c: 10"]),
 ];
@@ -120,6 +122,13 @@ fn even(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
     let positive = operand_of(terms, x, &op::neg::NEG)?;
     terms.apply(op.clone(), &[positive])
+}
+
+fn whole_of_whole(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    static ROUNDING: [&gradc_ir::OpDef; 3] = [&op::floor::FLOOR, &op::ceil::CEIL, &op::round::ROUND];
+    let (op, &[x]) = (found.term.op()?, found.term.operands()) else { return None };
+    let rounds = |op: &gradc_ir::Op| ROUNDING.iter().any(|def| op.is(def));
+    (rounds(op) && terms.terms(x).iter().filter_map(Term::op).any(rounds)).then_some(x)
 }
 
 fn odd(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {

@@ -21,9 +21,40 @@ pub(super) static RULES: &[Rule] = &[
     rule("symmetric-right",     Strict,   "matmul[F](a, b)",         "matmul(a, b)",    "for a transposed b: the same numbers in the same order").when(&[("b", Symmetric)]).built(|t, m| untransposed(t, m, false)).local().at(&["F: 0 / 1; a: 3 4; b: 4 4 symmetric"]),
     rule("negated-left",        Strict,   "matmul[F](-a, b)",        "-matmul[F](a, b)",   "rounding is symmetric in the sign").at(&["F: 0 / 0; a: 4 3; b: 3 5"]),
     rule("negated-right",       Strict,   "matmul[F](a, -b)",        "-matmul[F](a, b)",   "rounding is symmetric in the sign").at(&["F: 0 / 0; a: 4 3; b: 3 5"]),
+    rule("common-right",        Fast,     "matmul[F](a, c) + matmul[F](b, c)", "matmul[F](a + b, c)", "distributivity; one product instead of two").at(&["F: 0 / 0; a: 4 3; b: 4 3; c: 3 5"]),
+    rule("common-left",         Fast,     "matmul[F](c, a) + matmul[F](c, b)", "matmul[F](c, a + b)", "distributivity; one product instead of two").at(&["F: 0 / 0; a: 3 5; b: 3 5; c: 4 3"]),
+    rule("common-right-of-difference", Fast, "matmul[F](a, c) - matmul[F](b, c)", "matmul[F](a - b, c)", "distributivity; one product instead of two").at(&["F: 0 / 0; a: 4 3; b: 4 3; c: 3 5"]),
+    rule("common-left-of-difference", Fast, "matmul[F](c, a) - matmul[F](c, b)", "matmul[F](c, a - b)", "distributivity; one product instead of two").at(&["F: 0 / 0; a: 3 5; b: 3 5; c: 4 3"]),
+    rule("product-later",       Fast,     "matmul[F](matmul[G](a, b), c)", "matmul(a, matmul(b, c))", "associativity; which is cheaper depends on the shapes").built(|t, m| regrouped(t, m, true)).at(&["F: 0 / 0; G: 0 / 0; a: 4 3; b: 3 5; c: 5 2", "F: 0 / 1; G: 1 / 1; a: 3 4; b: 5 3; c: 2 5"]),
+    rule("product-sooner",      Fast,     "matmul[F](a, matmul[G](b, c))", "matmul(matmul(a, b), c)", "associativity; which is cheaper depends on the shapes").built(|t, m| regrouped(t, m, false)).at(&["F: 0 / 0; G: 0 / 0; a: 4 3; b: 3 5; c: 5 2", "F: 1 / 0; G: 1 / 1; a: 3 4; b: 5 3; c: 2 5"]),
     rule("multiple-left",       Fast,     "matmul[F](#c * a, b)",    "#c * matmul[F](a, b)", "distributivity; cheaper where the product is smaller").at(&["F: 0 / 0; #c: 0.3; a: 4 3; b: 3 5"]),
     rule("multiple-right",      Fast,     "matmul[F](a, #c * b)",    "#c * matmul[F](a, b)", "distributivity; cheaper where the product is smaller").at(&["F: 0 / 0; #c: 0.3; a: 4 3; b: 3 5"]),
 ];
+
+/// A product of three matrices, the last two of which are multiplied first, or the first two; none of the products is transposed.
+fn regrouped(terms: &mut dyn Terms, found: &Match<'_>, later: bool) -> Option<Id> {
+    let [a, b, c] = [found.value("a")?, found.value("b")?, found.value("c")?];
+    let (outer, inner) = (found.attrs("F")?, found.attrs("G")?);
+    let flag = |attrs: &gradc_ir::Attrs, name: &str| attrs.bool(name);
+    if [a, b, c].iter().any(|&x| terms.facts(x).ty.shape.rank() != 2) {
+        return None;
+    }
+    let (inner_a, inner_b) = (flag(inner, "transpose_a"), flag(inner, "transpose_b"));
+    let (outer_a, outer_b) = (flag(outer, "transpose_a"), flag(outer, "transpose_b"));
+    if later {
+        if outer_a {
+            return None;
+        }
+        let product = terms.apply(ops::matmul(inner_b, outer_b), &[b, c])?;
+        terms.apply(ops::matmul(inner_a, false), &[a, product])
+    } else {
+        if outer_b {
+            return None;
+        }
+        let product = terms.apply(ops::matmul(outer_a, inner_a), &[a, b])?;
+        terms.apply(ops::matmul(false, inner_b), &[product, c])
+    }
+}
 
 /// Whether a permutation exchanges just the last two axes.
 fn exchanges_last_two(permutation: &[usize]) -> bool {

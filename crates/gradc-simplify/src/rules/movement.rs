@@ -2,7 +2,7 @@
 
 use egg::Id;
 use gradc_ir::op::{self, broadcast::BROADCAST, concat::CONCAT, reshape::RESHAPE, transpose::TRANSPOSE};
-use gradc_ir::{Attrs, Class, Op, Shape, TensorType};
+use gradc_ir::{Attrs, Class, DType, Op, Shape, TensorType};
 
 use super::FpClass::{Accurate, Strict};
 use super::{InSums, Match, Rule, Wanted, rule};
@@ -34,6 +34,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("concat-of-concat",    Strict,   "concat(x, concat(y, z))", "concat(x, y, z)",    "the same elements in the same places").any(Class::Movement).to(Wanted::One(&CONCAT)).built(concat_of_concat).local().at(&["concat[C](x, concat[C](y, z)) @ x: 3 2; y: 3 1; z: 3 2; C: 1", "concat[C](concat[C](x, y), z) @ x: 3 2; y: 1 2; z: 2 2; C: 0"]),
 
     rule("cast-nothing",        Strict,   "cast[D](x)",              "x",                  "it is of this type already").built(|t, m| m.value("x").filter(|&x| t.facts(x).ty == *m.ty)).local().at(&["x: 4; D: float"]),
+    rule("cast-back",           Strict,   "cast[D](cast[E](x))",     "x",                  "the type in between has a number for each of the first, which is what it becomes again").built(cast_back).local().at(&["x: bool; E: float; D: bool", "x: i32; E: f64; D: i32", "x: f32; E: f64; D: f32", "x: bf16; E: f32; D: bf16"]),
     rule("stop-gradient",       Strict,   "stop_gradient(x)",        "x",                  "the graph is differentiated already").differentiated().local(),
 
     // In the e-graph a broadcast is there on both sides of the operator, so that formulas are found whichever way they were
@@ -44,6 +45,33 @@ pub(super) static RULES: &[Rule] = &[
     rule("broadcast-quotient",  Strict,   "broadcast[B](x / y)",     "broadcast[B](x) / broadcast[B](y)", "the same elements from the same operands").at(&["x: 3; y: 3; B: 0 / 3 2"]),
     rule("broadcast-negation",  Strict,   "broadcast[B](-x)",        "-broadcast[B](x)",   "the same elements from the same operands").at(&["x: 3; B: 0 / 3 2"]),
 ];
+
+/// What is converted to a type that holds all its numbers, and back.
+fn cast_back(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
+    let (x, between) = (found.value("x")?, found.attrs("E")?.dtype("dtype"));
+    let from = terms.facts(x).ty.dtype;
+    (found.ty.dtype == from && holds_all(between, from)).then_some(x)
+}
+
+/// Whether each number of a type is one of another.
+fn holds_all(wide: DType, narrow: DType) -> bool {
+    let digits = |dtype: DType| match dtype {
+        DType::Bool => 1,
+        DType::U8 | DType::Bf16 => 8,
+        DType::F16 => 11,
+        DType::F32 => 24,
+        DType::I32 => 31,
+        DType::F64 => 53,
+        DType::I64 => 63,
+    };
+    match (narrow.is_float(), wide.is_float()) {
+        _ if narrow == wide => true,
+        (true, false) => false,
+        (true, true) => digits(wide) > digits(narrow) && wide.greatest_finite() >= narrow.greatest_finite() && (wide != DType::F16),
+        (false, true) => digits(wide) >= digits(narrow),
+        (false, false) => narrow.least() >= wide.least() && narrow.greatest() <= wide.greatest(),
+    }
+}
 
 /// `f` of operands that were all moved in one way (numbers aside) is the moved `f` of what they were before.
 fn before_movement(terms: &mut dyn Terms, found: &Match<'_>, movement: &'static gradc_ir::OpDef) -> Option<Id> {

@@ -9,6 +9,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("power-zero",          Strict,   "pow(x, 0)",               "1",                  "anything to the power of zero is one, NaN included").local(),
     rule("square",              Accurate, "pow(x, 2)",               "x * x",              "the product is rounded once").local(),
     rule("cube",                Accurate, "pow(x, 3)",               "x * x * x",          "two roundings, and what overflows or vanishes in between does so in the end").local(),
+    rule("fourth-power",        Fast,     "pow(x, 4)",               "(x * x) * (x * x)",  "products are cheaper than a power; two roundings more").local(),
     rule("half-power",          Accurate, "pow(x, 0.5)",             "sqrt(x)",            "the root is rounded once; at -0 the sign of the zero differs").local(),
     rule("inverse-power",       Accurate, "pow(x, -1)",              "1 / x",              "the quotient is rounded once").local(),
     rule("inverse-square",      Fast,     "pow(x, -2)",              "1 / (x * x)",        "the square may overflow or vanish").local(),
