@@ -233,7 +233,7 @@ fn products(terms: &dyn Terms, class: Id) -> impl Iterator<Item = &[Id]> {
 
 /// So many ways of grouping the factors of a value are enough: with each, those of its users grow. Where there are many terms
 /// already, fewer are.
-const GROUPINGS: [usize; 2] = [4, 2];
+const GROUPINGS: [usize; 2] = [6, 3];
 
 /// So many terms are many.
 const MANY_TERMS: usize = 160;
