@@ -19,6 +19,9 @@ impl Range {
     /// Nothing is known.
     pub const ANY: Range = Range { low: f64::NEG_INFINITY, high: f64::INFINITY, nan: true };
 
+    /// Not below zero, or NaN.
+    pub const NOT_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, nan: true };
+
     /// Between two numbers, never NaN.
     pub const fn between(low: f64, high: f64) -> Range {
         Range { low, high, nan: false }

@@ -83,15 +83,20 @@ fn softplus_of_negation(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> 
     terms.apply(ADD.op(), &[part, small])
 }
 
-/// `log(exp(x) + exp(y))` and the logarithm of the number, as the sum is multiplied or divided with it.
+/// The logarithm of a value that is multiplied with the number `#c`, or divided by it: its own, and that of the number.
+pub(super) fn log_with_number(terms: &mut dyn Terms, found: &Match<'_>, of: Id, divides: bool) -> Option<Id> {
+    let log = terms.apply(LOG.op(), &[of])?;
+    let number = found.number(terms, "#c")?.ln();
+    let number = terms.literal(if divides { -number } else { number }, found.ty)?;
+    terms.apply(ADD.op(), &[log, number])
+}
+
+/// The logarithm of `exp(x) + exp(y)`, which is multiplied or divided with a number.
 fn log_of_sum_of_exps(terms: &mut dyn Terms, found: &Match<'_>, divides: bool) -> Option<Id> {
     let (x, y) = (found.value("x")?, found.value("y")?);
     let (x, y) = (terms.apply(EXP.op(), &[x])?, terms.apply(EXP.op(), &[y])?);
     let sum = terms.apply(ADD.op(), &[x, y])?;
-    let log = terms.apply(LOG.op(), &[sum])?;
-    let number = found.number(terms, "#c")?.ln();
-    let number = terms.literal(if divides { -number } else { number }, found.ty)?;
-    terms.apply(ADD.op(), &[log, number])
+    log_with_number(terms, found, sum, divides)
 }
 
 /// The softplus of `x - log(c)`, and the logarithm of the number; that of 1 is another rule's.

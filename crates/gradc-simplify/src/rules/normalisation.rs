@@ -19,7 +19,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("variance-by-quotient",Accurate, "sum[A](x * x) / #c - (sum[A](x) / #c) * (sum[A](x) / #c)", "sum[A](d * d) / #c", "for #c = n and d, which is x without its mean: the squares of a large mean cancel").built(|t, m| variance(t, m, true)).flawed(Breaks).stabilises().at(&["x: 5 3; A: 1; #c: 3"]),
     rule("slope-of-unit-norm",  Accurate, "y * rsqrt(x * x + #e) - z", "y * (#e * r * r * r)", "for r = rsqrt(x * x + #e) and z = y * x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums(InSums::Fast).at(&["y * rsqrt(x * x + 0.00001) - x * (y * x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
     rule("slope-of-unit",       Accurate, "rsqrt(x * x + #e) - z",   "#e * r * r * r", "for r = rsqrt(x * x + #e) and z = x * x * r * r * r: where #e is small, the difference has no digits left").built(slope_of_unit_norm).where_product("z", cubed_slope).flawed(Cancels).overflows().in_sums(InSums::Fast).at(&["rsqrt(x * x + 0.00001) - x * (x * (rsqrt(x * x + 0.00001) * (rsqrt(x * x + 0.00001) * rsqrt(x * x + 0.00001)))) @"]),
-    rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
+    rule("square-range",        Strict,   "x * x",                   "not negative",       "the signs are equal").learns(|_, _, facts| facts.range = facts.range.intersection(Range::NOT_NEGATIVE)),
     rule("centred",             Accurate, "x - spread[A](#c * sum[A](x))", "sums to zero", "for #c = 1 / n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| 1.0 / n)).at(&["x: 5 4; A: 1; #c: 0.25"]),
     rule("centred-by-quotient", Accurate, "x - spread[A](sum[A](x) / #c)", "sums to zero", "for #c = n: the mean is taken out").learns(|t, m, facts| learn_centred(t, m, facts, |n| n)).at(&["x: 5 3; A: 1; #c: 3"]),
     rule("multiple-of-centred", Accurate, "#c * z",                  "sums to zero",       "the factor is common to all").when(&[("#c", super::Fact::Finite)]).learns(learn_multiple).at(&["z: 5 4 centred 1; #c: 3"]),
@@ -27,8 +27,6 @@ pub(super) static RULES: &[Rule] = &[
     rule("shared-divisor-of-centred", Accurate, "z / spread[A](y)",  "sums to zero",       "the divisor is common to all").when(&[("z", SumsToZero("A"))]).learns(learn_scaled).at(&["y: 5 in 1..3; z: 5 4 centred 1; A: 1"]),
     rule("normalised-range",    Accurate, "z / spread[A](sqrt(#c * sum[A](z * z) + #e))", "moderate", "no square exceeds the sum of squares, so no quotient 1 / sqrt(#c)").learns(learn_normalised).at(&["z: 5 4; A: 1; #c: 0.25; #e: 0.00001"]),
 ];
-
-const NOT_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, nan: true };
 
 /// The mean of the squares of `x` without its mean, where `#c` is the number of elements or its reciprocal.
 fn variance(terms: &mut dyn Terms, found: &Match<'_>, by_quotient: bool) -> Option<Id> {

@@ -34,7 +34,7 @@ pub(super) static RULES: &[Rule] = &[
     rule("quotient-of-selected", Strict,  "select(c, a, b) / select(c, d, e)", "select(c, a / d, b / e)", "the quotient of the branch that is taken"),
     rule("selected-operand",    Strict,   "select(c, f(x, a), f(x, b))", "f(x, select(c, a, b))", "whichever branch is taken, the operator is applied once").any(Class::Elementwise).built(selected_operand).sees(2).at(&["select(c, x * a, x * b) @", "select(c, x - a, x - b) @", "select(c, a / x, b / x) @", "select(c, exp(a), exp(b)) @", "select(c, -a, -b) @"]),
     // What a range says about a choice by magnitude.
-    rule("positive-part-range", Strict,   "select(x <= 0, 0, x)",    "not negative",       "what is not above zero is zero").learns(|_, _, facts| facts.range = facts.range.intersection(NOT_NEGATIVE)),
+    rule("positive-part-range", Strict,   "select(x <= 0, 0, x)",    "not negative",       "what is not above zero is zero").learns(|_, _, facts| facts.range = facts.range.intersection(Range::NOT_NEGATIVE)),
     rule("positive-part-of-positive", Accurate, "select(x <= 0, 0, x)", "x",              "x is 0 where it is not above it; only the sign of a zero differs").when(&[("x", NonNegative)]).local().at(&["x: 96 in 0..3"]),
     rule("maximum-by-range",    Accurate, "max(x, #c)",              "x",                  "for x that is nowhere below #c: only the sign of a zero differs").built(|t, m| by_range(t, m, |range, c| range.low >= c)).local().at(&["#c: -1; x: 96 in -1..2", "#c: 0; x: 96 in 0..3"]),
     rule("minimum-by-range",    Accurate, "min(x, #c)",              "x",                  "for x that is nowhere above #c: only the sign of a zero differs").built(|t, m| by_range(t, m, |range, c| range.high <= c)).local().at(&["#c: 1; x: 96 in -2..1"]),
@@ -42,8 +42,6 @@ pub(super) static RULES: &[Rule] = &[
     rule("multiple-for-zero",   Accurate, "select(x == 0, 0, #c * x)", "#c * x",           "a number times zero is zero; only its sign differs").when(&[("#c", Finite)]).at(&["#c: 0.1", "#c: -3"]),
     rule("negated-selection",   Accurate, "-select(c, a, 0)",        "select(c, -a, 0)",   "only the sign of a zero differs"),
 ];
-
-const NOT_NEGATIVE: Range = Range { low: 0.0, high: f64::INFINITY, nan: true };
 
 /// The value, where its range and the number are so.
 fn by_range(terms: &mut dyn Terms, found: &Match<'_>, is_so: fn(Range, f64) -> bool) -> Option<Id> {

@@ -3,12 +3,13 @@
 use egg::Id;
 use gradc_ir::Class;
 use gradc_ir::op::{
-    add::ADD, div::DIV, exp::EXP, gather::GATHER, log::LOG, mul::MUL, reduce_sum::REDUCE_SUM, select::SELECT,
+    div::DIV, exp::EXP, gather::GATHER, log::LOG, mul::MUL, reduce_sum::REDUCE_SUM, select::SELECT,
 };
 
 use super::Fact::{NotShifted, OneHot, Positive, Shifted, Truth, Vanishing};
 use super::Flaw::{Cancels, Breaks};
 use super::FpClass::{Accurate, Strict};
+use super::log_exp::log_with_number;
 use super::{Match, Rule, rule};
 use crate::ops;
 use crate::facts::{Facts, Range, mask};
@@ -69,23 +70,17 @@ fn log_of_moved(terms: &mut dyn Terms, found: &Match<'_>) -> Option<Id> {
     terms.apply(op, &operands)
 }
 
-/// The logarithm of `sum[A](exp(x))`, plus that of a number or of its reciprocal.
-fn log_of_multiple(terms: &mut dyn Terms, found: &Match<'_>, reciprocal: bool) -> Option<Id> {
+/// The logarithm of `sum[A](exp(x))`, which is multiplied or divided with a number.
+fn log_of_multiple(terms: &mut dyn Terms, found: &Match<'_>, divides: bool) -> Option<Id> {
     let (x, axes) = (found.value("x")?, found.attrs("A")?.ints("axes"));
     let exp = terms.apply(EXP.op(), &[x])?;
     let sum = terms.apply(ops::reduce(&REDUCE_SUM, axes), &[exp])?;
-    let log = terms.apply(LOG.op(), &[sum])?;
-    let number = found.number(terms, "#c")?.ln();
-    let number = terms.literal(if reciprocal { -number } else { number }, found.ty)?;
-    terms.apply(ADD.op(), &[log, number])
+    log_with_number(terms, found, sum, divides)
 }
 
-/// `log(x)` and the logarithm of the number, as `x` is multiplied or divided with it.
+/// The logarithm of `x`, which is multiplied or divided with a number.
 fn log_of_factor(terms: &mut dyn Terms, found: &Match<'_>, divides: bool) -> Option<Id> {
-    let log = terms.apply(LOG.op(), &[found.value("x")?])?;
-    let number = found.number(terms, "#c")?.ln();
-    let number = terms.literal(if divides { -number } else { number }, found.ty)?;
-    terms.apply(ADD.op(), &[log, number])
+    log_with_number(terms, found, found.value("x")?, divides)
 }
 
 /// The quotient by the sum itself, times what that was divided by, or divided by what it was multiplied with.
